@@ -1,0 +1,179 @@
+"""Call records: one row for each call attempt that an exchange saw the end of.
+
+A record is written in one transaction when the call ends (SQLite in WAL mode, so that several
+exchanges of one machine share a file). Times are UTC, seconds since the epoch; ``answer`` is
+``None`` for a call that nobody answered, and ``duration`` counts from the answer.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from sqlalchemy import (
+    Column,
+    Float,
+    Integer,
+    MetaData,
+    Select,
+    String,
+    Table,
+    create_engine,
+    event,
+    insert,
+    select,
+)
+from sqlalchemy.engine import Engine
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from trunkline.errors import TrunklineError
+
+__all__ = ["CallRecord", "CallStore", "default_url"]
+
+_metadata = MetaData()
+_calls = Table(
+    "calls",
+    _metadata,
+    Column("id", String, primary_key=True),
+    Column("exchange", String, nullable=False),
+    Column("direction", String, nullable=False),
+    Column("calling", String, nullable=False),
+    Column("called", String, nullable=False),
+    Column("start", Float, nullable=False, index=True),
+    Column("answer", Float),
+    Column("end", Float, nullable=False),
+    Column("cause", Integer, nullable=False),
+    Column("location", Integer, nullable=False),
+    Column("opc", Integer, nullable=False),
+    Column("dpc", Integer, nullable=False),
+    Column("cic", Integer, nullable=False),
+    Column("trace", String, nullable=False),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CallRecord:
+    """What is known of a call when it has ended.
+
+    ``direction`` is ``"outgoing"`` or ``"incoming"`` as the exchange saw it; ``cause`` and
+    ``location`` are the Q.850 values of the release; ``opc`` and ``dpc`` are those of the IAM, so
+    that the two exchanges' records of one call agree.
+    """
+
+    id: str
+    exchange: str
+    direction: str
+    calling: str
+    called: str
+    start: float
+    answer: float | None
+    end: float
+    cause: int
+    location: int
+    opc: int
+    dpc: int
+    cic: int
+    trace: str
+
+    @property
+    def duration(self) -> float:
+        """Seconds from the answer to the end; 0 for a call that was never answered."""
+        return 0.0 if self.answer is None else self.end - self.answer
+
+
+_FIELDS = tuple(field.name for field in fields(CallRecord))
+
+
+def default_url(network: str) -> str:
+    """The SQLite file of ``network`` in the user's state folder (made where it is missing)."""
+    base = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    folder = Path(base) / "trunkline" / network
+    folder.mkdir(parents=True, exist_ok=True)
+    return f"sqlite:///{folder / 'calls.sqlite'}"
+
+
+class CallStore:
+    """The call records at a database URL.
+
+    Raises:
+        TrunklineError: ``store.unavailable`` when the database cannot be opened or written.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        try:
+            self._engine: Engine = create_engine(url)
+            if self._engine.dialect.name == "sqlite":
+                event.listen(self._engine, "connect", _prepare_sqlite)
+            _metadata.create_all(self._engine)
+        except SQLAlchemyError as problem:
+            raise _unavailable(url, problem) from problem
+
+    def add(self, records: Iterable[CallRecord]) -> None:
+        """Write ``records`` in one transaction."""
+        rows = [asdict(record) for record in records]
+        if not rows:
+            return
+        try:
+            with self._engine.begin() as connection:
+                connection.execute(insert(_calls), rows)
+        except SQLAlchemyError as problem:
+            raise _unavailable(self.url, problem) from problem
+
+    def recent(self, limit: int = 100) -> list[CallRecord]:
+        """The newest ``limit`` records, newest first."""
+        query = select(_calls).order_by(_calls.c.start.desc(), _calls.c.id).limit(limit)
+        return self._read(query)
+
+    def get(self, identifier: str) -> CallRecord:
+        """The record whose id is, or alone begins with, ``identifier``.
+
+        Raises:
+            TrunklineError: ``store.no-such-call`` or ``store.ambiguous-call``.
+        """
+        found = self._read(
+            select(_calls).where(_calls.c.id.startswith(identifier, autoescape=True)).limit(2)
+        )
+        if not found:
+            raise TrunklineError(
+                "store.no-such-call",
+                f"no call record has an id beginning with {identifier!r}; "
+                "`trunkline calls` lists them",
+            )
+        if len(found) > 1:
+            raise TrunklineError(
+                "store.ambiguous-call",
+                f"several call records begin with {identifier!r}; give more of the id",
+            )
+        return found[0]
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._engine.dispose()
+
+    def _read(self, query: Select[tuple[object, ...]]) -> list[CallRecord]:
+        try:
+            with self._engine.connect() as connection:
+                rows = connection.execute(query).mappings().all()
+        except SQLAlchemyError as problem:
+            raise _unavailable(self.url, problem) from problem
+        return [CallRecord(**{name: row[name] for name in _FIELDS}) for row in rows]
+
+
+def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=NORMAL")  # WAL: durable over a crash of the process
+    cursor.execute("PRAGMA busy_timeout=5000")
+    cursor.close()
+
+
+def _unavailable(url: str, problem: SQLAlchemyError) -> TrunklineError:
+    return TrunklineError(
+        "store.unavailable",
+        f"call store {url}: {problem}; check that the folder exists and can be written",
+    )

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from trunkline.errors import TrunklineError
+from trunkline.net.control import (
+    Connection,
+    ControlClient,
+    ControlServer,
+    Json,
+    runtime_dir,
+    socket_path,
+)
+
+
+def _add(_: Connection, params: dict[str, Json]) -> Json:
+    first, second = params["first"], params["second"]
+    assert isinstance(first, int)
+    assert isinstance(second, int)
+    return first + second
+
+
+async def _later(_: Connection, params: dict[str, Json]) -> Json:
+    await asyncio.sleep(0)
+    return params
+
+
+def _refuse(_: Connection, params: dict[str, Json]) -> Json:
+    raise TrunklineError("test.refused", "refused on purpose")
+
+
+@contextmanager
+def _serving(path: Path) -> Iterator[tuple[ControlServer, asyncio.AbstractEventLoop]]:
+    loop = asyncio.new_event_loop()
+    server = ControlServer(path, {"add": _add, "later": _later, "refuse": _refuse})
+    loop.run_until_complete(server.start())
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        yield server, loop
+    finally:
+        asyncio.run_coroutine_threadsafe(server.close(), loop).result(5)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(5)
+        loop.close()
+
+
+def test_call_and_errors(tmp_path: Path) -> None:
+    path = tmp_path / "n.sock"
+    with _serving(path), ControlClient(path, timeout=5) as client:
+        assert client.call("add", {"first": 2, "second": 3}) == 5
+        assert client.call("later", {"x": [1, None]}) == {"x": [1, None]}
+        with pytest.raises(TrunklineError, match="refused on purpose") as refused:
+            client.call("refuse")
+        assert refused.value.code == "test.refused"
+        with pytest.raises(TrunklineError, match="there are: add, later, refuse"):
+            client.call("nonsense")
+        with pytest.raises(TrunklineError, match="KeyError"):
+            client.call("add")
+        assert client.call("add", {"first": 1, "second": 1}) == 2
+    assert not path.exists()
+
+
+def test_garbage_costs_one_error(tmp_path: Path) -> None:
+    path = tmp_path / "n.sock"
+    with _serving(path), ControlClient(path, timeout=5) as client:
+        client._socket.sendall(b"garbage\n")
+        assert client._read()["error"]
+        client._socket.sendall(b"[]\n")
+        assert client._read()["error"]
+        assert client.call("add", {"first": 1, "second": 1}) == 2
+
+
+def test_subscribers_get_their_topics_only(tmp_path: Path) -> None:
+    path = tmp_path / "n.sock"
+    with _serving(path) as (server, loop), ControlClient(path, timeout=5) as client:
+        events = client.subscribe(["link"])
+
+        def publish() -> None:
+            server.publish("call", {"kind": "unwanted"})
+            server.publish("link", {"kind": "up"})
+
+        client_ready = client.call("add", {"first": 1, "second": 1})
+        assert client_ready == 2
+        # the subscription is made by the first next(): publish once it is there
+        timer = threading.Timer(0.2, lambda: loop.call_soon_threadsafe(publish))
+        timer.start()
+        assert next(events) == {"kind": "up"}
+        assert server.wanted("link")
+        assert not server.wanted("call")
+
+
+def test_second_server_is_refused_and_a_stale_socket_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "n.sock"
+    with _serving(path):
+        with pytest.raises(TrunklineError) as refused:
+            asyncio.run(ControlServer(path, {}).start())
+        assert refused.value.code == "control.in-use"
+    path.touch()
+    with _serving(path), ControlClient(path) as client:
+        assert client.call("add", {"first": 1, "second": 1}) == 2
+
+
+def test_nobody_there(tmp_path: Path) -> None:
+    with pytest.raises(TrunklineError) as absent:
+        ControlClient(tmp_path / "absent.sock")
+    assert absent.value.code == "control.unreachable"
+
+
+def test_runtime_folder_is_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    assert runtime_dir() == tmp_path / "trunkline"
+    assert runtime_dir().stat().st_mode & 0o777 == 0o700
+    assert socket_path("lab", "A") == tmp_path / "trunkline" / "lab" / "A.sock"
