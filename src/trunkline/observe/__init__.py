@@ -1,1 +1,1 @@
-"""TODO"""
+"""Observations: captures, log lines and the ring of recent events. Lossy under load, counted."""

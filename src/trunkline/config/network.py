@@ -1,0 +1,301 @@
+"""The network file: one TOML file that names the nodes of a network and what each one runs.
+
+```toml
+[network]
+name = "four-countries"
+
+[sctp]                                   # optional: how every node reaches its peers
+backend = "auto"                         # auto | kernel | raw | udp
+udp_port = 9899
+
+[node.CountryA]
+config = ["seed/CountryA.cfg", "overlay/CountryA.cfg"]   # layers, applied in turn
+
+[node.ExchangeA]
+config = ["exchanges/ExchangeA.cfg"]
+
+[node.ExchangeA.exchange]                # present: this node is a Service Switching Point
+numbers = ["3005"]                       # the numbers, or prefixes of numbers, served here
+ring_time = "1s"
+answer = true
+
+[[node.ExchangeA.exchange.trunk]]
+name = "ToExchangeD"
+point_code = "7.8.2"
+circuits = "1-30"
+control = "even"                         # which circuits are ours when both ends seize one
+
+[[node.ExchangeA.exchange.route]]
+prefix = "61"
+trunk = "ToExchangeD"
+```
+
+Everything is checked before anything counts; a ``NetworkFileError`` names file, line, value and
+what would be right.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import attrs
+import cattrs
+
+from trunkline.errors import TrunklineError
+
+__all__ = [
+    "ExchangeSettings",
+    "NetworkFileError",
+    "NetworkSettings",
+    "NodeSettings",
+    "RouteSettings",
+    "SctpSettings",
+    "TrunkSettings",
+    "load_network",
+]
+
+
+class NetworkFileError(TrunklineError):
+    """A network file that cannot be used; the message begins with ``file:line:``."""
+
+    def __init__(self, path: Path, line: int, message: str) -> None:
+        super().__init__("config.network", f"{path}:{line}: {message}")
+        self.path = path
+        self.line = line
+
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|min|h)\Z")
+_UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0}
+
+
+@attrs.frozen
+class Duration:
+    """A time span written with its unit (``"200ms"``, ``"3s"``, ``"2min"``)."""
+
+    seconds: float
+
+    @classmethod
+    def parse(cls, text: object) -> Duration:
+        """Read ``text``; ValueError names the units there are."""
+        found = _DURATION.match(text) if isinstance(text, str) else None
+        if found is None:
+            raise ValueError(f'{text!r} is no duration: write a number and ms, s, min or h ("3s")')
+        return cls(float(found[1]) * _UNIT_SECONDS[found[2]])
+
+
+@attrs.frozen
+class Circuits:
+    """Circuit identification codes as ``"1-30"`` or ``"1-15,17-31"``; CICs are 12 bits wide."""
+
+    codes: tuple[int, ...]
+
+    @classmethod
+    def parse(cls, text: object) -> Circuits:
+        """Read ``text``; ValueError says what is wrong."""
+        if not isinstance(text, str) or not re.fullmatch(r"\d+(-\d+)?(,\d+(-\d+)?)*", text):
+            raise ValueError(f'{text!r} is no list of circuits: write for example "1-15,17-31"')
+        codes: list[int] = []
+        for part in text.split(","):
+            first, _, last = part.partition("-")
+            codes.extend(range(int(first), int(last or first) + 1))
+        if not codes or max(codes) > 0xFFF:
+            raise ValueError(f"{text!r}: circuit identification codes run from 0 to 4095")
+        if len(set(codes)) != len(codes):
+            raise ValueError(f"{text!r} names a circuit twice")
+        return cls(tuple(codes))
+
+
+@attrs.frozen
+class TrunkSettings:
+    """A group of circuits towards another exchange."""
+
+    name: str
+    point_code: str
+    circuits: Circuits
+    control: Literal["even", "odd"] = "even"
+
+
+@attrs.frozen
+class RouteSettings:
+    """Called numbers that begin with ``prefix`` leave on ``trunk``."""
+
+    prefix: str
+    trunk: str
+
+
+@attrs.frozen
+class ExchangeSettings:
+    """What makes a node a Service Switching Point."""
+
+    numbers: tuple[str, ...] = ()
+    ring_time: Duration = Duration(1.0)
+    hold_time: Duration = Duration(5.0)
+    answer: bool = True
+    trunk: tuple[TrunkSettings, ...] = ()
+    route: tuple[RouteSettings, ...] = ()
+
+
+@attrs.frozen
+class NodeSettings:
+    """One node: its router configuration, in layers, and its exchange if it is one."""
+
+    config: tuple[str, ...]
+    exchange: ExchangeSettings | None = None
+
+
+@attrs.frozen
+class SctpSettings:
+    """How the nodes reach each other: see ``trunkline.net.sctp``."""
+
+    backend: Literal["auto", "kernel", "raw", "udp"] = "auto"
+    udp_port: int = 9899
+    address_map: dict[str, str] = attrs.Factory(dict)
+    remote_udp_ports: dict[str, int] = attrs.Factory(dict)
+
+
+@attrs.frozen
+class _Network:
+    name: str = ""
+
+
+@attrs.frozen
+class NetworkSettings:
+    """A whole network file; ``path`` is where it lay."""
+
+    path: Path
+    name: str
+    nodes: dict[str, NodeSettings]
+    sctp: SctpSettings = SctpSettings()
+
+    def layers(self, node: str) -> list[Path]:
+        """The configuration files of ``node``, in the order in which they apply."""
+        return [self.path.parent / name for name in self.nodes[node].config]
+
+
+@attrs.frozen
+class _File:
+    network: _Network
+    node: dict[str, NodeSettings]
+    sctp: SctpSettings = SctpSettings()
+
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}\Z")
+_T = TypeVar("_T")
+
+
+def load_network(path: Path) -> NetworkSettings:
+    """Read and check the network file at ``path``.
+
+    Raises:
+        NetworkFileError: the first thing that is wrong, with its line.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as problem:
+        raise NetworkFileError(path, 0, f"cannot be read: {problem}") from problem
+    try:
+        tree = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as problem:
+        line = re.search(r"line (\d+)", str(problem))
+        number = int(line[1]) if line else text.count("\n") + 1
+        raise NetworkFileError(path, number, f"not TOML: {problem}") from problem
+    try:
+        settings = _converter().structure(tree, _File)
+    except cattrs.ClassValidationError as group:
+        where, reason = _first_problem(group)
+        raise NetworkFileError(path, _line_of(text, where), reason) from group
+    name = settings.network.name or path.resolve().parent.name
+    _check(path, text, name, settings)
+    return NetworkSettings(path=path, name=name, nodes=settings.node, sctp=settings.sctp)
+
+
+def _check(path: Path, text: str, name: str, settings: _File) -> None:
+    for label, where in ((name, ("network", "name")), *((n, ("node", n)) for n in settings.node)):
+        if not _NAME.match(label):
+            raise NetworkFileError(
+                path,
+                _line_of(text, where),
+                f"{label!r} is no name: begin with a letter, then letters, digits, - and _",
+            )
+    for node, values in settings.node.items():
+        exchange = values.exchange
+        if exchange is None:
+            continue
+        trunks = [trunk.name for trunk in exchange.trunk]
+        where: tuple[str, ...] = ("node", node, "exchange")
+        for trunk in {trunk for trunk in trunks if trunks.count(trunk) > 1}:
+            raise NetworkFileError(path, _line_of(text, where), f"trunk {trunk!r} is there twice")
+        for index, route in enumerate(exchange.route):
+            if route.trunk not in trunks:
+                known = ", ".join(trunks) or "none"
+                raise NetworkFileError(
+                    path,
+                    _line_of(text, (*where, "route", index, "trunk")),
+                    f"no trunk {route.trunk!r}; trunks of {node}: {known}",
+                )
+
+
+def _converter() -> cattrs.Converter:
+    converter = cattrs.Converter(forbid_extra_keys=True)
+
+    def strict(value: object, kind: type[_T]) -> _T:
+        if type(value) is not kind:
+            raise ValueError(f"{value!r} is no {kind.__name__}")
+        return value
+
+    for kind in (str, int, bool):
+        converter.register_structure_hook(kind, strict)
+    converter.register_structure_hook(Duration, lambda value, _: Duration.parse(value))
+    converter.register_structure_hook(Circuits, lambda value, _: Circuits.parse(value))
+    return converter
+
+
+def _first_problem(group: BaseException) -> tuple[tuple[str | int, ...], str]:
+    """The path into the file and the sentence of the first error inside cattrs' error group."""
+    where: tuple[str | int, ...] = ()
+    problem: BaseException = group
+    while isinstance(problem, cattrs.BaseValidationError):
+        problem = problem.exceptions[0]
+        for note in getattr(problem, "__notes__", ()):
+            name = getattr(note, "name", None)
+            index = getattr(note, "index", None)
+            step = name if name is not None else index
+            if step is not None:
+                where = (*where, step)
+    if isinstance(problem, cattrs.ForbiddenExtraKeysError):
+        extra = sorted(problem.extra_fields)
+        known = ", ".join(field.name for field in attrs.fields(problem.cl))
+        return (*where, extra[0]), f"unknown key {extra[0]!r}; known here: {known}"
+    if isinstance(problem, KeyError):
+        return where, f"key {problem.args[0]!r} is missing"
+    return where, str(problem)
+
+
+def _line_of(text: str, where: tuple[str | int, ...]) -> int:
+    """The line of the deepest part of ``where`` that the text shows, 1 when none does.
+
+    The TOML reader keeps no positions, so headers and keys are looked for as they are written.
+    """
+    best = 1
+    names = [str(step) for step in where if isinstance(step, str)]
+    indexes = [step for step in where if isinstance(step, int)]
+    seen: dict[str, int] = {}
+    header = ""
+    wanted_index = indexes[0] if indexes else 0
+    for number, line in enumerate(text.splitlines(), 1):
+        bare = line.strip()
+        if found := re.match(r"\[\[?\s*([^\]]+?)\s*\]\]?", bare):
+            header = found[1].replace('"', "")
+            seen[header] = seen.get(header, -1) + 1
+            if names[: header.count(".") + 1] == header.split(".") and (
+                not bare.startswith("[[") or seen[header] == wanted_index
+            ):
+                best = number
+        elif found := re.match(r"([A-Za-z0-9_\"-]+)\s*=", bare):
+            key = [*header.split("."), found[1].strip('"')] if header else [found[1]]
+            if key == names and (seen.get(header, 0) == wanted_index or not indexes):
+                return number
+    return best

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from trunkline.config.network import NetworkFileError, load_network
+
+GOOD = """\
+[network]
+name = "lab"
+
+[sctp]
+udp_port = 19899
+
+[node.A]
+config = ["a.cfg", "b.cfg"]
+
+[node.X]
+config = ["x.cfg"]
+
+[node.X.exchange]
+numbers = ["3005"]
+ring_time = "200ms"
+
+[[node.X.exchange.trunk]]
+name = "ToY"
+point_code = "7.8.2"
+circuits = "1-3,7"
+control = "odd"
+
+[[node.X.exchange.route]]
+prefix = "61"
+trunk = "ToY"
+"""
+
+
+def _write(folder: Path, text: str) -> Path:
+    path = folder / "network.toml"
+    path.write_text(text)
+    return path
+
+
+def test_everything_is_typed(tmp_path: Path) -> None:
+    network = load_network(_write(tmp_path, GOOD))
+    assert network.name == "lab"
+    assert network.sctp.udp_port == 19899
+    assert network.layers("A") == [tmp_path / "a.cfg", tmp_path / "b.cfg"]
+    assert network.nodes["A"].exchange is None
+    exchange = network.nodes["X"].exchange
+    assert exchange is not None
+    assert exchange.ring_time.seconds == 0.2
+    assert exchange.trunk[0].circuits.codes == (1, 2, 3, 7)
+    assert exchange.trunk[0].control == "odd"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "says"),
+    [
+        ('name = "lab"', 'name = "9 lab"', 2, "is no name"),
+        ("udp_port = 19899", 'udp_port = "x"', 5, "is no int"),
+        ("udp_port = 19899", "udp_prt = 1", 5, "known here: backend, udp_port"),
+        ('config = ["x.cfg"]', "", 10, "'config' is missing"),
+        ('ring_time = "200ms"', 'ring_time = "200"', 15, "a number and ms, s, min or h"),
+        ('circuits = "1-3,7"', 'circuits = "1-3,2"', 20, "names a circuit twice"),
+        ('circuits = "1-3,7"', 'circuits = "5000"', 20, "from 0 to 4095"),
+        ('control = "odd"', 'control = "both"', 21, "both"),
+        ('trunk = "ToY"', 'trunk = "ToZ"', 25, "no trunk 'ToZ'; trunks of X: ToY"),
+        ("[sctp]", "[sctp", 4, "not TOML"),
+    ],
+)
+def test_each_mistake_is_located(tmp_path: Path, old: str, new: str, line: int, says: str) -> None:
+    with pytest.raises(NetworkFileError) as refused:
+        load_network(_write(tmp_path, GOOD.replace(old, new)))
+    assert says in refused.value.message
+    assert refused.value.line == line
+    assert str(refused.value).startswith(f"{tmp_path}/network.toml:{line}: ")
+
+
+def test_absent_file(tmp_path: Path) -> None:
+    with pytest.raises(NetworkFileError, match="cannot be read"):
+        load_network(tmp_path / "absent.toml")
