@@ -109,7 +109,7 @@ def test_variants(
     assert variant.label_octets == label_octets
     assert variant.sls_bits == sls_bits
     assert variant.structure == structure
-    assert len(variant.field_names) == len(variant.fields)
+    assert len(variant.field_names) in (0, len(variant.fields))
     assert VARIANTS[variant.name] is variant_named(variant.name.upper()) is variant
 
 
@@ -147,11 +147,16 @@ def _attempt(parse: Callable[[str], int], text: str) -> int | PointCodeSyntaxErr
 @pytest.mark.parametrize(
     ("text", "code", "offset", "words"),
     [
-        ("8.2.3", "pointcode.field", 0, ["field 1 (zone) is 8", "0 to 7", "3 bits", "ansi"]),
+        (
+            "8.2.3",
+            "pointcode.field",
+            0,
+            ["field 1 (zone) is 8", "0 to 7", "3 bits", "ansi, china or japan would take it"],
+        ),
         ("1.256.3", "pointcode.field", 2, ["field 2 (area/network) is 256", "0 to 255"]),
         ("1-2-8", "pointcode.field", 4, ["field 3 (signalling point) is 8", "0 to 7"]),
         ("1.2", "pointcode.fields", 0, ["3 fields (3-8-3, such as 1.2.3), not 2"]),
-        ("2.0.2.3", "pointcode.fields", 0, ["not 4", "itu-national"]),
+        ("2.0.2.3", "pointcode.fields", 0, ["not 4", "the variant itu-national would take it"]),
         ("16384", "pointcode.range", 0, ["outside 0 to 16383", "14 bits", "japan"]),
         ("0x4000", "pointcode.range", 0, ["0x4000 is outside"]),
         ("0b100000000000000", "pointcode.range", 0, ["14 bits"]),

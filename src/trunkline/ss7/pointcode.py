@@ -76,6 +76,7 @@ class Variant:
     fields: tuple[int, ...] = field(compare=False)
     """Widths in bits, the most significant field first."""
     field_names: tuple[str, ...] = field(compare=False)
+    """What the standard calls the fields; empty where each country has names of its own."""
     sls_bits: int = field(compare=False)
     """Width of the signalling link selection that takes part in load sharing."""
     label_octets: int = field(compare=False)
@@ -182,10 +183,10 @@ class Variant:
         for index, (part, width) in enumerate(zip(parts, widths, strict=True)):
             value = int(part)
             if value >> width:
-                name = self.field_names[index] if widths == self.fields else ""
+                named = self.field_names if widths == self.fields else ()
                 raise PointCodeSyntaxError(
                     "pointcode.field",
-                    f"field {index + 1}{f' ({name})' if name else ''} is {value}, but "
+                    f"field {index + 1}{f' ({named[index]})' if named else ''} is {value}, but "
                     f"{self.title} {_structure(widths)} point codes allow 0 to "
                     f"{(1 << width) - 1} there ({width} bits)",
                     offset=column,
@@ -240,7 +241,7 @@ class Variant:
                 except PointCodeSyntaxError:
                     continue
                 names.append(other.name)
-        return f"; it would be one in the variant {' or '.join(names)}" if names else ""
+        return f"; the variant {_either(names)} would take it" if names else ""
 
 
 # SLS widths and label lengths: Q.704 2.2 (ITU, ETSI: 14 + 14 + 4 bits), T1.111.4 (24 + 24 + 8 bits;
@@ -252,7 +253,7 @@ ITU_NATIONAL = Variant(
     "itu-national",
     "ITU national",
     (4, 3, 4, 3),
-    ("first", "second", "third", "fourth"),  # each country names them in its own way
+    (),
     4,
     4,
     also=((3, 8, 3),),
@@ -488,6 +489,10 @@ def _split(pc: int, widths: tuple[int, ...]) -> tuple[int, ...]:
         values.append(pc & (1 << width) - 1)
         pc >>= width
     return tuple(reversed(values))
+
+
+def _either(names: list[str]) -> str:
+    return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _structure(widths: tuple[int, ...]) -> str:
