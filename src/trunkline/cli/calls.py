@@ -1,0 +1,152 @@
+"""``trunkline calls``: call records, and calls by hand.
+
+While the network is up its exchanges are asked over their control sockets; otherwise the records
+are read from the store that they left.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.text import Text
+
+from trunkline.cli.output import (
+    JsonOption,
+    NetworkOption,
+    console,
+    grid,
+    print_json,
+    print_table,
+)
+
+if TYPE_CHECKING:
+    from trunkline.lab.calls import Record
+
+__all__ = ["app", "print_records"]
+
+app = typer.Typer(name="calls", help="Show call records; place and release calls.")
+
+
+@app.callback(invoke_without_command=True)
+def calls(
+    context: typer.Context,
+    network: NetworkOption = None,
+    limit: Annotated[
+        int, typer.Option("--limit", "-l", min=1, help="How many, newest first.")
+    ] = 20,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the newest call records."""
+    if context.invoked_subcommand is not None:
+        return
+    from trunkline.lab.calls import call_records  # SQLAlchemy is heavy
+
+    records = call_records(network, limit)
+    if as_json:
+        print_json([record.to_json() for record in records])
+    elif records:
+        print_records(records)
+    else:
+        typer.echo("no calls yet")
+
+
+@app.command()
+def show(
+    identifier: Annotated[
+        str, typer.Argument(metavar="ID", help="A call's id, or the beginning of it.")
+    ],
+    network: NetworkOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show everything about one call."""
+    from trunkline.lab.calls import call_record  # SQLAlchemy is heavy
+
+    record = call_record(network, identifier)
+    if as_json:
+        print_json(record.to_json())
+        return
+    table = grid()
+    for name, value in (
+        ("id", record.id),
+        ("exchange", f"{record.exchange} ({record.direction})"),
+        ("calling", record.calling),
+        ("called", record.called),
+        ("start", _moment(record.start)),
+        ("answer", _moment(record.answer) if record.answer else "not answered"),
+        ("end", _moment(record.end)),
+        ("duration", f"{record.duration:.3f} s from the answer"),
+        ("cause", f"{record.cause} {record.cause_text}"),
+        ("OPC", record.opc),
+        ("DPC", record.dpc),
+        ("CIC", str(record.cic)),
+    ):
+        table.add_row(Text(name, style="dim"), value)
+    print_table(console(), table)
+
+
+@app.command()
+def make(
+    exchange: Annotated[str, typer.Argument(help="The exchange that the caller is served by.")],
+    called: Annotated[str, typer.Argument(help="The number to call.")],
+    calling: Annotated[
+        str | None, typer.Option("--calling", "-c", help="The caller's own number.")
+    ] = None,
+    hold: Annotated[
+        float | None, typer.Option("--hold", help="Seconds until the caller hangs up.")
+    ] = None,
+    network: NetworkOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Place a call and print its id."""
+    from trunkline.lab.calls import place_call  # SQLAlchemy is heavy
+
+    identifier = place_call(network, exchange, called, calling, hold)
+    if as_json:
+        print_json({"id": identifier})
+    else:
+        typer.echo(identifier)
+
+
+@app.command()
+def release(
+    exchange: Annotated[str, typer.Argument(help="The exchange that the call was placed at.")],
+    identifier: Annotated[str, typer.Argument(metavar="ID", help="The call's id.")],
+    network: NetworkOption = None,
+) -> None:
+    """Hang up a call that is under way."""
+    from trunkline.lab.calls import release_call  # SQLAlchemy is heavy
+
+    release_call(network, exchange, identifier)
+
+
+def print_records(records: list[Record]) -> None:
+    """Print a table of call records."""
+    out = console()
+    table = grid(
+        *("Id", "Exchange", "", "Calling", "Called", "Start", "Answered after", "Duration"),
+        *("Cause", "OPC", "DPC", "CIC"),
+    )
+    for record in records:
+        style = "green" if record.answer is not None and record.cause == 16 else "yellow"
+        table.add_row(
+            record.id[:8],
+            record.exchange,
+            "out" if record.direction == "outgoing" else "in",
+            record.calling,
+            record.called,
+            _moment(record.start),
+            f"{record.answer - record.start:.2f} s" if record.answer is not None else "–",
+            f"{record.duration:.2f} s",
+            Text(f"{record.cause} {record.cause_text}", style=style),
+            record.opc,
+            record.dpc,
+            str(record.cic),
+        )
+    print_table(out, table)
+
+
+def _moment(seconds: float) -> str:
+    moment = time.localtime(seconds)
+    return f"{time.strftime('%Y-%m-%d %H:%M:%S', moment)}.{int(seconds * 1000) % 1000:03d}"

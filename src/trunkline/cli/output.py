@@ -1,0 +1,74 @@
+"""What every command does alike: tables for people, JSON for programs.
+
+With ``--json`` nothing but JSON goes to standard output. Errors are raised as they are:
+:mod:`trunkline.cli.main` turns them into one line and an exit code.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+from rich.console import Console, RenderableType
+from rich.table import Table
+
+__all__ = [
+    "JsonOption",
+    "NetworkOption",
+    "console",
+    "error_console",
+    "grid",
+    "print_json",
+    "print_table",
+]
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+NetworkOption = Annotated[
+    str | None,
+    typer.Option("--network", "-n", help="The network, where more than one is up."),
+]
+
+_PIPED_WIDTH = 160
+"""Wide enough for every table here, so that what a pipe reads is never folded."""
+
+
+def console() -> Console:
+    """The console on standard output; in a pipe it is wide and without colour."""
+    found = Console(highlight=False)
+    return found if found.is_terminal else Console(highlight=False, width=_PIPED_WIDTH)
+
+
+def error_console() -> Console:
+    """The console on standard error, for what is not the command's result."""
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def grid(*columns: str, title: str | None = None) -> Table:
+    """A table without lines, as all our commands print them."""
+    table = Table(
+        box=None,
+        pad_edge=False,
+        padding=(0, 2, 0, 0),
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        header_style="dim",
+        show_header=bool(columns),
+    )
+    for column in columns:
+        table.add_column(column, no_wrap=True)
+    return table
+
+
+def print_table(target: Console, table: RenderableType) -> None:
+    """Print ``table`` without the blanks that rich puts at the end of each line."""
+    with target.capture() as captured:
+        target.print(table)
+    for line in captured.get().splitlines():
+        target.out(line.rstrip(), highlight=False)
+
+
+def print_json(value: object) -> None:
+    """Print ``value`` as JSON."""
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))

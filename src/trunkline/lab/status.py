@@ -1,0 +1,143 @@
+"""How a running lab stands: every node, and every link layer by layer from both its ends."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from attrs import asdict, frozen
+
+from trunkline.lab.answers import LinkStatus, NodeStatus
+from trunkline.lab.client import LabClient
+from trunkline.lab.lifecycle import running_network
+from trunkline.lab.network import Network, read_network
+from trunkline.lab.runtime import LabState
+from trunkline.lab.topology import Topology, find_topology
+
+__all__ = ["LabStatus", "LinkView", "NodeView", "await_links", "lab_status", "link_views"]
+
+_POLL = 0.1
+
+
+@frozen
+class NodeView:
+    """One node's process and what it says of itself."""
+
+    name: str
+    answers: bool
+    pid: int
+    restarts: int
+    point_code: str
+    exchange: bool
+    uptime: float
+
+
+@frozen
+class LinkView:
+    """One link; where its ends differ, a layer's state is ``first/second``."""
+
+    pair: str
+    """The two nodes; for a link that only one node knows, that node and its linkset."""
+    slc: int
+    sctp: str
+    m2pa: str
+    mtp3: str
+    blocked: bool
+    expected: bool
+    """Whether the link should be up: both ends configured, in agreement and not shut down."""
+
+    @property
+    def up(self) -> bool:
+        """Whether MTP3 uses the link at both ends."""
+        return self.mtp3 == "avail"
+
+
+@frozen
+class LabStatus:
+    """A lab at one moment."""
+
+    network: str
+    file: str
+    nodes: list[NodeView]
+    links: list[LinkView]
+
+    @property
+    def all_up(self) -> bool:
+        """Whether every node answers and every link that should be up is."""
+        return all(node.answers for node in self.nodes) and all(
+            link.up for link in self.links if link.expected
+        )
+
+    def to_json(self) -> dict[str, object]:
+        """Plain values, with the verdict."""
+        return {**asdict(self), "all_up": self.all_up}
+
+
+def lab_status(state: LabState) -> LabStatus:
+    """Ask every node of a running lab."""
+    network = read_network(Path(state.file))
+    with LabClient(state.network, network.nodes, timeout=3.0) as client:
+        statuses = client.statuses()
+    nodes = [
+        NodeView(
+            name=name,
+            answers=status is not None,
+            pid=state.nodes[name].pid if name in state.nodes else 0,
+            restarts=state.nodes[name].restarts if name in state.nodes else 0,
+            point_code=status.point_code if status else network.nodes[name].point_code_text,
+            exchange=network.nodes[name].exchange,
+            uptime=status.uptime if status else 0.0,
+        )
+        for name, status in statuses.items()
+    ]
+    return LabStatus(
+        network.name, str(network.file), nodes, link_views(find_topology(network), statuses)
+    )
+
+
+def link_views(topology: Topology, statuses: Mapping[str, NodeStatus | None]) -> list[LinkView]:
+    """The links of ``topology``, then those that only a node itself knows of."""
+    views: list[LinkView] = []
+    shown: set[tuple[str, str, int]] = set()
+    for link in topology.links:
+        ends: list[LinkStatus | None] = []
+        for end in link.ends:
+            status = statuses.get(end.node)
+            ends.append(status.link(end.linkset, end.slc) if status else None)
+            shown.add((end.node, end.linkset, end.slc))
+        pair = f"{link.first.node}-{link.second.node}"
+        views.append(_view(pair, link.first.slc, ends, link.usable))
+    for node, status in statuses.items():
+        views.extend(
+            _view(f"{node} {own.linkset}", own.slc, [own], expected=False)
+            for own in (status.links if status else ())
+            if (node, own.linkset, own.slc) not in shown
+        )
+    return views
+
+
+def _view(pair: str, slc: int, ends: list[LinkStatus | None], expected: bool) -> LinkView:
+    def both(layer: str) -> str:
+        states = [str(getattr(end, layer)) if end else "?" for end in ends]
+        return states[0] if len(set(states)) == 1 else "/".join(states)
+
+    return LinkView(
+        pair=pair,
+        slc=slc,
+        sctp=both("sctp"),
+        m2pa=both("m2pa"),
+        mtp3=both("mtp3"),
+        blocked=any(end.blocked for end in ends if end),
+        expected=expected,
+    )
+
+
+def await_links(network: Network, patience: float) -> LabStatus:
+    """Wait until every link that should be up is, at most ``patience`` seconds; how it stands."""
+    deadline = time.monotonic() + patience
+    while True:
+        found = lab_status(running_network(network.name))
+        if found.all_up or time.monotonic() > deadline:
+            return found
+        time.sleep(_POLL)
