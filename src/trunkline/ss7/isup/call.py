@@ -177,9 +177,9 @@ class Trunks(CallControl):
 
     def data_to_send(self) -> list[tuple[int, int, bytes]]:
         """(dpc, sls, octets after the routing label) in order; each is handed out once."""
-        output = self._output
-        if output:
-            self._output = []
+        if not self._output:
+            return []
+        output, self._output = self._output, []
         return output
 
     def pause(self, dpc: int, now: float) -> list[ev.Event]:

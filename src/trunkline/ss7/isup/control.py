@@ -375,9 +375,9 @@ class CallControl:
         while self._retries:
             call, avoid = self._retries.popleft()
             self._attempt_again(call, avoid, now)
-        events = self._events
-        if events:
-            self._events = []
+        if not self._events:
+            return []
+        events, self._events = self._events, []
         return events
 
 
