@@ -24,6 +24,7 @@ from trunkline.lab.runtime import (
     lab_folder,
     process_started,
     read_state,
+    sweep,
     write_state,
 )
 from trunkline.lab.topology import Topology, find_topology
@@ -191,11 +192,8 @@ def clean_up(network: str) -> bool:
             node.pid and process_started(node.pid) == node.started for node in state.nodes.values()
         ):
             time.sleep(_POLL)
-    folder = lab_folder(network)
-    for name in state.nodes:
-        (folder / f"{name}.sock").unlink(missing_ok=True)
     netns.remove(state.namespaces.values())
-    (folder / "lab.json").unlink(missing_ok=True)
+    sweep(state)
     return True
 
 

@@ -30,6 +30,7 @@ __all__ = [
     "lock_lab",
     "process_started",
     "read_state",
+    "sweep",
     "write_state",
 ]
 
@@ -81,6 +82,15 @@ def lock_lab(folder: Path) -> int | None:
         os.close(descriptor)
         return None
     return descriptor
+
+
+def sweep(state: LabState) -> None:
+    """Remove what the ended nodes of a lab leave behind; their logs stay."""
+    folder = lab_folder(state.network)
+    for name in state.nodes:
+        (folder / f"{name}.sock").unlink(missing_ok=True)
+        (folder / f"{name}.startup.cfg").unlink(missing_ok=True)  # what `write` saved
+    (folder / "lab.json").unlink(missing_ok=True)
 
 
 def is_up(network: str) -> bool:

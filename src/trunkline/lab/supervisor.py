@@ -24,6 +24,7 @@ from trunkline.lab.runtime import (
     lock_lab,
     process_started,
     read_state,
+    sweep,
     write_state,
 )
 
@@ -130,10 +131,8 @@ class Supervisor:
             except subprocess.TimeoutExpired:
                 child.kill()
                 child.wait()
-        for name in self.state.nodes:
-            (self.folder / f"{name}.sock").unlink(missing_ok=True)
         netns.remove(self.state.namespaces.values())
-        (self.folder / "lab.json").unlink(missing_ok=True)
+        sweep(self.state)
 
     def _bound_logs(self) -> None:
         for log in self.folder.glob("*.log"):
