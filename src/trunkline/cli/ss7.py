@@ -6,16 +6,17 @@ range into masks for a routing table. Nothing here talks to a network.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from trunkline.cli.output import JsonOption, console, grid, print_json, print_table
 from trunkline.ss7.pointcode import (
     VARIANTS,
     PointCodeError,
@@ -35,11 +36,8 @@ VariantOption = Annotated[
     str,
     typer.Option("--variant", help=f"Who writes the point codes: {', '.join(VARIANTS)}."),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 
 _USAGE_ERROR = 2
-_PIPED_WIDTH = 120
-"""Wide enough for every table here, so that what a pipe reads is never folded."""
 
 
 @app.command("pc")
@@ -62,7 +60,7 @@ def show_point_code(
     masked = "/" in text or len(text.split()) > 1
     if as_json:
         shown = _group_json(prefix) if masked else _point_code_json(prefix.pc, chosen)
-        _print_json({**_variant_json(chosen), **shown})
+        print_json({**_variant_json(chosen), **shown})
     elif masked:
         _print_mask(prefix, _style_of(text, chosen))
     else:
@@ -87,7 +85,7 @@ def show_cover(
         groups = cover(low, high, chosen)
     single = enclosing(low, high, chosen)
     if as_json:
-        _print_json(_cover_json(low, high, groups, single))
+        print_json(_cover_json(low, high, groups, single))
     else:
         _print_cover(low, high, groups, single, _style_of(first, chosen))
 
@@ -123,89 +121,72 @@ def _fields(pc: int, variant: Variant) -> Iterator[tuple[str, int, int]]:
 # --- for people
 
 
-def _console() -> Console:
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=_PIPED_WIDTH)
-
-
-def _grid(*columns: str) -> Table:
-    """Return a table without lines; without ``columns`` it has no heading either."""
-    table = Table(box=None, pad_edge=False, show_header=bool(columns), padding=(0, 2, 0, 0))
-    for column in columns:
-        table.add_column(column, no_wrap=True)
-    return table
-
-
-def _print_table(console: Console, table: Table) -> None:
-    # Rich pads every line to the width of the table; that serves nobody in a pipe.
-    with console.capture() as captured:
-        console.print(table)
-    for line in captured.get().splitlines():
-        console.out("  " + line.rstrip(), highlight=False)
+def _print_table(out: Console, table: Table) -> None:
+    print_table(out, Padding(table, (0, 0, 0, 2), expand=False))
 
 
 def _print_point_code(pc: int, variant: Variant) -> None:
-    console = _console()
-    console.print(f"Point code {variant.format(pc)} ({variant.title}, {variant.structure})")
-    table = _grid()
+    out = console()
+    out.print(f"Point code {variant.format(pc)} ({variant.title}, {variant.structure})")
+    table = grid()
     table.add_row("dotted", variant.format(pc, "dotted"))
     table.add_row("dashed", variant.format(pc, "dashed"))
     table.add_row("decimal", variant.format(pc, "decimal"))
     table.add_row("hex", variant.format(pc, "hex"))
     table.add_row("binary", variant.format(pc, "binary"))
-    _print_table(console, table)
-    console.print()
-    table = _grid("Field", "Value", "Bits", "Limits")
+    _print_table(out, table)
+    out.print()
+    table = grid("Field", "Value", "Bits", "Limits")
     for name, value, width in _fields(pc, variant):
         table.add_row(name, str(value), f"{value:0{width}b}", f"0 to {(1 << width) - 1}")
-    _print_table(console, table)
+    _print_table(out, table)
 
 
 def _print_mask(prefix: Prefix, style: Style) -> None:
-    console = _console()
+    out = console()
     variant = prefix.variant
-    console.print(
+    out.print(
         f"Mask {prefix.format(style)} ({variant.title}, {variant.structure}): {_count(prefix.size)}"
     )
-    table = _grid()
+    table = grid()
     for name, pc in (("first", prefix.first), ("last", prefix.last), ("mask", prefix.mask)):
         table.add_row(
             name, variant.format(pc, style), str(pc), f"{pc:#x}", variant.format(pc, "binary")
         )
     table.add_row("fixed", "", "", "", _pattern(prefix))
-    _print_table(console, table)
+    _print_table(out, table)
 
 
 def _print_cover(low: int, high: int, groups: list[Prefix], single: Prefix, style: Style) -> None:
-    console = _console()
+    out = console()
     variant = single.variant
-    console.print(
+    out.print(
         f"{_range(low, high, variant, style)}: {_count(high - low + 1)} "
         f"({variant.title}, {variant.structure})"
     )
-    table = _grid()
+    table = grid()
     for name, pc in (("first", low), ("last", high)):
         table.add_row(name, variant.format(pc, style), str(pc), variant.format(pc, "binary"))
     agreed = single.pattern().partition("x")[0].rstrip("-")
     plural = "bit agrees" if single.length == 1 else "bits agree"
     table.add_row("", "", "", f"{'^' * len(agreed)} {single.length} {plural}".strip())
-    _print_table(console, table)
+    _print_table(out, table)
 
-    console.print(f"\nExact cover: {len(groups)} {'mask' if len(groups) == 1 else 'masks'}")
-    _print_groups(console, groups, style)
-    console.print("\nSmallest single mask")
-    _print_groups(console, [single], style)
+    out.print(f"\nExact cover: {len(groups)} {'mask' if len(groups) == 1 else 'masks'}")
+    _print_groups(out, groups, style)
+    out.print("\nSmallest single mask")
+    _print_groups(out, [single], style)
     extra = _extra(low, high, single)
     if not extra:
-        console.print("It holds the range and nothing else.")
+        out.print("It holds the range and nothing else.")
         return
     spans = " and ".join(_range(a, b, variant, style) for a, b in extra)
     outside = sum(b - a + 1 for a, b in extra)
-    console.print(f"It also takes in {spans}: {_count(outside)} outside the range.")
+    out.print(f"It also takes in {spans}: {_count(outside)} outside the range.")
 
 
-def _print_groups(console: Console, groups: list[Prefix], style: Style) -> None:
-    table = _grid("Mask", "First", "Last", "Holds", "Fixed bits")
+def _print_groups(out: Console, groups: list[Prefix], style: Style) -> None:
+    table = grid("Mask", "First", "Last", "Holds", "Fixed bits")
     for group in groups:
         variant = group.variant
         table.add_row(
@@ -215,7 +196,7 @@ def _print_groups(console: Console, groups: list[Prefix], style: Style) -> None:
             str(group.size),
             _pattern(group),
         )
-    _print_table(console, table)
+    _print_table(out, table)
 
 
 def _pattern(prefix: Prefix) -> Text:
@@ -243,10 +224,6 @@ def _extra(low: int, high: int, single: Prefix) -> list[tuple[int, int]]:
 
 
 # --- for programs
-
-
-def _print_json(value: dict[str, object]) -> None:
-    typer.echo(json.dumps(value, indent=2))
 
 
 def _variant_json(variant: Variant) -> dict[str, object]:
