@@ -275,7 +275,6 @@ ACTIONS: Final[Mapping[Action, Callable[[Link], None]]] = {
     Action.START_T3: lambda link: _start(link, Trigger.T3, link.settings.t3),
     Action.STOP_T3: _stop(Trigger.T3),
     Action.START_T4: _start_t4,
-    Action.STOP_T4: _stop(Trigger.T4),
     Action.START_T5: _start_t5,
     Action.STOP_T5: _stop(Trigger.T5),
     Action.START_PROVING_INTERVAL: lambda link: _start(

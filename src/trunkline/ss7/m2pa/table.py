@@ -172,7 +172,6 @@ class Action(enum.StrEnum):
     START_T3 = "start T3"
     STOP_T3 = "stop T3"
     START_T4 = "start T4"
-    STOP_T4 = "stop T4"
     START_T5 = "start T5"
     STOP_T5 = "stop T5"
     START_PROVING_INTERVAL = "start Proving_Interval"
