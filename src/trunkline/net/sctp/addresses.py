@@ -1,0 +1,73 @@
+"""Which address of this machine stands for which address of the configuration.
+
+An ordinary user's process cannot have 10.0.5.1; all of 127.0.0.0/8 is there without asking. The
+UDP back end therefore binds 127.0.5.1 for 10.0.5.1, and everything shown to people (captures,
+events, settings) keeps the configuration's address.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from typing import Literal
+
+from trunkline.errors import TrunklineError
+
+__all__ = ["AddressMap", "is_local"]
+
+
+class AddressMap:
+    """Maps configured IPv4 addresses to real ones, one to one.
+
+    Two configured addresses that fall on one real address raise ``sctp.address-collision``:
+    their nodes could not be told apart.
+    """
+
+    def __init__(
+        self,
+        explicit: Mapping[str, str] | None = None,
+        rule: Literal["loopback", "identity"] = "loopback",
+    ) -> None:
+        self._explicit = dict(explicit or {})
+        self._rule = rule
+        self._configured_by_real: dict[str, str] = {}
+
+    def real(self, configured: str) -> str:
+        """Return the address to use in place of ``configured``."""
+        address = self._explicit.get(configured)
+        if address is None:
+            _check(configured)
+            address = configured
+            if self._rule == "loopback" and not configured.startswith("127."):
+                address = "127." + configured.split(".", 1)[1]
+        else:
+            _check(address)
+        if address == "0.0.0.0":
+            raise TrunklineError(
+                "sctp.address", "0.0.0.0 is every interface: name the address to listen on"
+            )
+        holder = self._configured_by_real.setdefault(address, configured)
+        if holder != configured:
+            raise TrunklineError(
+                "sctp.address-collision",
+                f"{configured} and {holder} are both {address} on this machine:"
+                " give one of them another address in address_map",
+            )
+        return address
+
+
+def _check(address: str) -> None:
+    try:
+        socket.inet_pton(socket.AF_INET, address)
+    except (OSError, ValueError):
+        raise TrunklineError("sctp.address", f"{address!r} is not an IPv4 address") from None
+
+
+def is_local(address: str) -> bool:
+    """Tell whether ``address`` is on an interface of this machine (or network namespace)."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((address, 0))
+        except OSError:
+            return False
+    return address != "0.0.0.0"
