@@ -3,6 +3,7 @@
 ```toml
 [network]
 name = "four-countries"
+title = "Four countries over SS7"        # optional: what pictures and reports are headed with
 
 [sctp]                                   # optional: how every node reaches its peers
 backend = "auto"                         # auto | kernel | raw | udp
@@ -23,11 +24,22 @@ answer = true
 name = "ToExchangeD"
 point_code = "7.8.2"
 circuits = "1-30"
-control = "even"                         # which circuits are ours when both ends seize one
+control = "even"                         # ours when both ends seize one; else by Q.764
 
 [[node.ExchangeA.exchange.route]]
 prefix = "61"
 trunk = "ToExchangeD"
+
+[demo]                                   # optional: what `trunkline demo` does
+pings = [["CountryA", "CountryC"]]
+cut = "CountryB-CountryD"
+detour = ["CountryB-CountryC", "CountryC-CountryD"]
+
+[[demo.call]]
+exchange = "ExchangeA"
+calling = "3005"
+called = "61412345678"
+label = "mobile"
 ```
 
 Everything is checked before anything counts; a ``NetworkFileError`` names file, line, value and
@@ -47,6 +59,8 @@ import cattrs
 from trunkline.errors import TrunklineError
 
 __all__ = [
+    "DemoCall",
+    "DemoSettings",
     "ExchangeSettings",
     "NetworkFileError",
     "NetworkSettings",
@@ -110,12 +124,16 @@ class Circuits:
 
 @attrs.frozen
 class TrunkSettings:
-    """A group of circuits towards another exchange."""
+    """A group of circuits towards another exchange.
+
+    ``control``: which circuits are ours when both ends seize one at once; ``point-code`` is the
+    rule of Q.764 2.9.1.4, by which the higher point code has the even ones.
+    """
 
     name: str
     point_code: str
     circuits: Circuits
-    control: Literal["even", "odd"] = "even"
+    control: Literal["point-code", "even", "odd"] = "point-code"
 
 
 @attrs.frozen
@@ -157,8 +175,32 @@ class SctpSettings:
 
 
 @attrs.frozen
+class DemoCall:
+    """One call of the demonstration: who dials what at which exchange, and what that is."""
+
+    exchange: str
+    calling: str
+    called: str
+    label: str = ""
+
+
+@attrs.frozen
+class DemoSettings:
+    """What ``trunkline demo`` does with the network."""
+
+    pings: tuple[tuple[str, str], ...] = ()
+    """Pairs of node names: from, to."""
+    cut: str = ""
+    """The link that is broken and healed, such as ``"CountryB-CountryD"``."""
+    detour: tuple[str, ...] = ()
+    """The links that carry its traffic meanwhile."""
+    call: tuple[DemoCall, ...] = ()
+
+
+@attrs.frozen
 class _Network:
     name: str = ""
+    title: str = ""
 
 
 @attrs.frozen
@@ -167,8 +209,10 @@ class NetworkSettings:
 
     path: Path
     name: str
+    title: str
     nodes: dict[str, NodeSettings]
     sctp: SctpSettings = SctpSettings()
+    demo: DemoSettings = DemoSettings()
 
     def layers(self, node: str) -> list[Path]:
         """The configuration files of ``node``, in the order in which they apply."""
@@ -180,6 +224,7 @@ class _File:
     network: _Network
     node: dict[str, NodeSettings]
     sctp: SctpSettings = SctpSettings()
+    demo: DemoSettings = DemoSettings()
 
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}\Z")
@@ -209,15 +254,23 @@ def load_network(path: Path) -> NetworkSettings:
         raise NetworkFileError(path, _line_of(text, where), reason) from group
     name = settings.network.name or path.resolve().parent.name
     _check(path, text, name, settings)
-    return NetworkSettings(path=path, name=name, nodes=settings.node, sctp=settings.sctp)
+    return NetworkSettings(
+        path=path,
+        name=name,
+        title=settings.network.title or name,
+        nodes=settings.node,
+        sctp=settings.sctp,
+        demo=settings.demo,
+    )
 
 
 def _check(path: Path, text: str, name: str, settings: _File) -> None:
-    for label, where in ((name, ("network", "name")), *((n, ("node", n)) for n in settings.node)):
+    named = ((name, ("network", "name")), *((node, ("node", node)) for node in settings.node))
+    for label, place in named:
         if not _NAME.match(label):
             raise NetworkFileError(
                 path,
-                _line_of(text, where),
+                _line_of(text, place),
                 f"{label!r} is no name: begin with a letter, then letters, digits, - and _",
             )
     for node, values in settings.node.items():

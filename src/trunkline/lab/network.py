@@ -58,7 +58,7 @@ class Network:
     @property
     def title(self) -> str:
         """What the network is called among people."""
-        return str(getattr(self.settings, "title", "")) or self.name
+        return self.settings.title
 
     @property
     def file(self) -> Path:

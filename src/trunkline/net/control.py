@@ -83,7 +83,7 @@ class Connection:
 
     def __init__(self, writer: asyncio.StreamWriter) -> None:
         self.topics: frozenset[str] = frozenset()
-        self.on_close: list[Callable[[], None]] = []
+        self.on_close: list[Callable[[], object]] = []
         self._writer = writer
         self._queue: deque[bytes] = deque()
         self._lost = 0

@@ -49,8 +49,8 @@ _calls = Table(
     Column("cause", Integer, nullable=False),
     Column("location", Integer, nullable=False),
     Column("opc", Integer, nullable=False),
-    Column("dpc", Integer, nullable=False),
-    Column("cic", Integer, nullable=False),
+    Column("dpc", Integer),
+    Column("cic", Integer),
     Column("trace", String, nullable=False),
 )
 
@@ -61,7 +61,8 @@ class CallRecord:
 
     ``direction`` is ``"outgoing"`` or ``"incoming"`` as the exchange saw it; ``cause`` and
     ``location`` are the Q.850 values of the release; ``opc`` and ``dpc`` are those of the IAM, so
-    that the two exchanges' records of one call agree.
+    that the two exchanges' records of one call agree; ``dpc`` and ``cic`` are ``None`` for a call
+    that found no circuit.
     """
 
     id: str
@@ -75,8 +76,8 @@ class CallRecord:
     cause: int
     location: int
     opc: int
-    dpc: int
-    cic: int
+    dpc: int | None
+    cic: int | None
     trace: str
 
     @property

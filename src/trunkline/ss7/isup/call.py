@@ -11,7 +11,7 @@ segmentation, congestion control (2.10, 2.11), alternative routes; see docs/conf
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
@@ -59,12 +59,16 @@ class Trunks(CallControl):
 
     # Topology
 
-    def add_group(self, name: str, dpc: int, cics: range, control: Control = "point-code") -> None:
+    def add_group(
+        self, name: str, dpc: int, cics: Sequence[int], control: Control = "point-code"
+    ) -> None:
         """Add circuits towards the exchange ``dpc``. ``control`` must be the peer's opposite.
 
         Raises :class:`TrunklineError`: ``isup.group`` for a name or CIC in use or out of range,
-        ``isup.circuit-limit``.
+        or a CIC given twice; ``isup.circuit-limit``.
         """
+        if len(set(cics)) != len(cics):
+            raise TrunklineError("isup.group", f"group {name} to {dpc}: a CIC is given twice")
         known = self._circuits.get(dpc, {})
         taken = [cic for cic in cics if cic in known]
         if name in self._groups or not cics or taken:

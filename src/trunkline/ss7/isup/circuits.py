@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import heapq
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, Literal
@@ -87,7 +87,7 @@ class Group:
 
     __slots__ = ("_others", "_own", "circuits", "dpc", "even", "name")
 
-    def __init__(self, name: str, dpc: int, cics: range, *, even: bool) -> None:
+    def __init__(self, name: str, dpc: int, cics: Sequence[int], *, even: bool) -> None:
         self.name = name
         self.dpc = dpc
         self.even = even

@@ -1,0 +1,357 @@
+"""The node process: one signalling point, maybe an exchange on it, and a control socket.
+
+Nothing protocol-like happens here. The node reads its configuration, builds the rooms, gives them
+one event loop and one timer wheel, and translates between the control socket's methods and them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import attrs
+
+from trunkline import __version__
+from trunkline.config.cisco import Change, Cs7Config, changes, load
+from trunkline.config.network import ExchangeSettings, SctpSettings, load_network
+from trunkline.elements import views
+from trunkline.elements.captures import Capture
+from trunkline.elements.control import methods
+from trunkline.elements.log import LogLine, RouterLog
+from trunkline.elements.reports import report
+from trunkline.elements.signalling_point import SignallingPoint
+from trunkline.elements.ssp import ActiveCall, Exchange
+from trunkline.errors import TrunklineError
+from trunkline.net.control import ControlServer, Json, socket_path
+from trunkline.net.loop import TimerWheel, new_event_loop
+from trunkline.net.sctp import Settings as StackSettings
+from trunkline.net.sctp import Stack, open_stack
+from trunkline.ss7 import m2pa
+from trunkline.ss7.mtp3 import events as mtp3
+from trunkline.ss7.mtp3.traffic_test import HEADER, PingHandle, PingStats
+from trunkline.store.calls import CallRecord, CallStore, default_url
+
+__all__ = ["Node", "NodePlan", "run_node"]
+
+ISUP = 5  # service indicator, Q.704 section 14.2.1
+
+
+@attrs.frozen
+class NodePlan:
+    """All that one node is to be."""
+
+    network: str
+    name: str
+    config: Cs7Config
+    exchange: ExchangeSettings | None
+    sctp: SctpSettings
+    real_addresses: bool = False
+    notes: tuple[str, ...] = ()
+    """What the reader of the configuration had to remark."""
+
+    @classmethod
+    def read(
+        cls,
+        file: Path,
+        node: str | None = None,
+        *,
+        sctp: Literal["auto", "kernel", "raw", "udp"] | None = None,
+        real_addresses: bool = False,
+    ) -> NodePlan:
+        """Read ``node`` of a network file, or the one router of a ``.cfg`` file.
+
+        Raises:
+            TrunklineError: the files' located errors, or ``node.unknown``.
+        """
+        if file.suffix != ".toml":
+            config, notes = _load([file], None)
+            name = node or config.hostname
+            return cls(
+                name, name, config, None, _choose(SctpSettings(), sctp), real_addresses, notes
+            )
+        network = load_network(file)
+        if node is None and len(network.nodes) == 1:
+            node = next(iter(network.nodes))
+        if node is None or node not in network.nodes:
+            known = ", ".join(network.nodes)
+            asked = f"no node {node!r} in it" if node else "it has several nodes"
+            raise TrunklineError("node.unknown", f"{file}: {asked}; choose with --node: {known}")
+        startup = _startup_file(network.name, node)
+        layers = [startup] if startup.exists() else network.layers(node)
+        config, notes = _load(layers, node)
+        if startup.exists():
+            notes = (f"Configured from {startup}, which `write` saved", *notes)
+        exchange = network.nodes[node].exchange
+        sctp_settings = _choose(network.sctp, sctp)
+        return cls(network.name, node, config, exchange, sctp_settings, real_addresses, notes)
+
+    def stack_settings(self) -> StackSettings:
+        """How this node reaches its peers."""
+        peers = self.config.local_peers.values()
+        return StackSettings(
+            backend=self.sctp.backend,
+            local=tuple(ip for peer in peers for ip in peer.ips),
+            address_map=self.sctp.address_map,
+            address_rule="identity" if self.real_addresses else "loopback",
+            udp_port=self.sctp.udp_port,
+            remote_udp_ports=self.sctp.remote_udp_ports,
+        )
+
+
+def _choose(
+    settings: SctpSettings, backend: Literal["auto", "kernel", "raw", "udp"] | None
+) -> SctpSettings:
+    return settings if backend is None else attrs.evolve(settings, backend=backend)
+
+
+def _startup_file(network: str, node: str) -> Path:
+    return socket_path(network, node).with_suffix(".startup.cfg")
+
+
+def _load(files: list[Path], node: str | None) -> tuple[Cs7Config, tuple[str, ...]]:
+    texts: list[tuple[str, str]] = []
+    for file in files:
+        try:
+            texts.append((str(file), file.read_text(encoding="utf-8")))
+        except (OSError, UnicodeDecodeError) as problem:
+            raise TrunklineError("node.config", f"{file}: cannot be read: {problem}") from problem
+    loaded = load(texts)
+    if node is not None and loaded.config.hostname != node:
+        loaded.config.hostname = node
+    ignored = tuple(f"{line.location}: ignored: {line.text}" for line in loaded.ignored)
+    return loaded.config, (*(str(warning) for warning in loaded.warnings), *ignored)
+
+
+class Node:
+    """A running node. ``start`` it on its loop, then wait for ``stopped``."""
+
+    def __init__(self, plan: NodePlan, loop: asyncio.AbstractEventLoop, stack: Stack) -> None:
+        self.plan = plan
+        self.loop = loop
+        self.stack = stack
+        self.started = time.time()
+        self.wheel = TimerWheel(loop)
+        self.log = RouterLog(sys.stdout)
+        self.log.listeners.append(self._publish_log)
+        self.config = plan.config
+        self.startup_file = _startup_file(plan.network, plan.name)
+        self.discards: dict[str, int] = {}
+        self.lost = 0
+        self.stopped = asyncio.Event()
+        self.captures: set[Capture] = set()
+        self.server = ControlServer(socket_path(plan.network, plan.name), methods(self))
+        self._pings: dict[PingHandle, _Ping] = {}
+        self.store: CallStore | None = None
+        self._outbox: list[CallRecord] = []
+        if plan.exchange is not None:
+            self.store = CallStore(default_url(plan.network))
+        for note in plan.notes:
+            self.log("SYS", 5, "CONFIG_I", note)
+        self._build()
+
+    @property
+    def name(self) -> str:
+        """The node's name in its network."""
+        return self.plan.name
+
+    @property
+    def uptime(self) -> float:
+        """Seconds since the process took up its work."""
+        return time.time() - self.started
+
+    async def start(self) -> None:
+        """Answer on the control socket; the links have begun to come up already."""
+        await self.server.start()
+        backend = self.stack.backend
+        self.log("SYS", 5, "RESTART", f"Trunkline {__version__}, SCTP: {backend}")
+
+    async def close(self) -> None:
+        """End everything in good order."""
+        self.point.close()
+        if self.exchange is not None:
+            self.exchange.close()
+        self._write_records()
+        for capture in list(self.captures):
+            capture.close()
+        self.stack.close()
+        self.wheel.close()
+        await self.server.close()
+        if self.store is not None:
+            self.store.close()
+
+    # configuration
+
+    def apply(self, steps: Sequence[Change]) -> None:
+        """Carry out the difference that a command made to ``config``.
+
+        Raises:
+            TrunklineError: ``node.no-point-code``; nothing has changed then.
+        """
+        if not any(isinstance(step, changes.NodeChanged) for step in steps):
+            self.point.apply(steps)
+            return
+        if self.config.point_code is None:
+            raise TrunklineError(
+                "node.no-point-code", "a running node keeps a point code: give it another one"
+            )
+        self.point.close()
+        if self.exchange is not None:
+            self.exchange.close()
+        self._build()
+
+    def _build(self) -> None:
+        """Make the signalling point, and the exchange on it, from the configuration."""
+        if self.config.point_code is None:
+            raise TrunklineError(
+                "node.no-point-code",
+                f"{self.name} has no point code: add a line `cs7 point-code …`",
+            )
+        self.exchange: Exchange | None = None
+        if self.plan.exchange is not None:
+            self.exchange = Exchange(
+                self.name,
+                self.plan.exchange,
+                variant=self.config.variant,
+                network_indicator=self.config.network_indicator,
+                point_code=self.config.point_code,
+                wheel=self.wheel,
+                clock=self.loop.time,
+                transfer=lambda msus, now: self.point.transfer(msus, now),
+                record=self._record,
+                observe=self._observe_call,
+                log=self.log,
+            )
+        self.point = SignallingPoint(
+            self.config,
+            self.stack,
+            self.wheel,
+            self.log,
+            clock=self.loop.time,
+            users={} if self.exchange is None else {ISUP: self.exchange},
+        )
+        self.point.listeners.append(self._on_event)
+
+    # what happens
+
+    def _on_event(self, event: object) -> None:
+        match event:
+            case mtp3.PingReply(ping, _, rtt):
+                if ping in self._pings:
+                    self._pings[ping].times.append(rtt)
+            case mtp3.PingTimeout(ping, _, reason):
+                if ping in self._pings:
+                    self._pings[ping].failure = reason
+            case mtp3.PingDone(ping, stats):
+                if (waiting := self._pings.pop(ping, None)) is not None:
+                    waiting.done.set_result(stats)
+            case _:
+                if isinstance(event, mtp3.Discarded):
+                    self.discards[event.code] = self.discards.get(event.code, 0) + event.count
+                elif isinstance(event, m2pa.Discarded):
+                    self.discards[event.code] = self.discards.get(event.code, 0) + 1
+                elif isinstance(event, mtp3.MessagesLost):
+                    self.lost += event.count
+                report(event, self.config, self.log)
+                self._publish_link(event)
+
+    def _publish_log(self, line: LogLine) -> None:
+        if self.server.wanted("log"):
+            self.server.publish("log", self._event("log", line.time) | {"line": str(line)})
+
+    def _publish_link(self, event: object) -> None:
+        if isinstance(event, mtp3.LinkStateChanged) and self.server.wanted("link"):
+            self.server.publish(
+                "link",
+                self._event("link", time.time())
+                | {
+                    "linkset": event.slink.linkset.name,
+                    "slc": event.slink.slc,
+                    "state": event.state.value,
+                    "reason": event.reason,
+                },
+            )
+
+    def _observe_call(self, kind: str, call: ActiveCall) -> None:
+        if self.server.wanted("call"):
+            self.server.publish(
+                "call",
+                self._event("call", time.time()) | {"id": call.id, "trace": call.id, "state": kind},
+            )
+
+    def _event(self, kind: str, moment: float) -> dict[str, Json]:
+        return {"node": self.name, "time": moment, "kind": kind}
+
+    # call records: written together at the end of the turn in which their calls ended
+
+    def _record(self, record: CallRecord) -> None:
+        if not self._outbox:
+            self.loop.call_soon(self._write_records)
+        self._outbox.append(record)
+
+    def _write_records(self) -> None:
+        if self.store is None or not self._outbox:
+            return
+        try:
+            self.store.add(self._outbox)
+        except TrunklineError as problem:
+            # Kept, and tried again with the next record: a full disk must not cost a record.
+            self.log("CS7CDR", 2, "STORE", problem.message)
+        else:
+            self._outbox.clear()
+
+    # traffic test
+
+    async def ping(
+        self, dpc: int, count: int, interval: float, timeout: float, size: int
+    ) -> views.PingView:
+        """Send ``count`` test messages to ``dpc`` and await their echoes (Q.755)."""
+        handle = self.point.ping(dpc, count, interval, timeout, size)
+        waiting = self._pings[handle] = _Ping(self.loop.create_future())
+        begun = self.loop.time()
+        stats = await waiting.done
+        return views.ping_view(
+            self.config.format_pc(dpc),
+            stats,
+            waiting.times,
+            seconds=self.loop.time() - begun,
+            octets=self.point.router.settings.label.header + HEADER + size,
+            failure=waiting.failure,
+        )
+
+
+class _Ping:
+    """A traffic test under way."""
+
+    __slots__ = ("done", "failure", "times")
+
+    def __init__(self, done: asyncio.Future[PingStats]) -> None:
+        self.done = done
+        self.times: list[float] = []
+        self.failure: str | None = None
+
+
+def run_node(plan: NodePlan) -> None:
+    """Run one node until SIGTERM, SIGINT or ``node.stop``; a clean end forgets `write`."""
+    loop = new_event_loop()
+    asyncio.set_event_loop(loop)
+
+    async def main() -> None:
+        node = Node(plan, loop, open_stack(loop, plan.stack_settings()))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, node.stopped.set)
+        try:
+            await node.start()
+            await node.stopped.wait()
+        finally:
+            await node.close()
+        node.startup_file.unlink(missing_ok=True)
+
+    try:
+        loop.run_until_complete(main())
+    finally:
+        loop.close()

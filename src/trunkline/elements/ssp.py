@@ -1,0 +1,308 @@
+"""A Service Switching Point: an exchange that originates, answers and records telephone calls.
+
+Policy only. Which number leaves on which circuits, how long a called subscriber lets it ring and
+whether he answers, what a caller hears when there is no way: that is decided here. The calls
+themselves are ``trunkline.ss7.Trunks``, the way to the other exchange is the signalling
+point's. Every attempt leaves one record when it ends, refused ones included.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from trunkline.config.network import ExchangeSettings
+from trunkline.elements.log import RouterLog
+from trunkline.errors import DecodeError, TrunklineError
+from trunkline.net.loop import Handle, TimerWheel
+from trunkline.ss7.isup import events as isup
+from trunkline.ss7.isup.call import SetupRefused, Trunks
+from trunkline.ss7.isup.cause import CauseValue, Location
+from trunkline.ss7.isup.settings import Settings
+from trunkline.ss7.mtp3 import message as mtp3
+from trunkline.ss7.pointcode import Variant
+from trunkline.store.calls import CallRecord
+
+__all__ = ["ActiveCall", "Exchange"]
+
+SERVICE_INDICATOR = 5  # ISUP, Q.704 section 14.2.1
+
+
+@dataclass(slots=True)
+class ActiveCall:
+    """A call that has not ended; times in seconds since the epoch."""
+
+    id: str
+    outgoing: bool
+    calling: str
+    called: str
+    opc: int
+    dpc: int | None
+    cic: int | None
+    start: float
+    state: str
+    """``setup``, ``alerting`` or ``answered``."""
+    answer: float | None = None
+    hold: float | None = None
+    """Seconds after which this exchange's caller hangs up; ``None``: when told to."""
+    alarm: Handle | None = None
+    """Ringing, or talking, until then."""
+
+
+class Exchange:
+    """One exchange's calls.
+
+    ``transfer`` takes whole MSUs towards the network; ``record`` keeps call records; ``observe``
+    hears of every change of a call as (kind, call).
+    """
+
+    def __init__(
+        self,
+        name: str,
+        settings: ExchangeSettings,
+        *,
+        variant: Variant,
+        network_indicator: int,
+        point_code: int,
+        wheel: TimerWheel,
+        clock: Callable[[], float],
+        transfer: Callable[[Sequence[bytes], float], None],
+        record: Callable[[CallRecord], None],
+        observe: Callable[[str, ActiveCall], None],
+        log: RouterLog,
+    ) -> None:
+        self.name = name
+        self.settings = settings
+        self.calls: dict[int, ActiveCall] = {}
+        self.trunks = Trunks(Settings(), point_code)
+        self._variant = variant
+        self._network_indicator = network_indicator
+        self._point_code = point_code
+        self._wheel = wheel
+        self._clock = clock
+        self._transfer = transfer
+        self._record = record
+        self._observe = observe
+        self._log = log
+        self._alarm: Handle | None = None
+        self._deadline: float | None = None
+        for trunk in settings.trunk:
+            dpc = variant.parse(trunk.point_code)
+            self.trunks.add_group(trunk.name, dpc, trunk.circuits.codes, trunk.control)
+        # the longest prefix wins, so it is asked first
+        self._routes = sorted(settings.route, key=lambda route: -len(route.prefix))
+        self._served = tuple(settings.numbers)
+
+    # requests of the operator
+
+    def originate(self, calling: str, called: str, hold: float | None) -> ActiveCall:
+        """Call ``called`` on behalf of ``calling``; hang up ``hold`` seconds after the answer.
+
+        Raises:
+            TrunklineError: ``exchange.no-route``, or what ``Trunks.setup`` refuses; a record is
+                left in either case.
+        """
+        now = self._clock()
+        call = ActiveCall(
+            id=secrets.token_hex(4),
+            outgoing=True,
+            calling=calling,
+            called=called,
+            opc=self._point_code,
+            dpc=None,
+            cic=None,
+            start=time.time(),
+            state="setup",
+            hold=hold,
+        )
+        route = next((r for r in self._routes if called.startswith(r.prefix)), None)
+        if route is None:
+            self._finish(call, CauseValue.NO_ROUTE_TO_DESTINATION, Location.USER)
+            prefixes = ", ".join(sorted(r.prefix for r in self._routes)) or "none"
+            raise TrunklineError(
+                "exchange.no-route",
+                f"{self.name} has no route for {called}; prefixes routed: {prefixes}",
+            )
+        try:
+            leg = self.trunks.setup(route.trunk, called, calling, now, ref=call.id)
+        except SetupRefused as refused:
+            self._finish(call, refused.cause, Location.PUBLIC_NETWORK_LOCAL_USER)
+            raise
+        call.dpc, call.cic = leg.dpc, leg.cic
+        self.calls[leg.id] = call
+        self._observe("setup", call)
+        self._settle([], now)
+        return call
+
+    def release(self, identifier: str) -> ActiveCall:
+        """Hang up the call whose id is ``identifier``.
+
+        Raises:
+            TrunklineError: ``exchange.no-such-call``.
+        """
+        for leg, call in self.calls.items():
+            if call.id == identifier:
+                self._hang_up(leg)
+                return call
+        raise TrunklineError(
+            "exchange.no-such-call", f"{self.name} has no active call {identifier!r}"
+        )
+
+    def close(self) -> None:
+        """Stop the timers; calls end without a word, as in a process that is killed."""
+        for call in self.calls.values():
+            if call.alarm is not None:
+                call.alarm.cancel()
+        if self._alarm is not None:
+            self._alarm.cancel()
+
+    # the signalling point's user part
+
+    def transfer(self, msus: list[bytes], now: float) -> None:
+        """Messages for service indicator 5."""
+        events: list[isup.Event] = []
+        for octets in msus:
+            try:
+                msu = mtp3.parse(octets, self._variant)
+            except DecodeError as problem:
+                self._log("CS7ISUP", 4, "DISCARD", problem.message)
+                continue
+            events += self.trunks.receive(msu.opc, msu.payload, now)
+        self._settle(events, now)
+
+    def pause(self, dpc: int, now: float) -> None:
+        """MTP-PAUSE: calls that are up stay."""
+        self._settle(self.trunks.pause(dpc, now), now)
+
+    def resume(self, dpc: int, now: float) -> None:
+        """MTP-RESUME."""
+        self._settle(self.trunks.resume(dpc, now), now)
+
+    # what the machine tells
+
+    def _settle(self, events: Sequence[isup.Event], now: float) -> None:
+        """Act on events and on what acting on them brings, then send and re-arm the timer."""
+        for event in events:
+            self._on_event(event, now)
+        messages = self.trunks.data_to_send()
+        if messages:
+            self._transfer([self._msu(*message) for message in messages], now)
+        deadline = self.trunks.next_timeout()
+        if deadline is None or (self._deadline is not None and self._deadline <= deadline):
+            return
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._deadline = deadline
+        self._alarm = self._wheel.call_at(deadline, self._ring)
+
+    def _msu(self, dpc: int, sls: int, payload: bytes) -> bytes:
+        return mtp3.Msu(
+            ni=self._network_indicator,
+            priority=0,
+            si=SERVICE_INDICATOR,
+            dpc=dpc,
+            opc=self._point_code,
+            sls=sls,
+            payload=payload,
+        ).to_bytes(self._variant)
+
+    def _ring(self) -> None:
+        self._alarm = self._deadline = None
+        now = self._clock()
+        deadline = self.trunks.next_timeout()
+        due = deadline is not None and deadline <= now
+        self._settle(self.trunks.on_timeout(now) if due else [], now)
+
+    def _on_event(self, event: isup.Event, now: float) -> None:
+        match event:
+            case isup.IncomingCall():
+                self._incoming(event, now)
+            case isup.Alerting(call_id=leg) if leg in self.calls:
+                self.calls[leg].state = "alerting"
+                self._observe("alerting", self.calls[leg])
+            case isup.Answered(call_id=leg) if leg in self.calls:
+                self._answered(leg)
+            case isup.CircuitChanged(call_id=leg, cic=cic) if leg in self.calls:
+                self.calls[leg].cic = cic
+            case isup.Released(call_id=leg) | isup.CallFailed(call_id=leg) if leg in self.calls:
+                self._finish(self.calls.pop(leg), event.cause, event.location)
+            case isup.MaintenanceAlert():
+                place = f"circuit {event.cic} to {self._variant.format(event.dpc)}"
+                self._log("CS7ISUP", 3, "MAINTENANCE", f"{place}: {event.reason}")
+            case isup.Discarded():
+                self._log("CS7ISUP", 4, "DISCARD", f"{event.code}: {event.detail}")
+            case _:
+                pass  # overlap digits, suspension, confusion, blocking: counted by the machine
+
+    def _incoming(self, event: isup.IncomingCall, now: float) -> None:
+        call = ActiveCall(
+            id=secrets.token_hex(4),
+            outgoing=False,
+            calling=event.calling,
+            called=event.called,
+            opc=event.opc,
+            dpc=self._point_code,
+            cic=event.cic,
+            start=time.time(),
+            state="setup",
+        )
+        leg = event.call_id
+        self.calls[leg] = call
+        self._observe("setup", call)
+        if not event.called.startswith(self._served):
+            cause = CauseValue.UNALLOCATED_NUMBER
+            location = Location.PUBLIC_NETWORK_REMOTE_USER
+            self._settle(self.trunks.release(leg, cause, now, location), now)
+            return
+        self._settle(self.trunks.alert(leg, now), now)
+        call.state = "alerting"
+        self._observe("alerting", call)
+        if self.settings.answer:
+            ring = self.settings.ring_time.seconds
+            call.alarm = self._wheel.call_at(now + ring, lambda: self._pick_up(leg))
+
+    def _pick_up(self, leg: int) -> None:
+        if leg in self.calls:
+            now = self._clock()
+            self._settle(self.trunks.answer(leg, now), now)
+            self._answered(leg)
+
+    def _answered(self, leg: int) -> None:
+        call = self.calls[leg]
+        call.state, call.answer = "answered", time.time()
+        self._observe("answered", call)
+        if call.hold is not None:
+            until = self._clock() + call.hold
+            call.alarm = self._wheel.call_at(until, lambda: self._hang_up(leg))
+
+    def _hang_up(self, leg: int) -> None:
+        if leg in self.calls:
+            now = self._clock()
+            cause = CauseValue.NORMAL_CALL_CLEARING
+            self._settle(self.trunks.release(leg, cause, now), now)
+
+    def _finish(self, call: ActiveCall, cause: int, location: int) -> None:
+        if call.alarm is not None:
+            call.alarm.cancel()
+        call.state = "ended"
+        self._record(
+            CallRecord(
+                id=call.id,
+                exchange=self.name,
+                direction="outgoing" if call.outgoing else "incoming",
+                calling=call.calling,
+                called=call.called,
+                start=call.start,
+                answer=call.answer,
+                end=time.time(),
+                cause=cause,
+                location=location,
+                opc=call.opc,
+                dpc=call.dpc,
+                cic=call.cic,
+                trace=call.id,
+            )
+        )
+        self._observe("ended", call)
