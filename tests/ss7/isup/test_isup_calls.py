@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from tests.ss7.isup.exchanges import HIGH, LOW, Pair, simple
 
@@ -437,6 +439,11 @@ def test_calls_that_cannot_be_set_up(pair: Pair, to: str | int, called: str, cod
     pair.assert_quiet()
 
 
+def test_a_group_may_have_gaps(pair: Pair) -> None:
+    pair.low.trunks.add_group("gaps", 9, (15, 17))
+    assert [pair.low.trunks.setup("gaps", "1", "", pair.now).cic for _ in range(2)] == [15, 17]
+
+
 def test_all_circuits_busy(pair: Pair) -> None:
     for _ in range(4):
         pair.call()
@@ -452,10 +459,11 @@ def test_all_circuits_busy(pair: Pair) -> None:
         ("more", HIGH, range(4, 9), "isup.group"),
         ("more", 9, range(0), "isup.group"),
         ("more", 9, range(4000, 4097), "isup.group"),
+        ("more", 9, (1, 2, 1), "isup.group"),
         ("more", 9, range(1, 40), "isup.circuit-limit"),
     ],
 )
-def test_groups_that_cannot_be_added(name: str, dpc: int, cics: range, code: str) -> None:
+def test_groups_that_cannot_be_added(name: str, dpc: int, cics: Sequence[int], code: str) -> None:
     pair = Pair(settings=Settings(circuit_limit=20))
     with pytest.raises(TrunklineError) as refusal:
         pair.low.trunks.add_group(name, dpc, cics)
