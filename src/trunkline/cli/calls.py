@@ -79,8 +79,8 @@ def show(
         ("duration", f"{record.duration:.3f} s from the answer"),
         ("cause", f"{record.cause} {record.cause_text}"),
         ("OPC", record.opc),
-        ("DPC", record.dpc),
-        ("CIC", str(record.cic)),
+        ("DPC", record.dpc or "-"),
+        ("CIC", _circuit(record.cic)),
     ):
         table.add_row(Text(name, style="dim"), value)
     print_table(console(), table)
@@ -141,8 +141,8 @@ def print_records(records: list[Record]) -> None:
             f"{record.duration:.2f} s",
             Text(f"{record.cause} {record.cause_text}", style=style),
             record.opc,
-            record.dpc,
-            str(record.cic),
+            record.dpc or "-",
+            _circuit(record.cic),
         )
     print_table(out, table)
 
@@ -150,3 +150,7 @@ def print_records(records: list[Record]) -> None:
 def _moment(seconds: float) -> str:
     moment = time.localtime(seconds)
     return f"{time.strftime('%Y-%m-%d %H:%M:%S', moment)}.{int(seconds * 1000) % 1000:03d}"
+
+
+def _circuit(cic: int | None) -> str:
+    return "-" if cic is None else str(cic)

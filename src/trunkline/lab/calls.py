@@ -38,8 +38,9 @@ class Record:
     cause: int
     cause_text: str
     opc: str
-    dpc: str
-    cic: int
+    dpc: str | None
+    """``None``, as ``cic``, for a call that found no circuit."""
+    cic: int | None
 
     def to_json(self) -> dict[str, object]:
         """Plain values."""
@@ -165,12 +166,14 @@ def _from_store(record: CallRecord) -> Record:
         duration=record.duration,
         cause=record.cause,
         cause_text=cause_name(record.cause),
-        opc=_point_code(record.opc),
+        opc=_point_code(record.opc) or "",
         dpc=_point_code(record.dpc),
         cic=record.cic,
     )
 
 
-def _point_code(pc: int) -> str:
+def _point_code(pc: int | None) -> str | None:
     """A stored point code as text; what does not fit 3-8-3 is of another variant: decimal."""
+    if pc is None:
+        return None
     return ITU.format(pc) if pc <= ITU.last else str(pc)
