@@ -11,6 +11,7 @@ as ignored, and unknown ``cs7`` lines are errors.
 
 from __future__ import annotations
 
+from trunkline.config.cisco import changes
 from trunkline.config.cisco.changes import Change, diff
 from trunkline.config.cisco.check import Findings, check
 from trunkline.config.cisco.commands import COMMANDS
@@ -65,6 +66,7 @@ __all__ = [
     "Scope",
     "Session",
     "TextFilter",
+    "changes",
     "check",
     "diff",
     "load",

@@ -58,6 +58,7 @@ def _destinations(config: Cs7Config) -> Iterable[str]:
     return [route.prefix.format() for route in config.routes]
 
 
+_SHOW = "Show running system information"
 _CS7 = kw("cs7", "Signalling System No. 7")
 _LINKSET = Name("name", "Name of a linkset", words=_linksets)
 _PC = PointCode("pc", "Point code of the destination", words=_point_codes)
@@ -65,7 +66,7 @@ _IP = kw("ip", "Internet Protocol")
 
 
 def _show(action: Exec, about: str, *syntax: Token | Choice | Option) -> Command:
-    return Command(_BOTH, (kw("show", "Show running system information"), *syntax), action, about)
+    return Command(_BOTH, (kw("show", _SHOW), *syntax), action, about)
 
 
 _EXEC_COMMANDS = (
@@ -140,10 +141,11 @@ _EXEC_COMMANDS = (
         _CS7,
         kw("point-codes", "Own and adjacent point codes"),
     ),
-    _show(
+    Command(
+        _EXEC,
+        (kw("show", _SHOW), kw("running-config", "The configuration in force")),
         Exec.SHOW_RUNNING_CONFIG,
         "The configuration in force.",
-        kw("running-config", "The configuration in force"),
     ),
     _show(Exec.SHOW_VERSION, "Version of the software.", kw("version", "Version of this software")),
     Command(

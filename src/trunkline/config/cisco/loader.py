@@ -12,6 +12,7 @@ the commands leave it open (the seed course shows ``(config)`` where the router 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -94,6 +95,12 @@ class _Line:
         return self.location._replace(column=self.column + column + 1)
 
 
+def _rejected(following: Sequence[str]) -> bool:
+    """Tell whether the answer to a command, perhaps below a line with a caret, is a rejection."""
+    answer = itertools.takewhile(lambda line: prompt_of(line) is None, following)
+    return any(map(is_rejection, answer))
+
+
 class _Reader:
     """The state that goes from line to line and from file to file."""
 
@@ -117,8 +124,8 @@ class _Reader:
         """The output being read is that of ``show running-config``."""
         self.in_output = False
         """Output below a prompt of configuration mode is being passed over."""
-        self.in_ignored = False
-        """The last line at the margin was ignored; what is indented below it is too."""
+        self.ignored_indent: int | None = None
+        """Indentation of an ignored line; what is indented further below it is ignored too."""
         self.in_failed = False
         """The last command that opens a mode failed; what belongs below it is passed over."""
         self.link_indent = 0
@@ -144,8 +151,11 @@ class _Reader:
                 self.running_config = False
                 if not self.known_host(prompt, location, line):
                     continue
-                rejected = any(map(is_rejection, lines[index + 1 : index + 3]))
-                if rejected or prompt.command.endswith("?") or is_noise(prompt.command):
+                if (
+                    _rejected(lines[index + 1 : index + 3])
+                    or prompt.command.endswith("?")
+                    or is_noise(prompt.command)
+                ):
                     continue
                 item = _Line(location, line, prompt.command, prompt.column, 0, prompt)
             else:
@@ -243,10 +253,12 @@ class _Reader:
     def config_line(self, line: _Line, scope: Scope) -> None:
         indented = line.prompt is None and line.indent > 0
         starts_cs7 = line.command.lower().startswith("cs7")
-        if indented and self.in_ignored and not starts_cs7:
+        inside = self.ignored_indent is not None and line.indent > self.ignored_indent
+        if inside and line.prompt is None and not starts_cs7:
             self.ignored[-1] = replace(self.ignored[-1], lines=self.ignored[-1].lines + 1)
             return
-        self.in_ignored = self.in_output = False
+        self.ignored_indent = None
+        self.in_output = False
         read = GRAMMAR.parse(line.command, scope.mode.chain, self.config)
         if isinstance(read, Parsed):
             self.command(line, scope, read)
@@ -316,6 +328,9 @@ class _Reader:
         understood = failure.progress - negated > 0
         if first == "cs7" or (first not in IOS_WORDS and second in _CS7_SECOND):
             self.in_failed = second not in _CS7_PLAIN
+            # Whatever the mode, the line was meant for this one.
+            read = GRAMMAR.parse(line.command, (Mode.CONFIG,), self.config)
+            failure = read if isinstance(read, Failure) else failure
             self.complain(line, failure, first, second)
         elif self.is_exec(line):
             return
@@ -382,7 +397,7 @@ class _Reader:
         self.errors.append(self.problem(line, code, message, hint, column))
 
     def ignore(self, line: _Line) -> None:
-        self.in_ignored = line.prompt is None
+        self.ignored_indent = line.indent if line.prompt is None else None
         self.ignored.append(Ignored(line.at(0), line.command))
 
     # --- the whole ----------------------------------------------------------------------------

@@ -53,5 +53,6 @@ class Refusal(TrunklineError):  # noqa: N818 - the shell prints it as an answer
 
 def nearest(word: str, choices: Iterable[str]) -> str | None:
     """Return the choice that ``word`` was most likely meant to be."""
-    close = difflib.get_close_matches(word.lower(), sorted(set(choices)), n=1, cutoff=0.6)
-    return close[0] if close else None
+    lowered = {choice.lower(): choice for choice in sorted(choices, reverse=True)}
+    close = difflib.get_close_matches(word.lower(), lowered, n=1, cutoff=0.6)
+    return lowered[close[0]] if close else None

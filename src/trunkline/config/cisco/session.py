@@ -9,7 +9,7 @@ and only then taken over, so that a refused command changes nothing.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from trunkline.config.cisco.changes import Change, diff
 from trunkline.config.cisco.check import check
@@ -22,6 +22,8 @@ from trunkline.config.cisco.tree import Cs7Config
 __all__ = ["Action", "Outcome", "Session", "TextFilter"]
 
 _CONFIGURE = "Enter configuration commands, one per line.  End with CNTL/Z."
+_UNFINISHED = ("config.empty-linkset", "config.empty-peer", "config.ip-nowhere")
+"""Warnings about what the next lines are about to add: no news to whoever is typing them."""
 _MODIFIERS = {"|": "Output modifiers"}
 _PIPE = re.compile(r"(?<=\s)\|(?=\s|$)")
 _DO = re.compile(r"\s*do\s+", re.IGNORECASE)
@@ -195,7 +197,7 @@ class Session:
         outcome = self._execute(line, Scope(Mode.EXEC), args.column("command") or 0)
         # ``do exit`` and the like must not move the user elsewhere.
         self._scope = kept
-        return outcome
+        return replace(outcome, closed=False)
 
     def _edit(self, apply: Apply, scope: Scope, args: Args) -> Outcome:
         new = self.config.copy()
@@ -209,10 +211,7 @@ class Session:
             if error not in before.errors:
                 return _refused(error)
         warnings = (*said, *(w for w in after.warnings if w not in before.warnings))
-        # What the line opens is empty as yet; that is no news to whoever just typed it.
-        warnings = tuple(
-            w for w in warnings if w.code not in ("config.empty-peer", "config.empty-linkset")
-        )
+        warnings = tuple(warning for warning in warnings if warning.code not in _UNFINISHED)
         changes = tuple(diff(self.config, new))
         self.config.assign(new)
         self._scope = target

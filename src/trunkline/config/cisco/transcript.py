@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 __all__ = ["Prompt", "banner_end", "clean", "indent_of", "is_noise", "is_rejection", "prompt_of"]
 
-_MORE = re.compile(r"^\s*--\s?[Mm]ore\s?--[ \x08]*")
+# The pager's mark, and the blanks (between backspaces, if those survived) that wiped it out.
+_MORE = re.compile(r"\s*--\s?[Mm]ore\s?-- ?(?:\x08+ *\x08+| {8})?")
 _PROMPT = re.compile(
     r"\s*(?P<host>[A-Za-z][A-Za-z0-9._-]{0,62})(?:\((?P<mode>config[a-z0-9-]*)\))?"
     r"(?P<sign>[#>])[ \t]*(?P<rest>.*)"
@@ -43,9 +44,8 @@ class Prompt(NamedTuple):
 def clean(line: str) -> str:
     """Return a line without what terminals leave in it."""
     line = line.rstrip("\r").removeprefix("\ufeff")
-    if "\x08" in line or "ore" in line:
-        line = _MORE.sub("", line)
-    return line.expandtabs(8).rstrip()
+    more = _MORE.match(line)
+    return (line[more.end() :] if more else line).expandtabs(8).rstrip()
 
 
 def indent_of(line: str) -> int:
