@@ -215,6 +215,18 @@ CountryA(config)#"""
     )
 
 
+def test_errors_come_with_a_code_and_a_sentence() -> None:
+    for line, code, message in (
+        ("show foo", "config.unknown-word", "invalid input at column 6"),
+        ("show cs7", "config.incomplete", "the command is incomplete"),
+        ("e", "config.ambiguous", "one of: enable, exit"),
+        ("terminal length 999", "config.value", "999 is outside 0 to 512"),
+    ):
+        error = run(line).error
+        assert error is not None
+        assert (error.code, error.message) == (code, message)
+
+
 def test_a_refused_command_changes_nothing() -> None:
     session = Session(base())
     assert (

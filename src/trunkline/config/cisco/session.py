@@ -234,7 +234,11 @@ class Session:
                 reason = f"this is a command of exec mode: type 'do {line.strip()}'"
         if reason:
             lines.append(f"% {reason}")
-        problem = Problem("config.value" if failure.reason else "config.unknown-word", reason)
+        problem = Problem(
+            "config.value" if failure.reason else "config.unknown-word",
+            reason or f"invalid input at column {start + failure.column + 1}",
+            failure.usage,
+        )
         return Outcome("\n".join(lines) + "\n", problem)
 
 
