@@ -336,6 +336,7 @@ def test_user_data_carries_the_acknowledgement() -> None:
     script.data(START, 0, msu(0))
     script.link.send([msu(9)], script.now)
     assert sent(script.link) == [(1, UserData(0, 0, msu=msu(9)))]
+    assert sent(script.link) == []
 
 
 def test_an_empty_message_is_not_acknowledged_and_repeats_the_fsn() -> None:
@@ -379,6 +380,13 @@ def test_a_bsn_never_sent_is_discarded_and_two_of_three_fail_the_link() -> None:
     assert items[-1] == OutOfService("two abnormal BSNs in three messages")
 
 
+def test_a_bsn_one_ahead_is_abnormal_too() -> None:
+    script = in_service()
+    script.exchange(outgoing=2, incoming=0)
+    assert codes(script.data(2, START)) == [M2paError.BSN]
+    assert script.link.retrieve(1) == []
+
+
 def test_a_bsn_from_behind_is_no_news() -> None:
     script = in_service()
     script.exchange(outgoing=4, incoming=1)
@@ -405,6 +413,26 @@ def test_start_after_out_of_service_resets_both_directions() -> None:
     script.link.send([msu(9)], script.now)
     assert sent(script.link) == [(1, UserData(START, 0, msu=msu(9)))]
     assert script.data(0, 0, msu(1)) == [msu(1)]
+
+
+def test_start_forgets_the_peer_of_before() -> None:
+    script = in_service(QUICK)
+    script.status(Status.BUSY)
+    script.link.stop(script.now)
+    script.link.start(script.now)
+    script.status(Status.PROVING_EMERGENCY)
+    script.link.stop(script.now)
+    script.link.start(script.now)
+    script.status(Status.ALIGNMENT)
+    script.status(Status.PROVING_NORMAL)
+    script.wait(7.9)
+    assert state(script.link) is State.PROVING  # the emergency was that of the last time
+    script.wait(0.1)
+    script.status(Status.READY)
+    script.link.data_to_send()
+    assert not script.link.remote_busy
+    script.link.send([msu(0)], script.now)
+    assert len(sent(script.link)) == 1
 
 
 # --- T7 -----------------------------------------------------------------------------------------

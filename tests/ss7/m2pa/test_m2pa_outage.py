@@ -183,6 +183,51 @@ def test_flush_discards_what_comes_later_too() -> None:
     assert link.counters.flushed == 1
 
 
+def test_an_earlier_flush_does_not_reach_into_the_next_outage() -> None:
+    script = in_service()
+    link, now = script.link, script.now
+    link.processor_outage(now)
+    link.flush(now)
+    link.processor_recovered(now)
+    link.processor_outage(now)
+    script.status(Status.READY, stream=1)
+    assert script.data(START, 0, msu(0)) == []
+    assert link.processor_recovered(now) == [msu(0)]
+    script.status(Status.READY, fsn=0, stream=1)
+    link.processor_outage(now)
+    assert script.data(START, 1, msu(1)) == []
+    assert link.processor_recovered(now) == [msu(1)]
+
+
+def test_acknowledgements_with_an_fsn_that_was_flushed_count() -> None:
+    script = in_service()
+    link, now = script.link, script.now
+    link.send([msu(0)], now)
+    link.data_to_send()
+    link.processor_outage(now)
+    script.data(START, 0, msu(0))
+    link.flush(now)
+    link.send([msu(1)], now)
+    link.data_to_send()
+    assert script.data(1, 0) == []
+    assert link.unacknowledged == 0
+
+
+def test_recovery_while_congested_keeps_what_is_held() -> None:
+    script = in_service()
+    link, now = script.link, script.now
+    link.busy(now)
+    script.data(START, 0, msu(0))
+    link.processor_outage(now)
+    script.data(START, 1, msu(1))
+    link.data_to_send()
+    assert link.processor_recovered(now) == []
+    assert sent(link) == [(1, LinkStatus(1, START, Status.PROCESSOR_RECOVERED))]
+    assert script.status(Status.READY, fsn=1, stream=1) == []
+    assert sent(link) == [(1, LinkStatus(1, START, Status.READY))]
+    assert link.busy_ended(now) == [msu(0), msu(1)]
+
+
 def test_flush_empties_the_transmit_side() -> None:
     script = in_service()
     link, now = script.link, script.now

@@ -158,7 +158,6 @@ def _replay_status(link: Link) -> None:
 def _clear_line(link: Link) -> None:
     link._status_line = []
     link._data_line = []
-    link._acknowledgement_due = False
 
 
 def _reset(link: Link) -> None:
