@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from click.testing import Result
 from tests.lab.networks import write_network
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from trunkline.cli import lab as lab_commands
 from trunkline.errors import TrunklineError
@@ -78,8 +77,13 @@ def test_an_unknown_link_names_those_there_are(lab: Network) -> None:
     assert "there are: A-B, B-X" in error(run("break", "A-X")).message
 
 
+def test_a_capture_is_of_one_link(lab: Network, tmp_path: Path) -> None:
+    problem = error(run("capture", "A-B", str(tmp_path / "x.pcap")))
+    assert problem.message == "A-B has several links: choose of A-B:0, A-B:1"
+
+
 def test_a_capture_ends_by_itself(lab: Network, tmp_path: Path) -> None:
-    result = run("capture", "A-B", str(tmp_path / "x.pcap"), "--seconds", "0.05", "--json")
+    result = run("capture", "A-B:0", str(tmp_path / "x.pcap"), "--seconds", "0.05", "--json")
     assert json.loads(result.stdout) == {
         "file": str(tmp_path / "x.pcap"),
         "node": "A",

@@ -5,11 +5,10 @@ import time
 from pathlib import Path
 
 import typer
-from click.testing import Result
 from prompt_toolkit.application import create_app_session
 from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from trunkline.cli import calls as calls_commands
 from trunkline.cli import shell as shell_commands
@@ -25,7 +24,7 @@ from trunkline.store.calls import CallRecord, CallStore, default_url
 def app() -> typer.Typer:
     built = typer.Typer()
     built.command("shell")(shell_commands.shell)
-    built.command("exec")(shell_commands.execute)
+    built.command("exec")(shell_commands.exec_line)
     built.add_typer(calls_commands.app, name="calls")
     return built
 
@@ -70,7 +69,9 @@ def test_no_such_node(lab: Network) -> None:
 class ScriptedClient(ControlClient):
     """Remembers what was asked, answers from a node."""
 
-    asked: list[tuple[str, str]]
+    def __init__(self, path: Path) -> None:
+        self.asked: list[tuple[str, str]] = []
+        super().__init__(path)
 
     def call(self, method: str, params: Params | None = None, timeout: float | None = None) -> Json:
         self.asked.append((method, str((params or {}).get("line", ""))))
@@ -79,13 +80,12 @@ class ScriptedClient(ControlClient):
 
 def typed(network: Network, keys: str) -> list[tuple[str, str]]:
     path = socket_path(network.name, "A")
+    client = ScriptedClient(path)
     with (
-        ScriptedClient.__new__(ScriptedClient) as client,
+        client,
         create_pipe_input() as pipe,
         create_app_session(input=pipe, output=DummyOutput()),
     ):
-        client.asked = []
-        ControlClient.__init__(client, path)
         pipe.send_text(keys)
         interact(RemoteSession(client), path)
         return client.asked

@@ -48,7 +48,7 @@ def write_network(
         (folder / f"{node}.cfg").write_text(config, encoding="utf-8")
         text += f'\n[node.{node}]\nconfig = ["{node}.cfg"]\n'
         if node in exchanges:
-            text += f"[node.{node}.exchange]\n"
+            text += f'[node.{node}.exchange]\nnumbers = ["30"]\n'
     file = folder / "network.toml"
     file.write_text(text, encoding="utf-8")
     return file

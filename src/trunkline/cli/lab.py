@@ -51,7 +51,6 @@ LinkArgument = Annotated[
 ]
 
 _LINKS_PATIENCE = 15.0
-_STATE_STYLES = {"up": "green", "IS": "green", "avail": "green", "down": "red", "": "red"}
 
 
 @app.command()
@@ -227,11 +226,15 @@ def capture(
     with lab_client(network) as client:
         found = _resolve(link, client.network)
         node = found[0].first.node
-        params: dict[str, str | int] = {"file": str(file.absolute())}
-        params["linkset"] = found[0].first.linkset
-        if ":" in link:
-            params["slc"] = found[0].first.slc
-        client.call(node, "capture.start", {**params})
+        if len(found) > 1:
+            names = ", ".join(one.name for one in found)
+            raise TrunklineError("lab.which-link", f"{link} has several links: choose of {names}")
+        end = found[0].first
+        client.call(
+            node,
+            "capture.start",
+            {"file": str(file.absolute()), "linkset": end.linkset, "slc": end.slc},
+        )
         if not as_json:
             until = "" if seconds else "; Ctrl-C ends it"
             error_console().print(f"capturing {link} at {node}{until} …", markup=False)
@@ -285,14 +288,16 @@ def link_table(links: list[LinkView]) -> Table:
         table.add_row(
             Text(link.pair, style="bold"),
             str(link.slc),
-            *(_state(text) for text in (link.sctp, link.m2pa, link.mtp3)),
+            _state(link.sctp, link.sctp_up),
+            _state(link.m2pa, link.m2pa_up),
+            _state(link.mtp3, link.up),
             Text("cut", style="red") if link.blocked else "",
         )
     return table
 
 
-def _state(text: str) -> Text:
-    return Text(text or "–", style=_STATE_STYLES.get(text, "yellow"))
+def _state(text: str, good: bool) -> Text:
+    return Text(text, style="green" if good else "yellow")
 
 
 def _duration(seconds: float) -> str:

@@ -20,7 +20,7 @@ from trunkline.cli.rpc import as_dict, as_list, connected
 from trunkline.lab.client import find_node
 from trunkline.net.control import ControlClient, Json, socket_path
 
-__all__ = ["CONTROL_Z", "RemoteSession", "execute", "shell"]
+__all__ = ["CONTROL_Z", "RemoteSession", "exec_line", "shell"]
 
 CONTROL_Z = "\x1a"
 """Leaves configuration, as on the router."""
@@ -78,7 +78,7 @@ def shell(
             _transcript(session, sys.stdin)
 
 
-def execute(
+def exec_line(
     node: Annotated[str, typer.Argument(help="The node, such as CountryA.")],
     words: Annotated[
         list[str], typer.Argument(metavar="COMMAND", help="For example: show cs7 route")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TypeVar
 
 import cattrs
@@ -10,7 +11,16 @@ from attrs import field, frozen
 from trunkline.errors import TrunklineError
 from trunkline.net.control import Json
 
-__all__ = ["ActiveCall", "Counters", "LinkStatus", "NodeStatus", "Ping", "read"]
+__all__ = [
+    "ActiveCall",
+    "Counters",
+    "LinkStatus",
+    "NodeStatus",
+    "Ping",
+    "Route",
+    "RouteTable",
+    "read",
+]
 
 T = TypeVar("T")
 
@@ -25,6 +35,16 @@ class LinkStatus:
     m2pa: str
     mtp3: str
     blocked: bool = False
+
+    @property
+    def sctp_up(self) -> bool:
+        """Whether the association is there."""
+        return self.sctp in ("up", "established")
+
+    @property
+    def m2pa_up(self) -> bool:
+        """Whether M2PA is in service."""
+        return self.m2pa in ("IS", "InService")
 
     @property
     def up(self) -> bool:
@@ -59,9 +79,29 @@ class Counters:
     discards: dict[str, int] = field(factory=dict)
     lost: int = 0
 
-    def of(self, linkset: str, slc: int, name: str) -> int:
-        """One counter of one link; 0 when the node does not have the link."""
-        return self.links.get(f"{linkset}:{slc}", {}).get(name, 0)
+    def received(self, linkset: str, slc: int) -> int:
+        """MSUs that came in on a link; 0 when the node does not have the link."""
+        return self.links.get(f"{linkset}:{slc}", {}).get("mtp3_msus_received", 0)
+
+
+@frozen
+class Route:
+    """One route of a table."""
+
+    destination: str
+    linkset: str
+    msus_sent: int
+
+
+@frozen
+class RouteTable:
+    """The answer to ``ss7.routes``."""
+
+    routes: list[Route]
+
+    def sent_over(self, linksets: Collection[str]) -> int:
+        """User messages that the table sent over ``linksets``; level 3's own are not routed."""
+        return sum(route.msus_sent for route in self.routes if route.linkset in linksets)
 
 
 @frozen
@@ -85,6 +125,7 @@ class ActiveCall:
     state: str = ""
     calling: str = ""
     called: str = ""
+    direction: str = ""
 
 
 _converter = cattrs.Converter()

@@ -102,9 +102,9 @@ def place_call(
     Raises:
         TrunklineError: from the exchange, when it refuses.
     """
-    params: dict[str, Json] = {"called": called, "hold": hold}
-    if calling is not None:
-        params["calling"] = calling
+    if calling is None:
+        calling = _first_number(running_network(network), exchange)
+    params: dict[str, Json] = {"calling": calling, "called": called, "hold": hold}
     answer = _call(network, exchange, "calls.originate", params)
     return str(answer["id"]) if isinstance(answer, dict) else ""
 
@@ -116,6 +116,15 @@ def release_call(network: str | None, exchange: str, identifier: str) -> None:
         TrunklineError: from the exchange, when it has no such call.
     """
     _call(network, exchange, "calls.release", {"id": identifier})
+
+
+def _first_number(state: LabState, exchange: str) -> str:
+    settings = read_network(Path(state.file)).node(exchange).settings.exchange
+    if settings is None or not settings.numbers:
+        raise TrunklineError(
+            "lab.calling", f"{exchange} serves no number; say who calls with --calling"
+        )
+    return settings.numbers[0]
 
 
 def _call(network: str | None, node: str, method: str, params: dict[str, Json]) -> Json:

@@ -12,7 +12,7 @@ from pathlib import Path
 from attrs import frozen
 
 from trunkline.config.cisco import Cs7Config, Problem, load
-from trunkline.config.network import NetworkSettings, load_network
+from trunkline.config.network import NetworkSettings, NodeSettings, load_network
 from trunkline.errors import TrunklineError
 
 __all__ = ["Network", "Node", "find_network", "read_network"]
@@ -27,9 +27,13 @@ class Node:
     name: str
     files: tuple[Path, ...]
     config: Cs7Config
-    exchange: bool
-    """Whether the node is a Service Switching Point too."""
+    settings: NodeSettings
     warnings: tuple[Problem, ...] = ()
+
+    @property
+    def exchange(self) -> bool:
+        """Whether the node is a Service Switching Point too."""
+        return self.settings.exchange is not None
 
     @property
     def point_code(self) -> int:
@@ -124,7 +128,7 @@ def read_network(path: Path) -> Network:
                 f"to {path.parent}",
             ) from error
         result = load(texts)
-        node = Node(name, files, result.config, table.exchange is not None, tuple(result.warnings))
+        node = Node(name, files, result.config, table, tuple(result.warnings))
         if node.config.point_code is None:
             raise TrunklineError(
                 "lab.point-code",

@@ -46,11 +46,27 @@ class LinkView:
     blocked: bool
     expected: bool
     """Whether the link should be up: both ends configured, in agreement and not shut down."""
+    ends: tuple[LinkStatus | None, ...]
+
+    @property
+    def sctp_up(self) -> bool:
+        """Whether both ends have the association."""
+        return all(end is not None and end.sctp_up for end in self.ends)
+
+    @property
+    def m2pa_up(self) -> bool:
+        """Whether M2PA is in service at both ends."""
+        return all(end is not None and end.m2pa_up for end in self.ends)
 
     @property
     def up(self) -> bool:
         """Whether MTP3 uses the link at both ends."""
-        return self.mtp3 == "avail"
+        return all(end is not None and end.up for end in self.ends)
+
+    @property
+    def dead(self) -> bool:
+        """Whether MTP3 uses the link at neither end."""
+        return not any(end is not None and end.up for end in self.ends)
 
 
 @frozen
@@ -71,7 +87,10 @@ class LabStatus:
 
     def to_json(self) -> dict[str, object]:
         """Plain values, with the verdict."""
-        return {**asdict(self), "all_up": self.all_up}
+        return {
+            **asdict(self, filter=lambda attribute, _: attribute.name != "ends"),
+            "all_up": self.all_up,
+        }
 
 
 def lab_status(state: LabState) -> LabStatus:
@@ -130,6 +149,7 @@ def _view(pair: str, slc: int, ends: list[LinkStatus | None], expected: bool) ->
         mtp3=both("mtp3"),
         blocked=any(end.blocked for end in ends if end),
         expected=expected,
+        ends=tuple(ends),
     )
 
 
