@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from typing import TypeVar
 
 from trunkline.ss7 import m2pa
 from trunkline.ss7.mtp3.events import Transfer
@@ -16,6 +17,8 @@ from trunkline.ss7.mtp3.message import Msu, parse
 from trunkline.ss7.mtp3.router import Router
 from trunkline.ss7.mtp3.settings import Mtp3Settings
 from trunkline.ss7.pointcode import ITU, Prefix, Variant
+
+_E = TypeVar("_E")
 
 
 class FakeLevel2:
@@ -84,8 +87,8 @@ class Wire:
 class Network:
     """Routers by name, wires by name, a clock, and what the routers said."""
 
-    def __init__(self, variant: Variant = ITU, **settings: float) -> None:
-        self.variant = variant
+    def __init__(self, **settings: float) -> None:
+        self.variant: Variant = ITU
         self.settings = settings
         self.now = 0.0
         self.routers: dict[str, Router] = {}
@@ -225,7 +228,7 @@ class Network:
             if name == node and isinstance(event, Transfer)
         ]
 
-    def of(self, node: str, kind: type) -> list[object]:
+    def of(self, node: str, kind: type[_E]) -> list[_E]:
         """The events of one kind at one node."""
         return [event for _, name, event in self.events if name == node and isinstance(event, kind)]
 

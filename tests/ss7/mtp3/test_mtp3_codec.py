@@ -92,8 +92,9 @@ def test_sls_bits() -> None:
 def test_management_octets_are_kept(variant: Variant, octets: bytes) -> None:
     try:
         parsed = management.parse(octets, variant)
-    except DecodeError as refused:
-        assert refused.code == "mtp3.management.short"
+    except DecodeError:
+        with pytest.raises(DecodeError, match="needs"):
+            management.parse(octets, variant)
     else:
         assert parsed.to_bytes(variant) == octets
 
@@ -231,8 +232,7 @@ def test_captured_messages_decode_and_encode_to_the_same(vectors: Path) -> None:
                     assert msu.si == message.ServiceIndicator.ISUP
                 if "sccp" in stack:
                     assert msu.si == message.ServiceIndicator.SCCP
-            for name, read in (("mtp3mg", lambda o: management.parse(o, ITU)),):
-                for body in frame["raw"].get(name, []):
-                    octets = bytes.fromhex(body)
-                    assert read(octets).to_bytes(ITU) == octets
+            for body in frame["raw"].get("mtp3mg", []):
+                octets = bytes.fromhex(body)
+                assert management.parse(octets, ITU).to_bytes(ITU) == octets
     assert seen >= 6

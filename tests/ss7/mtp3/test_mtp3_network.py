@@ -72,14 +72,14 @@ def test_rtt_is_that_of_the_wires() -> None:
     assert done.stats.average == pytest.approx(0.02)
     assert done.stats.maximum == pytest.approx(0.02)
     replies = network.of("A", PingReply)
-    assert [reply.number for reply in replies] == [0, 1, 2]  # type: ignore[attr-defined]
+    assert [reply.number for reply in replies] == [0, 1, 2]
 
 
 def test_pings_side_by_side() -> None:
     network = four_countries()
     handles = [network.routers["A"].ping(PC[n], 5, 0.05, 1.0, network.now) for n in "BCDA"]
     network.run(3.0)
-    done = {event.ping: event.stats for event in network.of("A", PingDone)}  # type: ignore[attr-defined]
+    done = {event.ping: event.stats for event in network.of("A", PingDone)}
     assert [done[handle].received for handle in handles] == [5, 5, 5, 5]
     assert network.routers["A"].next_timeout() is not None  # the next link test, no ping
 
@@ -137,7 +137,7 @@ def test_without_a_second_way_the_cut_isolates_and_explain_says_so() -> None:
     assert ping(network, "A", "C").stats.received == 3
     done = ping(network, "A", "D")
     assert done.stats.received == 0
-    reasons = {event.reason for event in network.of("A", PingTimeout)}  # type: ignore[attr-defined]
+    reasons = {event.reason for event in network.of("A", PingTimeout)}
     assert reasons == {"mtp3.route.unavailable"}
 
     network.heal("B-D")
@@ -153,9 +153,7 @@ def test_tfp_and_tfa_are_seen_and_counted() -> None:
     network.cut("A-B")
     network.run(1.0)
     told = [
-        (e.name, e.detail, e.acted)  # type: ignore[attr-defined]
-        for node in "CD"
-        for e in network.of(node, ManagementReceived)
+        (e.name, e.detail, e.acted) for node in "CD" for e in network.of(node, ManagementReceived)
     ]
     assert told == [("TFP", "1.2.3", True), ("TFP", "1.2.3", True)]
     assert network.routers["C"].prohibited("ToB") == (PC["A"],)
@@ -176,8 +174,8 @@ def test_two_cuts_do_not_make_c_and_d_play_ball() -> None:
     network.events.clear()
     network.send("C", "A", 3, b"?")
     network.run(5.0)
-    [discarded] = [e for e in network.of("D", Discarded) if e.code == "mtp3.route.loop"]  # type: ignore[attr-defined]
-    assert "came-from" in discarded.detail  # type: ignore[attr-defined]
+    [discarded] = [e for e in network.of("D", Discarded) if e.code == "mtp3.route.loop"]
+    assert "came-from" in discarded.detail
     # D's TFP has closed the circle for C, too.
     assert PC["A"] in network.routers["C"].prohibited("ToD")
     assert network.of("C", Pause) == [Pause(PC["A"])]
@@ -212,7 +210,7 @@ def test_whole_linkset_lost_counts_what_nobody_acknowledged() -> None:
     network.cut("B-D")  # all twenty are under way
     network.run(1.0)
     [lost] = network.of("B", MessagesLost)
-    assert lost.count == 20  # type: ignore[attr-defined]
+    assert lost.count == 20
     assert network.routers["B"].linksets["ToD"].links[0].counters.lost == 20
     network.send("B", "D", 1, b"next")
     network.run(1.0)
@@ -226,7 +224,7 @@ def test_restarted_neighbour_costs_nobody_else_anything() -> None:
     network.run(5.0)
     assert ping(network, "A", "C").stats.received == 3
     statuses = network.of("B", DestinationStatus)
-    assert statuses[-1].status is DestinationState.INACCESSIBLE  # type: ignore[attr-defined]
+    assert statuses[-1].status is DestinationState.INACCESSIBLE
     network.heal("B-D")
     network.heal("C-D")
     network.run(30.0)
