@@ -34,6 +34,7 @@ class FakeNode:
                 "node.counters": lambda *_: {"links": {}, "discards": {}, "lost": 0},
                 "node.stop": self.stop,
                 "link.block": self.block,
+                "ss7.explain": lambda *_: {"outcome": "forward"},
                 "capture.start": self.capture_start,
                 "capture.stop": self.capture_stop,
                 "exec": self.execute,

@@ -7,7 +7,7 @@ are read from the store that they left.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.text import Text
@@ -20,9 +20,7 @@ from trunkline.cli.output import (
     print_json,
     print_table,
 )
-
-if TYPE_CHECKING:
-    from trunkline.lab.calls import Record
+from trunkline.lab.answers import Record
 
 __all__ = ["app", "print_records"]
 

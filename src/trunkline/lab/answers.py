@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import TypeVar
 
 import cattrs
-from attrs import field, frozen
+from attrs import asdict, field, frozen
 
 from trunkline.errors import TrunklineError
 from trunkline.net.control import Json
@@ -17,6 +17,7 @@ __all__ = [
     "LinkStatus",
     "NodeStatus",
     "Ping",
+    "Record",
     "Route",
     "RouteTable",
     "read",
@@ -126,6 +127,32 @@ class ActiveCall:
     calling: str = ""
     called: str = ""
     direction: str = ""
+
+
+@frozen
+class Record:
+    """One call as one exchange saw it; times in seconds since the epoch, UTC."""
+
+    id: str
+    exchange: str
+    direction: str
+    calling: str
+    called: str
+    start: float
+    answer: float | None
+    end: float
+    duration: float
+    """Seconds from the answer to the end; 0 for a call that nobody answered."""
+    cause: int
+    cause_text: str
+    opc: str
+    dpc: str | None
+    """``None``, as ``cic``, for a call that found no circuit."""
+    cic: int | None
+
+    def to_json(self) -> dict[str, object]:
+        """Plain values."""
+        return asdict(self)
 
 
 _converter = cattrs.Converter()

@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from attrs import asdict, frozen
-
 from trunkline.errors import TrunklineError
-from trunkline.lab.answers import read
+from trunkline.lab.answers import Record, read
 from trunkline.lab.client import LabClient, find_node
 from trunkline.lab.lifecycle import running_network
 from trunkline.lab.network import read_network
@@ -18,33 +16,7 @@ from trunkline.ss7.isup.cause import cause_name
 from trunkline.ss7.pointcode import ITU
 from trunkline.store.calls import CallRecord, CallStore, default_url
 
-__all__ = ["Record", "call_record", "call_records", "place_call", "release_call"]
-
-
-@frozen
-class Record:
-    """One call as one exchange saw it; times in seconds since the epoch, UTC."""
-
-    id: str
-    exchange: str
-    direction: str
-    calling: str
-    called: str
-    start: float
-    answer: float | None
-    end: float
-    duration: float
-    """Seconds from the answer to the end; 0 for a call that nobody answered."""
-    cause: int
-    cause_text: str
-    opc: str
-    dpc: str | None
-    """``None``, as ``cic``, for a call that found no circuit."""
-    cic: int | None
-
-    def to_json(self) -> dict[str, object]:
-        """Plain values."""
-        return asdict(self)
+__all__ = ["call_record", "call_records", "place_call", "release_call"]
 
 
 def call_records(network: str | None, limit: int) -> list[Record]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from attrs import asdict, frozen
@@ -12,10 +12,21 @@ from trunkline.lab.answers import LinkStatus, NodeStatus
 from trunkline.lab.client import LabClient
 from trunkline.lab.lifecycle import running_network
 from trunkline.lab.network import Network, read_network
+from trunkline.lab.routing import Routing
 from trunkline.lab.runtime import LabState
 from trunkline.lab.topology import Topology, find_topology
+from trunkline.ss7.mtp3.routes import Outcome
 
-__all__ = ["LabStatus", "LinkView", "NodeView", "await_links", "lab_status", "link_views"]
+__all__ = [
+    "LabStatus",
+    "LinkView",
+    "NodeView",
+    "await_links",
+    "expected_pairs",
+    "lab_status",
+    "link_views",
+    "settled",
+]
 
 _POLL = 0.1
 
@@ -153,11 +164,44 @@ def _view(pair: str, slc: int, ends: list[LinkStatus | None], expected: bool) ->
     )
 
 
+def expected_pairs(network: Network, topology: Topology) -> list[tuple[str, str]]:
+    """The ordered pairs of nodes that can talk, there and back, as far as the routes go."""
+    routing = Routing.of(network, topology)
+    arrives = {
+        (a.name, b.name): routing.walk(a.name, b.point_code).arrives
+        for a in network.nodes.values()
+        for b in network.nodes.values()
+        if a != b
+    }
+    return [(a, b) for a, b in arrives if arrives[a, b] and arrives[b, a]]
+
+
+def settled(client: LabClient, network: Network, pairs: Iterable[tuple[str, str]]) -> int:
+    """How many of ``pairs`` the origins have a way for, by their own word.
+
+    A neighbour that came up late has said that it knows no way (TFP); it takes that back (TFA)
+    after a second or so, and until then messages are refused.
+    """
+    count = 0
+    for origin, destination in pairs:
+        answer = client.call(
+            origin, "ss7.explain", {"destination": network.nodes[destination].point_code_text}
+        )
+        count += isinstance(answer, dict) and answer.get("outcome") == Outcome.FORWARD.value
+    return count
+
+
 def await_links(network: Network, patience: float) -> LabStatus:
-    """Wait until every link that should be up is, at most ``patience`` seconds; how it stands."""
+    """Wait until links are up and routes known, at most ``patience`` seconds; how it stands.
+
+    Only what the configuration lets come about is waited for.
+    """
     deadline = time.monotonic() + patience
-    while True:
-        found = lab_status(running_network(network.name))
-        if found.all_up or time.monotonic() > deadline:
-            return found
-        time.sleep(_POLL)
+    pairs = expected_pairs(network, find_topology(network))
+    with LabClient(network.name, network.nodes) as client:
+        while True:
+            found = lab_status(running_network(network.name))
+            done = found.all_up and settled(client, network, pairs) == len(pairs)
+            if done or time.monotonic() > deadline:
+                return found
+            time.sleep(_POLL)
