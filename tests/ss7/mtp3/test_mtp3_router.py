@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -159,6 +162,34 @@ def test_a_link_test_is_answered_on_its_link_with_its_pattern() -> None:
     assert (answer.si, answer.sls, answer.dpc) == (1, 1, ITU.parse("2.2.2"))
     assert slt.parse(answer.payload) == slt.LinkTest(slt.SLTA, b"\x11\x12")
     assert link in router.dirty
+
+
+def test_captured_link_tests_are_answered_as_the_captured_node_did(vectors: Path) -> None:
+    """The recorded SLTM of one maker's node, and the SLTA that another's sent in return."""
+    asked: dict[tuple[str, str], str] = {}
+    compared = 0
+    for file in sorted((vectors / "ss7").glob("*.jsonl")):
+        for line in file.read_text().splitlines():
+            raw = json.loads(line)["raw"]
+            for header, body in zip(raw.get("mtp3", []), raw.get("mtp3mg", []), strict=False):
+                octets = bytes.fromhex(header + body)
+                message = parse(octets, ITU)
+                if message.si != 1:
+                    continue
+                if message.payload[0] == slt.SLTM:
+                    asked[header, body[2:]] = body
+                    continue
+                turned = Msu(0, 0, 1, message.opc, message.dpc, message.sls).to_bytes(ITU)[:5]
+                sltm = asked.get((turned.hex(), body[2:]))
+                if sltm is None:
+                    continue
+                router = Router(Mtp3Settings(ITU, 0, message.opc))
+                router.add_linkset("A", message.dpc)
+                link = router.add_link("A", message.sls, FakeLevel2())
+                router.receive(link, [turned + bytes.fromhex(sltm)], 1.0)
+                assert level2(link).take() == [octets]
+                compared += 1
+    assert compared
 
 
 # Transfer prohibited by the response method.

@@ -146,6 +146,8 @@ TABLE: dict[tuple[SltState, SltEvent], tuple[SltState, Verdict, str]] = {
     (_S.AGAIN_SECOND, _E.T1): (_S.IDLE, _V.FAIL, "Q.707 2.2: failed twice"),
     (_S.PASSED, _E.ACKNOWLEDGED): (_S.PASSED, _V.NOTHING, "a second answer changes nothing"),
     (_S.IDLE, _E.ACKNOWLEDGED): (_S.IDLE, _V.NOTHING, "an answer after the link went"),
+    (_S.IDLE, _E.T1): (_S.IDLE, _V.NOTHING, "ran out in the moment in which the link went"),
+    (_S.IDLE, _E.T2): (_S.IDLE, _V.NOTHING, "ran out in the moment in which the link went"),
     **{(state, _E.STOP): (_S.IDLE, _V.STOP, "the link left service") for state in SltState},
 }
 """(state, event) to (next state, verdict, clause)."""
