@@ -66,7 +66,7 @@ def _run(
     size: object = 100,
     window: object = 2048,
     interpreter: object = sys.executable,
-    mtu: object = 0,
+    mtu: object = 1500,
 ) -> Result:
     processes = {}
     for index, role in enumerate(roles):
@@ -76,11 +76,16 @@ def _run(
         command += ["--mtu", str(mtu)]
         processes[role] = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     reports = {}
-    for role, process in processes.items():
-        output, _ = process.communicate(timeout=300)
-        if process.returncode:
-            raise RuntimeError(f"{role} ended with {process.returncode}")
-        reports[role] = json.loads(output)
+    try:
+        for role, process in processes.items():
+            output, _ = process.communicate(timeout=300)
+            if process.returncode:
+                raise RuntimeError(f"{role} ended with {process.returncode}")
+            reports[role] = json.loads(output)
+    finally:
+        for process in processes.values():
+            process.kill()
+            process.wait()
     sink = reports["sink"]
     if sink["received"] != messages or sink["disorder"]:
         raise RuntimeError(f"lost or out of order: {sink}")
@@ -227,7 +232,7 @@ def main() -> None:
     parser.add_argument("--messages", type=int, default=200_000)
     parser.add_argument("--size", type=int, default=100)
     parser.add_argument("--window", type=int, default=2048)
-    parser.add_argument("--mtu", type=int, default=0)
+    parser.add_argument("--mtu", type=int, default=1500)
     parser.add_argument("--python", default=sys.executable, type=Path)
     parser.add_argument("--role", help=argparse.SUPPRESS)
     parser.add_argument("--neighbours", nargs="*", help=argparse.SUPPRESS)

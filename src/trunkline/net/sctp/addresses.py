@@ -8,12 +8,13 @@ events, settings) keeps the configuration's address.
 from __future__ import annotations
 
 import socket
+import struct
 from collections.abc import Mapping
 from typing import Literal
 
 from trunkline.errors import TrunklineError
 
-__all__ = ["AddressMap", "is_local"]
+__all__ = ["AddressMap", "is_local", "packed_sockaddr_in"]
 
 
 class AddressMap:
@@ -36,12 +37,12 @@ class AddressMap:
         """Return the address to use in place of ``configured``."""
         address = self._explicit.get(configured)
         if address is None:
-            _check(configured)
+            _octets(configured)
             address = configured
             if self._rule == "loopback" and not configured.startswith("127."):
                 address = "127." + configured.split(".", 1)[1]
         else:
-            _check(address)
+            _octets(address)
         if address == "0.0.0.0":
             raise TrunklineError(
                 "sctp.address", "0.0.0.0 is every interface: name the address to listen on"
@@ -56,11 +57,16 @@ class AddressMap:
         return address
 
 
-def _check(address: str) -> None:
+def _octets(address: str) -> bytes:
     try:
-        socket.inet_pton(socket.AF_INET, address)
+        return socket.inet_pton(socket.AF_INET, address)
     except (OSError, ValueError):
         raise TrunklineError("sctp.address", f"{address!r} is not an IPv4 address") from None
+
+
+def packed_sockaddr_in(address: str, port: int) -> bytes:
+    """Return ``struct sockaddr_in``: family (native), port and address (network order), zeroes."""
+    return struct.pack("=H2s4s8x", socket.AF_INET, port.to_bytes(2, "big"), _octets(address))
 
 
 def is_local(address: str) -> bool:

@@ -1,47 +1,34 @@
-"""One association on a one-to-many socket of libusrsctp: what ``udp`` and ``raw`` share.
-
-Bundling without delay: the library either sends every message at once in a packet of its own
-(SCTP_NODELAY) or, Nagle's way, holds the last ones back until a SACK comes. So a batch is handed
-over with Nagle on, and before its last message Nagle is switched off: that message takes all that
-waits along, in full packets.
+"""One association, whichever back end carries it.
 
 A full send buffer: what did not fit waits here, in order and bounded, and goes on as SACKs come.
 """
 
 from __future__ import annotations
 
-import errno
-import struct
-import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Final, ParamSpec
 
 from .interface import AssociationSettings, AssociationStats, Handler
-from .usrsctp import SCTP_ABORT, SCTP_EOF, SCTP_SENDV_SNDINFO, SNDINFO
 
 if TYPE_CHECKING:
     from .endpoint import Endpoint
 
-__all__ = ["LibraryAssociation"]
+__all__ = ["EndpointAssociation"]
 
 _Arguments = ParamSpec("_Arguments")
 
-_OFF: Final = struct.pack("=i", 0)
-_ON: Final = struct.pack("=i", 1)
-_FULL: Final = frozenset({errno.EWOULDBLOCK, errno.EAGAIN, errno.ENOBUFS})
 _RESUME: Final = 256  # messages tried at a time when a full send buffer may have room again
 
 
-class LibraryAssociation:
+class EndpointAssociation:
     """See ``interface.Association``; the methods after ``close`` are for the endpoint."""
 
     __slots__ = (
         "_closed",
         "_ending",
         "_endpoint",
-        "_infos",
         "_queue",
         "_stats",
         "_unreachable",
@@ -56,11 +43,10 @@ class LibraryAssociation:
         self.handler = handler
         self.up = False
         self.identifier = 0
-        """The library's, while up."""
+        """The implementation's, while up; 0 else."""
         self._endpoint = endpoint
         self._queue: deque[tuple[int, bytes]] = deque()
         self._stats = AssociationStats()
-        self._infos: list[bytes] = []
         self._unreachable: set[str] = set()
         self._ending = ""  # how, once the present association is to end
         self._closed = False
@@ -83,7 +69,7 @@ class LibraryAssociation:
             sent = self._transmit(batch)
             if sent < len(batch):
                 queue.extend(batch[sent:])
-                host.wait_for_room(self)
+                self._endpoint.wait_for_room(self)
         if len(queue) > host.settings.send_queue:
             self._stats.queue_full += 1
             self.abort()
@@ -93,14 +79,14 @@ class LibraryAssociation:
         """End the present association with an ABORT."""
         if self.up:
             self._ending = "aborted"
-            self._endpoint.end(self.identifier, SCTP_ABORT)
+            self._endpoint.abort(self.identifier)
 
     def shutdown(self) -> None:
         """End it with SHUTDOWN, after all that was sent."""
         if self.up and not self._ending:
             self._ending = "shut down"
             if not self._queue:  # else resume() ends it when all has been handed over
-                self._endpoint.end(self.identifier, SCTP_EOF)
+                self._endpoint.shutdown(self.identifier)
 
     def close(self) -> None:
         """End for good."""
@@ -113,32 +99,12 @@ class LibraryAssociation:
     # -- for the endpoint
 
     def _transmit(self, batch: Sequence[tuple[int, bytes]]) -> int:
-        """Hand messages to the library; return how many of them are done with."""
-        endpoint = self._endpoint
-        so, sendv, null = endpoint.so, endpoint.library.lib.usrsctp_sendv, endpoint.null
-        infos, stats = self._infos, self._stats
-        last = len(batch) - 1
-        bundle = last > 0
-        if bundle:
-            endpoint.set_nodelay(_OFF)
-        done = octets = 0
-        for stream, data in batch:
-            size = len(data)
-            if bundle and done == last:
-                endpoint.set_nodelay(_ON)
-                bundle = False
-            if sendv(so, data, size, null, 0, infos[stream], 16, SCTP_SENDV_SNDINFO, 0) < 0:
-                if endpoint.library.ffi.errno in _FULL:
-                    break
-                # Gone already (the notification is on its way), or more than it can carry.
-                stats.send_failed += 1
-                size = 0
-            octets += size
-            done += 1
-        if bundle:
-            endpoint.set_nodelay(_ON)
-        stats.messages_out += done
+        """Hand messages over; return how many of them are done with."""
+        done, octets, refused = self._endpoint.transmit(self, batch)
+        stats = self._stats
+        stats.messages_out += done - refused
         stats.octets_out += octets
+        stats.send_failed += refused
         return done
 
     def resume(self) -> bool:
@@ -152,7 +118,7 @@ class LibraryAssociation:
             if sent < len(batch):
                 return True
         if self._ending and self.up:
-            self._endpoint.end(self.identifier, SCTP_EOF)
+            self._endpoint.shutdown(self.identifier)
         return False
 
     def connect(self) -> None:
@@ -161,13 +127,8 @@ class LibraryAssociation:
             self._endpoint.connect(self)
 
     def came_up(self, identifier: int, now: float) -> None:
-        """Note that the library has set it up, as ``identifier``."""
+        """Note that it has been set up, as ``identifier``."""
         self.identifier = identifier
-        # The identifier travels as the user gave it (RFC 6458 5.3.4): network order is our part.
-        ppid = int.from_bytes(self.settings.ppid.to_bytes(4, "big"), sys.byteorder)
-        self._infos = [
-            SNDINFO.pack(stream, 0, ppid, 0, identifier) for stream in range(self.settings.streams)
-        ]
         self.up = True
         self._ending = ""
         self._stats.established += 1

@@ -1,4 +1,4 @@
-"""A one-to-many socket of libusrsctp and the associations on it: what ``udp`` and ``raw`` share.
+"""A one-to-many socket and the associations on it: what all back ends have in common.
 
 One socket both listens and connects (RFC 6458 section 3), so that two ends may set up the same
 association at the same moment and SCTP sorts it out (RFC 9260 5.2.1). Whoever is not configured
@@ -7,254 +7,164 @@ is let in by SCTP and aborted here.
 
 from __future__ import annotations
 
-import errno
 import struct
 import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
 
-from .association import LibraryAssociation
-from .interface import Settings, StackStats
+from trunkline.errors import TrunklineError
+
+from .addresses import packed_sockaddr_in
+from .association import EndpointAssociation
+from .interface import AssociationSettings, Handler
 from .notifications import (
-    USRSCTP,
     AddressChange,
     AssociationChange,
+    Dialect,
     Kind,
     Notification,
     Other,
     parse_notification,
 )
-from .usrsctp import (
-    IPPROTO_SCTP,
-    MSG_EOR,
-    MSG_NOTIFICATION,
-    SCTP_ABORT,
-    SCTP_GET_NONCE_VALUES,
-    SCTP_NODELAY,
-    SCTP_SENDV_SNDINFO,
-    SNDINFO,
-    Library,
-)
 
 if TYPE_CHECKING:
-    from _cffi_backend import _CDataBase as CData
+    from .host import Host
 
-__all__ = ["Endpoint", "Host"]
+__all__ = ["SNDINFO", "Batches", "Endpoint"]
 
-_BUFFER: Final = 65536
+SNDINFO: Final = struct.Struct("=HHIII")  # sid, flags, ppid, context, assoc id (RFC 6458 5.3.4)
+
 _LARGEST_MESSAGE: Final = 1 << 20
-_CONNECTING: Final = frozenset({0, errno.EINPROGRESS, errno.EALREADY, errno.EISCONN})
-_SOL_SOCKET: Final = 1
-_SO_LINGER: Final = 13
-
-# struct receive_state: three lengths, flags, from[32], then sctp_rcvinfo (RFC 6458 5.3.5): sid,
-# ssn, flags, ppid, tsn, cumtsn, context, assoc id
-_RECEIVED: Final = struct.Struct("=12xi32xHHHxxI12xI")
-_RESET: Final = struct.pack("=IIIi", 32, 32, 0, 0)
-_FROM: Final = slice(16, 24)
-
-Batches = dict[LibraryAssociation, list[tuple[int, bytes]]]
 
 
-class Host(Protocol):
-    """What an endpoint needs of its stack."""
+class Batches:
+    """What one wake-up has read, by association, until it is handed on."""
 
-    @property
-    def library(self) -> Library:
-        """The process's library."""
+    __slots__ = ("lists", "wrong_ppid")
 
-    @property
-    def settings(self) -> Settings:
-        """The stack's settings."""
+    def __init__(self) -> None:
+        self.lists: dict[EndpointAssociation, list[tuple[int, bytes]]] = {}
+        self.wrong_ppid: dict[EndpointAssociation, int] = {}
 
-    @property
-    def stats(self) -> StackStats:
-        """The stack's counters."""
+    def of(self, association: EndpointAssociation) -> list[tuple[int, bytes]]:
+        """Return the list to append ``association``'s messages to."""
+        return self.lists.setdefault(association, [])
 
-    def time(self) -> float:
-        """Return the loop's clock."""
+    def count_wrong_ppid(self, association: EndpointAssociation) -> None:
+        """Count a message with another payload protocol identifier than configured."""
+        self.wrong_ppid[association] = self.wrong_ppid.get(association, 0) + 1
 
-    def kick(self) -> None:
-        """Something was handed to the library: see that it leaves at the end of this turn."""
-
-    def wait_for_room(self, association: LibraryAssociation) -> None:
-        """Call ``association.resume`` whenever the send buffer may have room again."""
-
-    def retry(self, association: LibraryAssociation, at: float) -> None:
-        """Call ``association.connect`` at time ``at``."""
-
-    def report(self, error: Exception) -> None:
-        """A handler failed: say so, and carry on."""
+    def deliver(self, now: float) -> None:
+        """Hand everything on and start anew."""
+        lists, self.lists = self.lists, {}
+        wrong, self.wrong_ppid = self.wrong_ppid, {}
+        for association, batch in lists.items():
+            association.deliver(batch, wrong.get(association, 0), now)
 
 
-class Endpoint:
-    """One socket: a local port of one path (``udp``) or of one set of addresses (``raw``).
+class Endpoint(ABC):
+    """One socket: a local port of one path (``udp``) or of one set of addresses.
 
     ``key_length`` is how many octets of a peer's ``sockaddr`` tell peers apart: 4 (family and
     port) for AF_CONN, 8 (and the address) for AF_INET.
     """
 
-    def __init__(
-        self, host: Host, so: CData, key_length: int, on_close: Callable[[], object]
-    ) -> None:
-        self.host = host
-        self._on_close = on_close
-        self.library: Final = host.library
-        self.so = so
-        self.null: Final = host.library.ffi.NULL
-        self.peers: dict[bytes, LibraryAssociation] = {}
+    def __init__(self, host: Host, dialect: Dialect, key_length: int) -> None:
+        self.host: Final = host
+        self.peers: dict[bytes, EndpointAssociation] = {}
         """By the first octets of the peer's ``sockaddr``; several when it has several addresses."""
+        self._dialect = dialect
         self._key_length = key_length
-        self._by_identifier: dict[int, LibraryAssociation] = {}
+        self._by_identifier: dict[int, EndpointAssociation] = {}
+        self._connect_to: dict[EndpointAssociation, list[bytes]] = {}
+        self._infos: dict[EndpointAssociation, list[bytes]] = {}
+        """``sctp_sndinfo`` of each stream of what is up."""
         self._partial: dict[tuple[int, int], bytearray] = {}
         """Messages that arrived in part, by association identifier and stream."""
-        self._connect_to: dict[LibraryAssociation, list[bytes]] = {}
-        ffi = host.library.ffi
-        self._data = ffi.new("char[]", _BUFFER)
-        self._octets = memoryview(ffi.buffer(self._data)).cast("B")
-        self._state = ffi.new("struct receive_state *")
-        self._state_octets = memoryview(ffi.buffer(self._state)).cast("B")
-        state = self._state
-        base = ffi.cast("char *", state)
-        # usrsctp_recvv's arguments after the socket; made once, they never change
-        self._arguments = (
-            self._data,
-            _BUFFER,
-            ffi.cast("void *", base + 16),
-            ffi.cast("uint32_t *", base),
-            ffi.cast("void *", base + 48),
-            ffi.cast("uint32_t *", base + 4),
-            ffi.cast("unsigned int *", base + 8),
-            ffi.cast("int *", base + 12),
-        )
 
-    # -- associations
+    @abstractmethod
+    def transmit(
+        self, association: EndpointAssociation, batch: Sequence[tuple[int, bytes]]
+    ) -> tuple[int, int, int]:
+        """Hand (stream, octets) to SCTP until the send buffer is full.
 
-    def add(self, association: LibraryAssociation, sockaddrs: list[bytes]) -> None:
-        """Expect ``association``'s peer at these addresses, and connect to it."""
-        for sockaddr in sockaddrs:
-            self.peers[sockaddr[: self._key_length]] = association
+        Return how many messages are done with, their octets, and how many of them were refused
+        for good.
+        """
+
+    @abstractmethod
+    def abort(self, identifier: int) -> None:
+        """End the association with ABORT (RFC 9260 9.1)."""
+
+    @abstractmethod
+    def shutdown(self, identifier: int) -> None:
+        """End the association with SHUTDOWN (RFC 9260 9.2)."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close the socket; what is still up on it is aborted."""
+
+    def wait_for_room(self, association: EndpointAssociation) -> None:
+        """Call ``association.resume`` whenever the send buffer may have room again."""
+        self.host.wait_for_room(association)
+
+    @abstractmethod
+    def _connect(self, sockaddrs: list[bytes]) -> bool:
+        """Begin to set up an association; return whether it could be begun."""
+
+    def open(
+        self,
+        settings: AssociationSettings,
+        handler: Handler,
+        sockaddrs: list[bytes] | None = None,
+    ) -> EndpointAssociation:
+        """Expect a peer at ``sockaddrs`` (by default its Internet addresses); connect to it."""
+        if sockaddrs is None:
+            port = settings.remote_port
+            sockaddrs = [packed_sockaddr_in(address, port) for address in settings.remote]
+        keys = [sockaddr[: self._key_length] for sockaddr in sockaddrs]
+        if not self.peers.keys().isdisjoint(keys):
+            raise TrunklineError(
+                "sctp.duplicate",
+                f"an association {', '.join(settings.local)} port {settings.local_port} -"
+                f" {', '.join(settings.remote)} port {settings.remote_port} is open already",
+            )
+        association = EndpointAssociation(self, settings, handler)
+        self.peers.update(dict.fromkeys(keys, association))
         self._connect_to[association] = sockaddrs
         self.connect(association)
+        return association
 
-    def remove(self, association: LibraryAssociation) -> None:
+    def remove(self, association: EndpointAssociation) -> None:
         """Forget ``association``; abort it if it is up. The last one takes the socket along."""
         for sockaddr in self._connect_to.pop(association, ()):
             del self.peers[sockaddr[: self._key_length]]
+        self._infos.pop(association, None)
         if association.identifier:
             self._by_identifier.pop(association.identifier, None)
-            self.end(association.identifier, SCTP_ABORT)
+            self.abort(association.identifier)
             association.identifier = 0
         if not self._connect_to:
             self.close()
 
-    def connect(self, association: LibraryAssociation) -> None:
+    def connect(self, association: EndpointAssociation) -> None:
         """Start to set up ``association``; the outcome comes as a notification."""
-        sockaddrs = self._connect_to[association]
-        lib = self.library.lib
-        if len(sockaddrs) == 1:
-            failed = lib.usrsctp_connect(self.so, sockaddrs[0], len(sockaddrs[0]))
+        now, settings = self.host.loop.time(), self.host.settings
+        if self._connect(self._connect_to[association]):
+            # Should no outcome ever come, this asks again; while one is pending, in vain.
+            longest = (settings.init_max_attempts + 2) * settings.rto_max
+            self.host.retry(association, now + longest + settings.reconnect_delay)
         else:
-            packed = b"".join(sockaddrs)
-            failed = lib.usrsctp_connectx(self.so, packed, len(sockaddrs), self.null)
-        if failed < 0 and self.library.ffi.errno not in _CONNECTING:
-            now = self.host.time()
             association.went_down("cannot connect", now)
         self.host.kick()
 
-    def end(self, identifier: int, flag: int) -> None:
-        """End the association with SCTP_ABORT or SCTP_EOF (RFC 6458 5.3.4)."""
-        info = SNDINFO.pack(0, flag, 0, 0, identifier)
-        self.library.lib.usrsctp_sendv(
-            self.so, b"", 0, self.null, 0, info, 16, SCTP_SENDV_SNDINFO, 0
-        )
-        self.host.kick()
+    # -- for those who read the socket
 
-    def set_nodelay(self, value: bytes) -> None:
-        """Switch Nagle's way of bundling off or on."""
-        self.library.lib.usrsctp_setsockopt(self.so, IPPROTO_SCTP, SCTP_NODELAY, value, 4)
-
-    def close(self) -> None:
-        """Close the socket; what is still up on it is aborted."""
-        if self.so != self.null:
-            so, self.so = self.so, self.null
-            lib = self.library.lib
-            linger = struct.pack("=ii", 1, 0)  # on, 0 s: abort instead of shutting down
-            lib.usrsctp_setsockopt(so, _SOL_SOCKET, _SO_LINGER, linger, 8)
-            lib.usrsctp_close(so)
-            self._on_close()
-            self.host.kick()
-
-    def local_tags(self) -> list[bytes]:
-        """Return the verification tags that packets of the associations that are up must carry."""
-        ffi, lib = self.library.ffi, self.library.lib
-        tags = []
-        size = ffi.new("uint32_t *")
-        for identifier in self._by_identifier:
-            value = ffi.new("uint32_t[3]", [identifier, 0, 0])  # id, the peer's tag, ours
-            size[0] = 12
-            if not lib.usrsctp_getsockopt(
-                self.so, IPPROTO_SCTP, SCTP_GET_NONCE_VALUES, value, size
-            ):
-                tags.append(value[2].to_bytes(4, "big"))
-        return tags
-
-    # -- receiving
-
-    def drain(self, now: float) -> None:
-        """Read everything that waits and hand it on, messages and notifications in order."""
-        null = self.null
-        if self.so == null:
-            return
-        recvv = self.library.lib.usrsctp_recvv
-        so, arguments = self.so, self._arguments
-        octets, state, unpack = self._octets, self._state_octets, _RECEIVED.unpack_from
-        partial, plain = self._partial, MSG_EOR
-        batches: Batches = {}
-        wrong: dict[LibraryAssociation, int] = {}
-        association: LibraryAssociation | None = None
-        current = -1
-        expected = 0
-        batch: list[tuple[int, bytes]] = []
-        while True:
-            state[:16] = _RESET
-            size = recvv(so, *arguments)
-            if size <= 0:
-                break
-            flags, stream, _, _, ppid, identifier = unpack(state)
-            if flags != plain:
-                if flags & MSG_NOTIFICATION:
-                    self._deliver(batches, wrong, now)
-                    current = -1
-                    self._notification(bytes(octets[:size]), bytes(state[_FROM]), now)
-                    if self.so == null:  # a handler has closed the last association
-                        return
-                    continue
-                self._keep(identifier, stream, octets[:size])
-                continue
-            data = bytes(octets[:size])
-            if partial:
-                data = bytes(partial.pop((identifier, stream), b"")) + data
-            if identifier != current:
-                association = self._by_identifier.get(identifier)
-                current = identifier
-                if association is None:
-                    batch = []
-                else:
-                    batch = batches.setdefault(association, [])
-                    value = association.settings.ppid.to_bytes(4, "big")
-                    expected = int.from_bytes(value, sys.byteorder)
-            batch.append((stream, data))
-            if ppid != expected and association is not None:
-                wrong[association] = wrong.get(association, 0) + 1
-        if batches:
-            self._deliver(batches, wrong, now)
-
-    def _deliver(self, batches: Batches, wrong: dict[LibraryAssociation, int], now: float) -> None:
-        for association, batch in batches.items():
-            association.deliver(batch, wrong.get(association, 0), now)
-        batches.clear()
-        wrong.clear()
+    def _find(self, identifier: int) -> tuple[EndpointAssociation | None, int]:
+        """Return the association and its payload protocol identifier as it is on the wire."""
+        association = self._by_identifier.get(identifier)
+        return association, 0 if association is None else _wire_ppid(association)
 
     def _keep(self, identifier: int, stream: int, octets: memoryview) -> None:
         """Keep a part of a message, until its last part (the one with MSG_EOR) comes."""
@@ -262,14 +172,14 @@ class Endpoint:
         kept += octets
         if len(kept) > _LARGEST_MESSAGE:
             self._forget_parts(identifier)
-            self.end(identifier, SCTP_ABORT)
+            self.abort(identifier)
 
     def _forget_parts(self, identifier: int) -> None:
         for key in [key for key in self._partial if key[0] == identifier]:
             del self._partial[key]
 
     def _notification(self, data: bytes, sockaddr: bytes, now: float) -> None:
-        notification = parse_notification(data, USRSCTP)
+        notification = parse_notification(data, self._dialect)
         if isinstance(notification, AssociationChange):
             self._association_change(notification, sockaddr, now)
             return
@@ -283,7 +193,7 @@ class Endpoint:
         else:
             self._other(notification, association)
 
-    def _other(self, notification: Notification, association: LibraryAssociation) -> None:
+    def _other(self, notification: Notification, association: EndpointAssociation) -> None:
         if notification.kind is Other.SHUTDOWN_EVENT:
             association.peer_leaves()
         elif notification.kind is Other.SEND_FAILED:
@@ -298,12 +208,17 @@ class Endpoint:
             association = self.peers.get(sockaddr[: self._key_length])
             if association is None:
                 self.host.stats.unknown_peer += 1
-                self.end(identifier, SCTP_ABORT)
+                self.abort(identifier)
             elif change.outbound < association.settings.streams:
-                self.end(identifier, SCTP_ABORT)
+                self.abort(identifier)
                 association.went_down("the peer takes too few streams", now)
             else:
                 self._by_identifier[identifier] = association
+                ppid = _wire_ppid(association)
+                self._infos[association] = [
+                    SNDINFO.pack(stream, 0, ppid, 0, identifier)
+                    for stream in range(association.settings.streams)
+                ]
                 association.came_up(identifier, now)
             return
         if change.kind is Kind.RESTART:
@@ -312,23 +227,27 @@ class Endpoint:
                 association.restarted(now)
             return
         association = self._by_identifier.pop(identifier, None)
-        if association is None and change.kind is Kind.CANT_STR_ASSOC:
+        if association is None:
             association = self.peers.get(sockaddr[: self._key_length])
-            if association is not None and association.up:
-                return  # an attempt that the peer's own has overtaken
-        if association is not None:
-            reason = _REASONS.get(change.kind, "lost")
-            if change.kind is Kind.COMM_LOST and change.aborted:
-                reason = "aborted by the peer"
-            association.went_down(reason, now)
+            if association is None or association.up:
+                return  # a stranger's, or an attempt that the peer's own has overtaken
+        reason = _REASONS.get(change.kind, "lost")
+        if change.kind is Kind.COMM_LOST and change.aborted:
+            reason = "aborted by the peer"
+        association.went_down(reason, now)
 
-    def _address_name(self, sockaddr: bytes, association: LibraryAssociation) -> str:
+    def _address_name(self, sockaddr: bytes, association: EndpointAssociation) -> str:
         """Return the configuration's text for one of the peer's addresses."""
         known = self._connect_to.get(association, [])
         for index, candidate in enumerate(known):
             if candidate[: self._key_length] == sockaddr[: self._key_length]:
                 return association.settings.remote[index]
         return ".".join(map(str, sockaddr[4:8]))
+
+
+def _wire_ppid(association: EndpointAssociation) -> int:
+    """Return the identifier as ``sctp_sndinfo`` wants it: network order (RFC 6458 5.3.4)."""
+    return int.from_bytes(association.settings.ppid.to_bytes(4, "big"), sys.byteorder)
 
 
 _REASONS: Final = {

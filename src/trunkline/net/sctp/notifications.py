@@ -41,17 +41,24 @@ class Dialect:
     types_from: int
     states_from: int
     send_failed: int
+    """SCTP_SEND_FAILED_EVENT, without the base."""
+    partial_delivery: int
+    partial_delivery_identifier: int
+    """Where in SCTP_PARTIAL_DELIVERY_EVENT the association's identifier is."""
+
+    def types(self) -> tuple[int, ...]:
+        """Return the types to ask for."""
+        kinds = (_ASSOC_CHANGE, _PEER_ADDR_CHANGE, _SHUTDOWN_EVENT)
+        wanted = (*kinds, self.partial_delivery, self.send_failed)
+        return tuple(self.types_from + kind for kind in wanted)
 
 
-USRSCTP: Final = Dialect(types_from=0x0000, states_from=1, send_failed=0x0E)
-KERNEL: Final = Dialect(types_from=0x8000, states_from=0, send_failed=0x03)
-
-# Types without the base. The kernel numbers REMOTE_ERROR, SEND_FAILED and PEER_ADDR_CHANGE
-# otherwise, but of the ones used here only SEND_FAILED differs.
 _ASSOC_CHANGE: Final = 1
 _PEER_ADDR_CHANGE: Final = 2
 _SHUTDOWN_EVENT: Final = 5
-_PARTIAL_DELIVERY: Final = {USRSCTP: 0x07, KERNEL: 0x06}
+
+USRSCTP: Final = Dialect(0x0000, 1, 0x0E, 0x07, 24)
+KERNEL: Final = Dialect(0x8000, 0, 0x0D, 0x06, 12)
 
 _HEADER: Final = struct.Struct("=HHI")  # type, flags, length
 _ASSOC: Final = struct.Struct("=HHHHI")  # state, error, outbound, inbound streams, assoc id
@@ -123,6 +130,7 @@ def parse_notification(
         return Notification(Other.SHUTDOWN_EVENT, struct.unpack_from("=I", data, 8)[0])
     if kind == dialect.send_failed and len(data) >= 32:
         return Notification(Other.SEND_FAILED, struct.unpack_from("=I", data, 28)[0])
-    if kind == _PARTIAL_DELIVERY[dialect] and len(data) >= 28:
-        return Notification(Other.PARTIAL_DELIVERY, struct.unpack_from("=I", data, 24)[0])
+    offset = dialect.partial_delivery_identifier
+    if kind == dialect.partial_delivery and len(data) >= offset + 4:
+        return Notification(Other.PARTIAL_DELIVERY, struct.unpack_from("=I", data, offset)[0])
     return Notification(Other.UNKNOWN, 0)

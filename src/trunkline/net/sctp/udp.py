@@ -5,7 +5,7 @@ read by recvmmsg and written by sendmmsg. The library sees no network at all: it
 (``usrsctp_conninput``), gives packets (the output callback), and learns the time from us.
 
 A *path* is a pair of addresses, known to the library as one registered AF_CONN address. Each local
-SCTP port in use on a path is an ``Endpoint``; its associations are told apart by the peer's SCTP
+SCTP port in use on a path is an endpoint; its associations are told apart by the peer's SCTP
 port. Two associations may therefore share both ports as long as their address pairs differ.
 
 One wake-up: all waiting datagrams are read and handed in, all messages are drained and delivered,
@@ -20,7 +20,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-import struct
 import sys
 import time
 from collections.abc import Callable
@@ -28,10 +27,11 @@ from typing import TYPE_CHECKING, Final
 
 from trunkline.errors import TrunklineError
 
-from .addresses import AddressMap
-from .association import LibraryAssociation
-from .endpoint import Endpoint
-from .interface import AssociationSettings, Handler, Packet, Settings, StackStats, Tap
+from .addresses import AddressMap, packed_sockaddr_in
+from .association import EndpointAssociation
+from .host import Host
+from .interface import AssociationSettings, Handler, Packet, Settings, Tap
+from .library_endpoint import LibraryEndpoint
 from .mmsg import Receiver, Sender
 from .usrsctp import AF_CONN, load, packed_sockaddr_conn
 
@@ -105,7 +105,7 @@ class _Path:
         self.reply = 0
         """Where packets go while a datagram from an unproven port is being handled."""
         self.drop: Drop | None = None
-        self.endpoints: dict[int, Endpoint] = {}
+        self.endpoints: dict[int, LibraryEndpoint] = {}
         self.address = _next_address()
 
 
@@ -147,7 +147,7 @@ def _output(address: int, data: CData, length: int, _tos: int, _df: int) -> int:
     return 0
 
 
-class UdpStack:
+class UdpStack(Host):
     """The ``udp`` back end; see ``interface.Stack``."""
 
     backend: Final = "udp"
@@ -155,17 +155,13 @@ class UdpStack:
     def __init__(
         self, loop: asyncio.AbstractEventLoop, settings: Settings, tap: Tap | None = None
     ) -> None:
+        super().__init__(loop, settings)
         self.library: Final = load()
-        self.settings = settings
-        self.stats = StackStats()
         self.tap = tap
-        self._loop = loop
         self._map = AddressMap(settings.address_map, settings.address_rule)
         self._sockets: dict[str, _UdpSocket] = {}
         self._by_pair: dict[tuple[str, str], _Path] = {}
         self._drops: dict[tuple[str, str], Drop] = {}
-        self._waiting: dict[LibraryAssociation, None] = {}
-        self._retries: dict[LibraryAssociation, float] = {}
         self._awake = False
         self._flush: asyncio.Handle | None = None
         self._active_until = 0.0
@@ -178,22 +174,14 @@ class UdpStack:
 
     # -- interface.Stack
 
-    def open(self, settings: AssociationSettings, handler: Handler) -> LibraryAssociation:
+    def open(self, settings: AssociationSettings, handler: Handler) -> EndpointAssociation:
         """Listen for this peer and connect to it."""
         path = self._path(settings.local[0], settings.remote[0])
         endpoint = path.endpoints.get(settings.local_port)
         if endpoint is None:
             endpoint = self._endpoint(path, settings.local_port, settings.streams)
         sockaddr = packed_sockaddr_conn(path.address, settings.remote_port)
-        if sockaddr[:4] in endpoint.peers:
-            raise TrunklineError(
-                "sctp.duplicate",
-                f"an association {settings.local[0]}:{settings.local_port} -"
-                f" {settings.remote[0]}:{settings.remote_port} is open already",
-            )
-        association = LibraryAssociation(endpoint, settings, handler)
-        endpoint.add(association, [sockaddr])
-        return association
+        return endpoint.open(settings, handler, [sockaddr])
 
     def set_tap(self, tap: Tap | None) -> None:
         """Show every packet to ``tap``; ``None`` ends it."""
@@ -229,18 +217,13 @@ class UdpStack:
             self.library.lib.usrsctp_deregister_address(path.address)
             del _paths[path.address]
         for udp in self._sockets.values():
-            self._loop.remove_reader(udp.fd)
+            self.loop.remove_reader(udp.fd)
             udp.socket.close()
         self._by_pair.clear()
         self._sockets.clear()
-        self._retries.clear()
-        self._waiting.clear()
+        self.forget_all()
 
     # -- endpoint.Host
-
-    def time(self) -> float:
-        """Return the loop's clock."""
-        return self._loop.time()
 
     def octets(self, data: CData, length: int) -> bytes:
         """Return a copy of memory that is the library's."""
@@ -249,22 +232,7 @@ class UdpStack:
     def kick(self) -> None:
         """See that what was handed to the library leaves at the end of this turn."""
         if not self._awake and self._flush is None and not self._closed:
-            self._flush = self._loop.call_soon(self._flush_now)
-
-    def wait_for_room(self, association: LibraryAssociation) -> None:
-        """Resume ``association`` at every wake-up."""
-        self._waiting[association] = None
-
-    def retry(self, association: LibraryAssociation, at: float) -> None:
-        """Let ``association`` connect at time ``at``."""
-        self._retries[association] = at
-
-    def report(self, error: Exception) -> None:
-        """Count a handler's exception and tell the loop."""
-        self.stats.handler_errors += 1
-        self._loop.call_exception_handler(
-            {"message": "an SCTP handler raised an exception", "exception": error}
-        )
+            self._flush = self.loop.call_soon(self._flush_now)
 
     # -- set-up
 
@@ -277,34 +245,36 @@ class UdpStack:
         if udp is None:
             udp = _UdpSocket(self, real_local)
             self._sockets[real_local] = udp
-            self._loop.add_reader(udp.fd, self._readable, udp)
+            self.loop.add_reader(udp.fd, self._readable, udp)
         port = self.settings.remote_udp_ports.get(remote, self.settings.udp_port)
-        destination = _sockaddr_in(real_remote, port)
+        destination = _source(real_remote, port)
         path = _Path(self, udp, (local, remote), destination)
         path.drop = self._drops.get((local, remote))
         udp.by_source[destination] = path
-        udp.by_address[_sockaddr_in(real_remote, 0)] = path
+        udp.by_address[_source(real_remote, 0)] = path
         self._by_pair[local, remote] = path
         _paths[path.address] = path
         self.library.lib.usrsctp_register_address(path.address)
         return path
 
-    def _endpoint(self, path: _Path, port: int, streams: int) -> Endpoint:
+    def _endpoint(self, path: _Path, port: int, streams: int) -> LibraryEndpoint:
         lib = self.library.lib
-        so = self.library.socket(AF_CONN, self.settings, streams, self.settings.mtu - _IP_AND_UDP)
+        mtu = self.settings.mtu - _IP_AND_UDP
+        so = self.library.socket(AF_CONN, self.settings, streams, paths=1, mtu=mtu)
         name = packed_sockaddr_conn(path.address, port)
         if lib.usrsctp_bind(so, name, len(name)) < 0 or lib.usrsctp_listen(so, 1) < 0:
             error = self.library.error(f"bind to SCTP port {port}")
             lib.usrsctp_close(so)
             raise error
-        endpoint = Endpoint(self, so, 4, lambda: path.endpoints.pop(port, None))
-        path.endpoints[port] = endpoint
+        endpoint = path.endpoints[port] = LibraryEndpoint(
+            self, self.library, so, key_length=4, on_close=lambda: path.endpoints.pop(port, None)
+        )
         return endpoint
 
     # -- one wake-up
 
     def _readable(self, udp: _UdpSocket) -> None:
-        now = self._loop.time()
+        now = self.loop.time()
         stats = self.stats
         stats.wakeups += 1
         receiver = self._receiver
@@ -383,57 +353,49 @@ class UdpStack:
     def _finish(self, now: float) -> None:
         """End a wake-up: go on with what waited, send what was collected, mind the time."""
         if self._waiting:
-            for association in tuple(self._waiting):
-                if not association.resume():
-                    del self._waiting[association]
+            self.resume_waiting()
         self._awake = False
         self._send_all()
         self._active_until = now + _ACTIVE
         if not self._fast and not self._closed:
             self._timer.cancel()
             self._fast = True
-            self._timer = self._loop.call_later(_FAST_TICK, self._tick)
+            self._timer = self.loop.call_later(_FAST_TICK, self._tick)
 
     def _flush_now(self) -> None:
         self._flush = None
-        self._finish(self._loop.time())
+        self._finish(self.loop.time())
 
     def _send_all(self) -> None:
         while _dirty:
             _dirty.pop().flush()
 
     def _tick(self) -> None:
-        now = self._loop.time()
+        now = self.loop.time()
         self._awake = True
         self.library.advance_timers()
         for path in tuple(self._by_pair.values()):
             for endpoint in tuple(path.endpoints.values()):
                 endpoint.drain(now)
         if self._retries:
-            for association, at in tuple(self._retries.items()):
-                if at <= now:
-                    del self._retries[association]
-                    association.connect()
+            self.retry_due(now)
         if self._waiting:
-            for association in tuple(self._waiting):
-                if not association.resume():
-                    del self._waiting[association]
+            self.resume_waiting()
         self._awake = False
         self._send_all()
         if not self._closed:
             self._fast = now < self._active_until
             delay = _FAST_TICK if self._fast else _SLOW_TICK
-            self._timer = self._loop.call_later(delay, self._tick)
+            self._timer = self.loop.call_later(delay, self._tick)
 
 
 def _always(sent: bool) -> bool:
     return True
 
 
-def _sockaddr_in(address: str, port: int) -> int:
-    """Return the first 8 octets of a ``sockaddr_in`` as one number, as ``mmsg`` speaks of it."""
-    octets = struct.pack("=H", socket.AF_INET) + struct.pack("!H", port)
-    return int.from_bytes(octets + socket.inet_aton(address), sys.byteorder)
+def _source(address: str, port: int) -> int:
+    """Return an address and port as ``mmsg`` speaks of them."""
+    return int.from_bytes(packed_sockaddr_in(address, port)[:8], sys.byteorder)
 
 
 def _without_port(source: int) -> int:

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Final, Protocol, cast
 from trunkline.errors import TrunklineError
 
 from .interface import Settings
+from .notifications import USRSCTP
 
 try:
     from cffi import FFI
@@ -58,13 +59,9 @@ SCTP_RECVRCVINFO: Final = 0x1F
 SCTP_GET_NONCE_VALUES: Final = 0x1105
 
 SCTP_SENDV_SNDINFO: Final = 1
+BINDX_ADD: Final = 0x8001
 SCTP_ABORT: Final = 0x0200
 SCTP_EOF: Final = 0x0100
-
-# Notification types to ask for (RFC 6458 6.1).
-EVENT_TYPES: Final = (0x01, 0x02, 0x05, 0x07, 0x0E)
-
-SNDINFO: Final = struct.Struct("=HHIII")  # sid, flags, ppid (network order), context, assoc id
 
 _SPP_HB_ENABLE: Final = 0x01
 _SPP_PMTUD_DISABLE: Final = 0x10
@@ -218,14 +215,17 @@ class Library:
             ("sctp_no_csum_on_loopback", 0),
             # The bound is the send buffer; the default of 512 chunks is half a wake-up's worth.
             ("sctp_max_chunks_on_queue", 1 << 20),
-            # After the first HEARTBEAT that stays unanswered, ask every RTO (RFC 7829): an idle
-            # link's cut is found about as fast as a busy one's.
+            # A path is potentially failed (RFC 7829) after the first HEARTBEAT that stays
+            # unanswered, and is then asked every RTO: an idle link's cut is found about as fast
+            # as a busy one's.
             ("sctp_path_pf_threshold", 0),
             ("sctp_blackhole", blackhole),
         ):
             getattr(self.lib, "usrsctp_sysctl_set_" + name)(value)
 
-    def socket(self, family: int, settings: Settings, streams: int, mtu: int) -> CData:
+    def socket(
+        self, family: int, settings: Settings, streams: int, *, paths: int, mtu: int
+    ) -> CData:
         """Return a new one-to-many socket, non-blocking, with every option set."""
         ffi, lib = self.ffi, self.lib
         null = ffi.NULL
@@ -234,7 +234,7 @@ class Library:
         if so == null:
             raise self.error("socket")
         lib.usrsctp_set_non_blocking(so, 1)
-        for option, value in _options(settings, streams, mtu):
+        for option, value in _options(settings, streams, paths, mtu):
             if lib.usrsctp_setsockopt(so, IPPROTO_SCTP, option, value, len(value)) < 0:
                 raise self.error(f"setsockopt {option:#x}")
         return so
@@ -253,11 +253,12 @@ class Library:
             self.lib.usrsctp_handle_timers(milliseconds)
 
 
-def _options(settings: Settings, streams: int, mtu: int) -> list[tuple[int, bytes]]:
+def _options(settings: Settings, streams: int, paths: int, mtu: int) -> list[tuple[int, bytes]]:
     def ms(seconds: float) -> int:
         return round(seconds * 1000)
 
     s = settings
+    path_max_retrans = s.path_max_retrans if paths > 1 else s.association_max_retrans
     pmtud = _SPP_PMTUD_DISABLE if mtu else 0
     return [
         # srto_assoc_id, srto_initial, srto_max, srto_min (8.1.1)
@@ -281,7 +282,7 @@ def _options(settings: Settings, streams: int, mtu: int) -> list[tuple[int, byte
                 mtu,
                 _SPP_HB_ENABLE | pmtud,
                 0,
-                s.path_max_retrans,
+                path_max_retrans,
                 0,
             ),
         ),
@@ -289,7 +290,7 @@ def _options(settings: Settings, streams: int, mtu: int) -> list[tuple[int, byte
         (SCTP_DELAYED_SACK, struct.pack("=III", 0, ms(s.sack_delay), s.sack_frequency)),
         (SCTP_RECVRCVINFO, struct.pack("=i", 1)),  # 8.1.29
         # assoc id, type, on (6.2.2)
-        *((SCTP_EVENT, struct.pack("=IHBx", 0, kind, 1)) for kind in EVENT_TYPES),
+        *((SCTP_EVENT, struct.pack("=IHBx", 0, kind, 1)) for kind in USRSCTP.types()),
     ]
 
 
