@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -239,6 +240,9 @@ def test_explain_shows_what_is_done(
 def test_every_reason_code_is_documented() -> None:
     assert set(REASONS) == set(Reason)
     assert set(OUTCOMES) == set(Outcome)
+    page = (Path(__file__).parents[3] / "docs/conformance/q704.md").read_text()
+    for code, words in [*REASONS.items(), *OUTCOMES.items()]:
+        assert f"| `{code.value}` | {words} |" in page
 
 
 # Load sharing.

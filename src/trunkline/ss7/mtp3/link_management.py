@@ -128,8 +128,6 @@ class LinkManagement:
                 self._retire(slink, now)
             case LinkAction.RESTART_LATER:
                 core.timers.set((Timer.T17, slink), now + core.settings.t17)
-            case LinkAction.NOTHING:
-                pass
 
     def level2(self, slink: SLink, items: Sequence[Item] | None, now: float) -> None:
         """Act on what level 2 indicates; what is not for level 3 goes to the caller."""

@@ -85,7 +85,7 @@ class RouteManagement:
     # Changes.
 
     def linkset_changed(self, now: float) -> None:
-        """Work out everything anew: a linkset, or the table, has changed."""
+        """Work out everything anew: a linkset, or a route with a mask, has changed."""
         for name, linkset in self._core.linksets.items():
             if linkset.state is not LinksetState.AVAIL:
                 self._forget(name)
@@ -97,8 +97,8 @@ class RouteManagement:
         """Forget what a neighbour was told."""
         self._forget(name)
 
-    def _destination_changed(self, pc: int, now: float) -> None:
-        """Work out one point code anew: a neighbour has prohibited or allowed it."""
+    def destination_changed(self, pc: int, now: float) -> None:
+        """Work out one point code anew: its routes changed, or what a neighbour says of it."""
         destination = self._core.routes.exact(pc)
         if destination is not None:
             self._report((destination,))
@@ -233,11 +233,11 @@ class RouteManagement:
             )
         elif message.heading == Heading.TFA:
             if core.routes.allow(linkset.name, pc):
-                self._destination_changed(pc, now)
+                self.destination_changed(pc, now)
         elif not core.routes.uses(pc, linkset.name):
             pass  # 13.2.3: no route over this neighbour, so nothing to prohibit
         elif core.routes.prohibit(linkset.name, pc):
-            self._destination_changed(pc, now)
+            self.destination_changed(pc, now)
         else:
             core.counters.prohibited_overflow += 1
         return True

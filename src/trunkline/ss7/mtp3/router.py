@@ -179,7 +179,11 @@ class Router:
         return slink
 
     def remove_link(self, slink: SLink, now: float) -> list[object]:
-        """Remove a link; its traffic goes to the others first."""
+        """Remove a link; its traffic goes to the others.
+
+        What is not acknowledged is lost, and reported so: shut the link down first, and the
+        changeover will save it.
+        """
         self._drop(slink, now)
         return self._finish(now)
 
@@ -193,13 +197,19 @@ class Router:
         """Add a route, or change its priority (``None``: the default, 5)."""
         value = DEFAULT_PRIORITY if priority is None else priority
         self._core.routes.add(prefix, linkset_name, value)
-        self._traffic.tables_changed(now)
-        return self._finish(now)
+        return self._route_changed(prefix, now)
 
     def remove_route(self, prefix: Prefix, linkset_name: str, now: float) -> list[object]:
         """Remove a configured route; raises ``mtp3.route.none`` if it is not there."""
         self._core.routes.remove(prefix, linkset_name)
-        self._traffic.tables_changed(now)
+        return self._route_changed(prefix, now)
+
+    def _route_changed(self, prefix: Prefix, now: float) -> list[object]:
+        if prefix.length == prefix.variant.bits:
+            self._traffic.invalidate()
+            self._route_management.destination_changed(prefix.pc, now)
+        else:
+            self._traffic.tables_changed(now)  # it may be the backup of longer masks
         return self._finish(now)
 
     def set_link_shutdown(self, slink: SLink, flag: bool, now: float) -> list[object]:

@@ -104,7 +104,6 @@ class LinkEvent(Enum):
 class LinkAction(Enum):
     """What a transition makes the router do."""
 
-    NOTHING = auto()
     START = auto()
     """Start level 2."""
     STOP = auto()

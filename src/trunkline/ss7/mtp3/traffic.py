@@ -198,13 +198,14 @@ class Traffic:
         """Q.704 2.5: distribution to the part that the service indicator names."""
         core = self._core
         si = msu[0] & 15
+        if si in self._settings.user_parts:
+            core.counters.delivered += 1
+            core.events.append(Transfer(si, msu))
+            return
         _, opc, sls, _ = self._label.unpack(msu)
         payload = msu[self._header :]
         try:
-            if si in self._settings.user_parts:
-                core.counters.delivered += 1
-                core.events.append(Transfer(si, msu))
-            elif si == ServiceIndicator.MTP_TESTING:
+            if si == ServiceIndicator.MTP_TESTING:
                 self.pings.receive(opc, sls, payload, now)
             elif si == ServiceIndicator.MANAGEMENT and slink is not None:
                 self._hand_over(now)
