@@ -83,6 +83,8 @@ class NetworkFileError(TrunklineError):
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|min|h)\Z")
 _UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0}
+_LONGEST = 7 * 24 * 3600.0  # seconds; beyond it a slip is likelier than a wish
+_MAX_CIC = 0xFFF  # a circuit identification code has 12 bits, Q.763 1.2
 
 
 @attrs.frozen
@@ -97,7 +99,10 @@ class Duration:
         found = _DURATION.match(text) if isinstance(text, str) else None
         if found is None:
             raise ValueError(f'{text!r} is no duration: write a number and ms, s, min or h ("3s")')
-        return cls(float(found[1]) * _UNIT_SECONDS[found[2]])
+        seconds = float(found[1]) * _UNIT_SECONDS[found[2]]
+        if seconds > _LONGEST:
+            raise ValueError(f"{text!r} is too long: a week (168h) is the most")
+        return cls(seconds)
 
 
 @attrs.frozen
@@ -114,9 +119,12 @@ class Circuits:
         codes: list[int] = []
         for part in text.split(","):
             first, _, last = part.partition("-")
-            codes.extend(range(int(first), int(last or first) + 1))
-        if not codes or max(codes) > 0xFFF:
-            raise ValueError(f"{text!r}: circuit identification codes run from 0 to 4095")
+            low, high = int(first), int(last or first)
+            if high > _MAX_CIC:
+                raise ValueError(f"{text!r}: circuit identification codes run from 0 to {_MAX_CIC}")
+            if low > high:
+                raise ValueError(f"{text!r}: {part} runs backwards")
+            codes.extend(range(low, high + 1))
         if len(set(codes)) != len(codes):
             raise ValueError(f"{text!r} names a circuit twice")
         return cls(tuple(codes))
@@ -272,6 +280,13 @@ def _check(path: Path, text: str, name: str, settings: _File) -> None:
                 path,
                 _line_of(text, place),
                 f"{label!r} is no name: begin with a letter, then letters, digits, - and _",
+            )
+    ports = [("udp_port", settings.sctp.udp_port)]
+    ports += [("remote_udp_ports", port) for port in settings.sctp.remote_udp_ports.values()]
+    for key, port in ports:
+        if not 0 < port < 0x10000:
+            raise NetworkFileError(
+                path, _line_of(text, ("sctp", key)), f"{key}: a port is 1 to 65535, not {port}"
             )
     for node, values in settings.node.items():
         exchange = values.exchange

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from trunkline.errors import TrunklineError
 from trunkline.net.sctp import AssociationSettings, Packet
 from trunkline.observe.pcap import PcapWriter
 
@@ -12,7 +13,10 @@ __all__ = ["Capture", "tap_of"]
 
 
 class Capture:
-    """One capture under way; ``link`` restricts it to one association's packets."""
+    """One capture under way; ``link`` restricts it to one association's packets.
+
+    A file that can take no more ends the capture, not the traffic: ``failure`` then says why.
+    """
 
     def __init__(
         self, path: Path, link: AssociationSettings | None, on_close: Callable[[Capture], None]
@@ -20,11 +24,19 @@ class Capture:
         self._writer = PcapWriter(path)
         self._link = link
         self._on_close = on_close
+        self._closed = False
+        self.path = path
+        self.failure: TrunklineError | None = None
 
     def __call__(self, packet: Packet) -> None:
         """Write ``packet`` if it belongs to the link."""
-        if self._link is None or _belongs(packet, self._link):
+        if self._closed or not (self._link is None or _belongs(packet, self._link)):
+            return
+        try:
             self._writer.write(packet.time, packet.source, packet.destination, packet.sctp)
+        except OSError as problem:
+            self._fail(problem)
+            self.close()
 
     @property
     def counts(self) -> tuple[int, int]:
@@ -33,8 +45,20 @@ class Capture:
 
     def close(self) -> None:
         """Finish the file."""
-        self._writer.close()
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            self._writer.close()
+        except OSError as problem:  # what was still buffered did not fit
+            self._fail(problem)
         self._on_close(self)
+
+    def _fail(self, problem: OSError) -> None:
+        if self.failure is None:
+            self.failure = TrunklineError(
+                "capture.file", f"{self.path}: cannot be written: {problem.strerror or problem}"
+            )
 
 
 def _belongs(packet: Packet, link: AssociationSettings) -> bool:

@@ -34,14 +34,19 @@ class Answer:
 Handler: TypeAlias = "Callable[[Node, Args], Awaitable[Answer] | Answer]"
 
 
-def _show_linkset(host: Node, args: Args) -> Answer:
+def _linkset(host: Node, args: Args) -> str:
+    """The linkset that a command names, empty for all."""
     name = args.text("name")
     if name and name not in host.point.router.linksets:
         known = ", ".join(host.point.router.linksets) or "none"
         raise TrunklineError(
             "node.no-such-linkset", f"there is no linkset {name}; there are: {known}"
         )
-    view = views.linkset_views(host.point, name)
+    return name
+
+
+def _show_linkset(host: Node, args: Args) -> Answer:
+    view = views.linkset_views(host.point, _linkset(host, args))
     return Answer(ios.linksets(view), view)
 
 
@@ -61,12 +66,12 @@ def _explain(host: Node, args: Args) -> Answer:
 
 
 def _m2pa_state(host: Node, args: Args) -> Answer:
-    view = views.link_views(host.point, args.text("name"))
+    view = views.link_views(host.point, _linkset(host, args))
     return Answer(ios.m2pa_state(view), view)
 
 
 def _m2pa_statistics(host: Node, args: Args) -> Answer:
-    view = views.link_views(host.point, args.text("name"))
+    view = views.link_views(host.point, _linkset(host, args))
     return Answer(ios.m2pa_statistics(view), view)
 
 
@@ -92,8 +97,13 @@ def _write(host: Node, _: Args) -> Answer:
     path = host.startup_file
     text = running_config(host.point.config)
     partial = path.with_suffix(".part")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    except OSError as problem:
+        raise TrunklineError(
+            "node.write", f"{path}: cannot be written: {problem.strerror or problem}"
+        ) from problem
     # The file lives as long as the lab: said here, so that nobody takes it for a backup.
     note = f"Saved to {path}: used when this node restarts, gone when it is stopped."
     return Answer(f"Building configuration...\n[OK]\n{note}\n", {"file": str(path)})

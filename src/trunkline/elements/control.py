@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,8 +32,13 @@ if TYPE_CHECKING:
 __all__ = ["methods"]
 
 _T = TypeVar("_T")
+_N = TypeVar("_N", int, float)
 _Params = dict[str, Json]
 _REQUIRED = object()
+
+_DAY = 86_400.0  # seconds
+_MOST = 10_000  # lines or records in one answer
+_SESSIONS = 32  # shells open on one connection
 
 
 def methods(node: Node) -> Mapping[str, Method]:
@@ -72,7 +78,19 @@ def _param(params: _Params, name: str, kind: type[_T], default: object = _REQUIR
         return cast("_T", value)
     if type(value) is not kind:
         raise TrunklineError(
-            "control.params", f"the parameter {name!r} is a {kind.__name__}, not {value!r}"
+            "control.params", f"the parameter {name!r} is a {kind.__name__}, not {value!r:.80}"
+        )
+    return value
+
+
+def _bounded(
+    params: _Params, name: str, kind: type[_N], low: float, high: float, default: object = _REQUIRED
+) -> _N:
+    """A number from ``low`` to ``high``: JSON has infinities and numbers that no timer can take."""
+    value = _param(params, name, kind, default)
+    if not (math.isfinite(value) and low <= value <= high):
+        raise TrunklineError(
+            "control.params", f"the parameter {name!r} is {low:g} to {high:g}, not {value!r:.80}"
         )
     return value
 
@@ -123,8 +141,9 @@ class _Control:
         }
         answer: dict[str, Json] = {
             "links": links,
-            "discards": {**node.discards},
+            "discards": {**node.discard_counts()},
             "lost": node.lost,
+            "faults": node.faults,
             "seam": {**dataclasses.asdict(node.stack.stats)},
         }
         if node.exchange is not None:
@@ -132,7 +151,7 @@ class _Control:
         return answer
 
     def log_lines(self, _: Connection, params: _Params) -> Json:
-        limit = _param(params, "limit", int, 100)
+        limit = _bounded(params, "limit", int, 1, _MOST, 100)
         return [str(line) for line in list(self._node.log.lines)[-limit:]]
 
     def stop(self, _: Connection, __: _Params) -> Json:
@@ -158,10 +177,10 @@ class _Control:
         dpc = self._point_code(_param(params, "destination", str))
         view = await self._node.ping(
             dpc,
-            _param(params, "count", int, 1),
-            _param(params, "interval", float, 0.1),
-            _param(params, "timeout", float, 2.0),
-            _param(params, "size", int, 0),
+            _bounded(params, "count", int, 1, 1_000_000, 1),
+            _bounded(params, "interval", float, 0.0, _DAY, 0.1),
+            _bounded(params, "timeout", float, 0.001, _DAY, 2.0),
+            _bounded(params, "size", int, 0, 272, 0),
         )
         return _json(view)
 
@@ -176,12 +195,16 @@ class _Control:
     # the router's shell
 
     def shell_open(self, connection: Connection, _: _Params) -> Json:
-        number = next(self._numbers)
-        session = Session(self._node.config)
         if connection not in self._sessions:
             self._sessions[connection] = {}
             connection.on_close.append(lambda: self._sessions.pop(connection, None))
-        self._sessions[connection][number] = session
+        sessions = self._sessions[connection]
+        if len(sessions) >= _SESSIONS:
+            raise TrunklineError(
+                "shell.too-many", f"this connection has {_SESSIONS} sessions: open another one"
+            )
+        number = next(self._numbers)
+        session = sessions[number] = Session(self._node.config)
         return {"session": number, "prompt": session.prompt}
 
     def _session(self, connection: Connection, params: _Params) -> Session:
@@ -194,6 +217,8 @@ class _Control:
     async def shell_execute(self, connection: Connection, params: _Params) -> Json:
         session = self._session(connection, params)
         text, closed, log, _ = await self._run(session, _param(params, "line", str))
+        if closed:
+            self._sessions[connection].pop(_param(params, "session", int), None)
         return {"output": text, "prompt": session.prompt, "closed": closed, "log": [*log]}
 
     def shell_help(self, connection: Connection, params: _Params) -> Json:
@@ -235,12 +260,11 @@ class _Control:
             view: object = None
             text = outcome.text
             if outcome.changes:
-                node.apply(outcome.changes)
+                node.apply(outcome.changes, before)
             if outcome.action is not None:
                 answer = await execute(node, outcome.action)
                 text, view = answer.text, answer.view
         except TrunklineError as problem:
-            node.config.assign(before)
             if strict:
                 raise
             return f"% {problem.message}", False, lines, None
@@ -255,9 +279,14 @@ class _Control:
         link = None
         if "linkset" in params:
             driver = node.point.link(_param(params, "linkset", str), _param(params, "slc", int, 0))
-            assert driver.association is not None
-            link = driver.association.settings
-        capture = Capture(Path(_param(params, "file", str)), link, self._capture_ended)
+            link = driver.ends
+        file = _param(params, "file", str)
+        if "\0" in file:
+            raise TrunklineError("control.params", "the parameter 'file' is the name of a file")
+        path = Path(file).absolute()
+        if any(capture.path == path for capture in node.captures):
+            raise TrunklineError("capture.busy", f"{path}: another capture is being written to it")
+        capture = Capture(path, link, self._capture_ended)
         node.captures.add(capture)
         node.stack.set_tap(tap_of(node.captures))
         if connection not in self._captures:
@@ -268,20 +297,25 @@ class _Control:
 
     def capture_stop(self, connection: Connection, _: _Params) -> Json:
         captures = self._end_captures(connection)
+        for capture in captures:
+            if capture.failure is not None:
+                raise capture.failure
         written = [capture.counts for capture in captures]
         packets, dropped = sum(n for n, _ in written), sum(n for _, n in written)
         return {"packets": packets, "dropped": dropped}
 
     def _end_captures(self, connection: Connection) -> list[Capture]:
-        captures = self._captures.get(connection, [])
-        self._captures[connection] = []
+        captures = self._captures.pop(connection, [])
         for capture in captures:
             capture.close()
         return captures
 
     def _capture_ended(self, capture: Capture) -> None:
-        self._node.captures.discard(capture)
-        self._node.stack.set_tap(tap_of(self._node.captures))
+        node = self._node
+        node.captures.discard(capture)
+        node.stack.set_tap(tap_of(node.captures))
+        if capture.failure is not None:
+            node.log("CS7CAP", 3, "FILE", capture.failure.message)
 
     # calls
 
@@ -290,17 +324,19 @@ class _Control:
         exchange = self._exchange()
         default = exchange.settings.hold_time.seconds
         hold = params.get("hold", default)
-        seconds = None if hold is None else _param(params, "hold", float, default)
+        seconds = None if hold is None else _bounded(params, "hold", float, 0.0, _DAY, default)
         return _active(exchange.originate(calling, called, seconds))
 
     def release(self, _: Connection, params: _Params) -> Json:
         return _active(self._exchange().release(_param(params, "id", str)))
 
     def active_calls(self, _: Connection, __: _Params) -> Json:
-        return [_active(call) for call in self._exchange().calls.values()]
+        exchange = self._exchange()
+        calls = itertools.islice(exchange.calls.values(), _MOST)
+        return [_active(call) for call in calls]
 
     def records(self, _: Connection, params: _Params) -> Json:
-        found = self._store().recent(_param(params, "limit", int, 100))
+        found = self._store().recent(_bounded(params, "limit", int, 1, _MOST, 100))
         return [self._record(record) for record in found]
 
     def record(self, _: Connection, params: _Params) -> Json:

@@ -44,12 +44,17 @@ class RouterLog:
         self.lines: deque[LogLine] = deque(maxlen=limit)
         self.listeners: list[Callable[[LogLine], None]] = []
         self._stream = stream
+        self.unwritten = 0
+        """Lines that ``stream`` refused, its disk being full or its reader gone."""
 
     def __call__(self, facility: str, severity: int, mnemonic: str, text: str) -> None:
         """Write one line, stamped with the present time."""
         line = LogLine(time.time(), facility, severity, mnemonic, text)
         self.lines.append(line)
         if self._stream is not None:
-            print(line, file=self._stream, flush=True)
+            try:
+                print(line, file=self._stream, flush=True)
+            except (OSError, ValueError):  # ValueError: closed, or a character it cannot show
+                self.unwritten += 1
         for listener in self.listeners:
             listener(line)

@@ -10,6 +10,7 @@ import asyncio
 import signal
 import sys
 import time
+from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -22,6 +23,7 @@ from trunkline.config.network import ExchangeSettings, SctpSettings, load_networ
 from trunkline.elements import views
 from trunkline.elements.captures import Capture
 from trunkline.elements.control import methods
+from trunkline.elements.discards import Discards
 from trunkline.elements.log import LogLine, RouterLog
 from trunkline.elements.reports import report
 from trunkline.elements.signalling_point import SignallingPoint
@@ -39,6 +41,10 @@ from trunkline.store.calls import CallRecord, CallStore, default_url
 __all__ = ["Node", "NodePlan", "run_node"]
 
 ISUP = 5  # service indicator, Q.704 section 14.2.1
+
+_OUTBOX_LIMIT = 10_000  # call records that wait for a store that cannot be written
+_STORE_PAUSE = 5.0  # seconds before it is tried again
+_TIMES_LIMIT = 10_000  # round-trip times of one traffic test kept singly
 
 
 @attrs.frozen
@@ -69,8 +75,11 @@ class NodePlan:
             TrunklineError: the files' located errors, or ``node.unknown``.
         """
         if file.suffix != ".toml":
-            config, notes = _load([file], None)
-            name = node or config.hostname
+            config, notes = _load([file], node)
+            name = config.hostname
+            startup = _startup_file(name, name)
+            if startup.exists():
+                config, notes = _load_startup(startup, name)
             return cls(
                 name, name, config, None, _choose(SctpSettings(), sctp), real_addresses, notes
             )
@@ -82,10 +91,10 @@ class NodePlan:
             asked = f"no node {node!r} in it" if node else "it has several nodes"
             raise TrunklineError("node.unknown", f"{file}: {asked}; choose with --node: {known}")
         startup = _startup_file(network.name, node)
-        layers = [startup] if startup.exists() else network.layers(node)
-        config, notes = _load(layers, node)
         if startup.exists():
-            notes = (f"Configured from {startup}, which `write` saved", *notes)
+            config, notes = _load_startup(startup, node)
+        else:
+            config, notes = _load(network.layers(node), node)
         exchange = network.nodes[node].exchange
         sctp_settings = _choose(network.sctp, sctp)
         return cls(network.name, node, config, exchange, sctp_settings, real_addresses, notes)
@@ -111,6 +120,11 @@ def _choose(
 
 def _startup_file(network: str, node: str) -> Path:
     return socket_path(network, node).with_suffix(".startup.cfg")
+
+
+def _load_startup(file: Path, node: str) -> tuple[Cs7Config, tuple[str, ...]]:
+    config, notes = _load([file], node)
+    return config, (f"Configured from {file}, which `write` saved", *notes)
 
 
 def _load(files: list[Path], node: str | None) -> tuple[Cs7Config, tuple[str, ...]]:
@@ -140,19 +154,27 @@ class Node:
         self.log.listeners.append(self._publish_log)
         self.config = plan.config
         self.startup_file = _startup_file(plan.network, plan.name)
-        self.discards: dict[str, int] = {}
+        self.discards = Discards(self.log, loop.time)
         self.lost = 0
+        self.faults = 0
+        """Exceptions that code of ours raised where none should be."""
         self.stopped = asyncio.Event()
         self.captures: set[Capture] = set()
         self.server = ControlServer(socket_path(plan.network, plan.name), methods(self))
         self._pings: dict[PingHandle, _Ping] = {}
         self.store: CallStore | None = None
-        self._outbox: list[CallRecord] = []
+        self._outbox: deque[CallRecord] = deque()
+        self._writing = False
         if plan.exchange is not None:
             self.store = CallStore(default_url(plan.network))
         for note in plan.notes:
             self.log("SYS", 5, "CONFIG_I", note)
-        self._build()
+        try:
+            self._build(self._new_exchange())
+        except BaseException:
+            if self.store is not None:
+                self.store.close()
+            raise
 
     @property
     def name(self) -> str:
@@ -172,76 +194,102 @@ class Node:
 
     async def close(self) -> None:
         """End everything in good order."""
-        self.point.close()
-        if self.exchange is not None:
-            self.exchange.close()
+        await self.server.close()  # first: what follows is no place for a request
+        self._end()
         self._write_records()
         for capture in list(self.captures):
             capture.close()
         self.stack.close()
         self.wheel.close()
-        await self.server.close()
         if self.store is not None:
             self.store.close()
 
     # configuration
 
-    def apply(self, steps: Sequence[Change]) -> None:
-        """Carry out the difference that a command made to ``config``.
+    def apply(self, steps: Sequence[Change], before: Cs7Config) -> None:
+        """Carry out the difference that a command made to ``config``, which was ``before``.
 
         Raises:
-            TrunklineError: ``node.no-point-code``; nothing has changed then.
+            TrunklineError: it cannot be done; ``config`` is ``before`` again, and the node does
+                what that says.
         """
-        if not any(isinstance(step, changes.NodeChanged) for step in steps):
-            self.point.apply(steps)
-            return
-        if self.config.point_code is None:
-            raise TrunklineError(
-                "node.no-point-code", "a running node keeps a point code: give it another one"
-            )
-        self.point.close()
-        if self.exchange is not None:
-            self.exchange.close()
-        self._build()
+        rebuild = any(isinstance(step, changes.NodeChanged) for step in steps)
+        try:
+            if rebuild:
+                exchange = self._new_exchange()
+                self._end()
+                self._build(exchange)
+            else:
+                self.point.apply(steps)
+        except BaseException:
+            self.config.assign(before)
+            if not rebuild:
+                self.point.follow()
+            elif self.point.closed:
+                self._build(self._new_exchange())
+            raise
 
-    def _build(self) -> None:
-        """Make the signalling point, and the exchange on it, from the configuration."""
+    def _new_exchange(self) -> Exchange | None:
+        """Make the exchange that the configuration asks for; raises before anything has changed."""
         if self.config.point_code is None:
             raise TrunklineError(
                 "node.no-point-code",
-                f"{self.name} has no point code: add a line `cs7 point-code …`",
+                f"{self.name} needs a point code of its own: `cs7 point-code …` gives it one",
             )
-        self.exchange: Exchange | None = None
-        if self.plan.exchange is not None:
-            self.exchange = Exchange(
-                self.name,
-                self.plan.exchange,
-                variant=self.config.variant,
-                network_indicator=self.config.network_indicator,
-                point_code=self.config.point_code,
-                wheel=self.wheel,
-                clock=self.loop.time,
-                transfer=lambda msus, now: self.point.transfer(msus, now),
-                record=self._record,
-                observe=self._observe_call,
-                log=self.log,
-            )
+        if self.plan.exchange is None:
+            return None
+        return Exchange(
+            self.name,
+            self.plan.exchange,
+            variant=self.config.variant,
+            network_indicator=self.config.network_indicator,
+            point_code=self.config.point_code,
+            wheel=self.wheel,
+            clock=self.loop.time,
+            transfer=lambda msus, now: self.point.transfer(msus, now),
+            record=self._record,
+            observe=self._observe_call,
+            log=self.log,
+            discard=self.discards,
+        )
+
+    def _build(self, exchange: Exchange | None) -> None:
+        """Make the signalling point from the configuration, with ``exchange`` on it."""
         self.point = SignallingPoint(
             self.config,
             self.stack,
             self.wheel,
             self.log,
             clock=self.loop.time,
-            users={} if self.exchange is None else {ISUP: self.exchange},
+            users={} if exchange is None else {ISUP: exchange},
+            fault=self._fault,
         )
         self.point.listeners.append(self._on_event)
+        self.exchange = exchange
+        if exchange is not None:
+            for dpc in exchange.destinations:
+                self.point.watch(dpc)
+
+    def _end(self) -> None:
+        """End the signalling point and what depends on it."""
+        for code, count in self.point.discards().items():
+            self.discards.counts[code] = self.discards.counts.get(code, 0) + count
+        self.point.close()
+        if self.exchange is not None:
+            self.exchange.close()
+        for waiting in self._pings.values():
+            if not waiting.done.done():
+                waiting.done.set_exception(
+                    TrunklineError("node.ping-ended", "the node's signalling ended meanwhile")
+                )
+        self._pings.clear()
 
     # what happens
 
     def _on_event(self, event: object) -> None:
         match event:
             case mtp3.PingReply(ping, _, rtt):
-                if ping in self._pings:
+                if ping in self._pings and len(self._pings[ping].times) < _TIMES_LIMIT:
                     self._pings[ping].times.append(rtt)
             case mtp3.PingTimeout(ping, _, reason):
                 if ping in self._pings:
@@ -249,15 +297,28 @@ class Node:
             case mtp3.PingDone(ping, stats):
                 if (waiting := self._pings.pop(ping, None)) is not None:
                     waiting.done.set_result(stats)
+            case m2pa.Discarded(code, detail):
+                self.discards("CS7M2PA", code, detail)
             case _:
-                if isinstance(event, mtp3.Discarded):
-                    self.discards[event.code] = self.discards.get(event.code, 0) + event.count
-                elif isinstance(event, m2pa.Discarded):
-                    self.discards[event.code] = self.discards.get(event.code, 0) + 1
-                elif isinstance(event, mtp3.MessagesLost):
+                if isinstance(event, mtp3.MessagesLost):
                     self.lost += event.count
                 report(event, self.config, self.log)
                 self._publish_link(event)
+
+    def discard_counts(self) -> dict[str, int]:
+        """Messages refused since the process began, by code, whatever level refused them."""
+        counts = dict(self.discards.counts)
+        for code, count in self.point.discards().items():
+            counts[code] = counts.get(code, 0) + count
+        return counts
+
+    def _fault(self, problem: Exception) -> None:
+        """Note an exception that must not cost the other links and calls anything."""
+        self.faults += 1
+        self.log("SYS", 2, "FAULT", f"{type(problem).__name__}: {problem}")
+        self.loop.call_exception_handler(
+            {"message": f"{self.name}: a fault was contained", "exception": problem}
+        )
 
     def _publish_log(self, line: LogLine) -> None:
         if self.server.wanted("log"):
@@ -289,18 +350,25 @@ class Node:
     # call records: written together at the end of the turn in which their calls ended
 
     def _record(self, record: CallRecord) -> None:
-        if not self._outbox:
-            self.loop.call_soon(self._write_records)
+        if len(self._outbox) >= _OUTBOX_LIMIT:
+            lost = self._outbox.popleft()
+            self.log("CS7CDR", 2, "LOST", f"record of call {lost.id}: the store stays unwritable")
         self._outbox.append(record)
+        if not self._writing:
+            self._writing = True
+            self.loop.call_soon(self._write_records)
 
     def _write_records(self) -> None:
+        self._writing = False
         if self.store is None or not self._outbox:
             return
         try:
             self.store.add(self._outbox)
         except TrunklineError as problem:
-            # Kept, and tried again with the next record: a full disk must not cost a record.
+            # Kept, and tried again: a full disk must not cost a record.
             self.log("CS7CDR", 2, "STORE", problem.message)
+            self._writing = True
+            self.wheel.call_later(_STORE_PAUSE, self._write_records)
         else:
             self._outbox.clear()
 
@@ -309,11 +377,18 @@ class Node:
     async def ping(
         self, dpc: int, count: int, interval: float, timeout: float, size: int
     ) -> views.PingView:
-        """Send ``count`` test messages to ``dpc`` and await their echoes (Q.755)."""
+        """Send ``count`` test messages to ``dpc`` and await their echoes (Q.755).
+
+        Raises:
+            TrunklineError: what the router refuses, ``node.ping-ended``.
+        """
         handle = self.point.ping(dpc, count, interval, timeout, size)
         waiting = self._pings[handle] = _Ping(self.loop.create_future())
         begun = self.loop.time()
-        stats = await waiting.done
+        try:
+            stats = await waiting.done
+        finally:
+            self._pings.pop(handle, None)  # nobody waits any more, if this was cancelled
         return views.ping_view(
             self.config.format_pc(dpc),
             stats,
@@ -341,7 +416,12 @@ def run_node(plan: NodePlan) -> None:
     asyncio.set_event_loop(loop)
 
     async def main() -> None:
-        node = Node(plan, loop, open_stack(loop, plan.stack_settings()))
+        stack = open_stack(loop, plan.stack_settings())
+        try:
+            node = Node(plan, loop, stack)
+        except BaseException:
+            stack.close()
+            raise
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, node.stopped.set)
         try:

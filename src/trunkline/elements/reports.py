@@ -11,7 +11,10 @@ __all__ = ["report"]
 
 
 def report(event: object, config: Cs7Config, log: RouterLog) -> None:
-    """Write what ``event`` means to the log; events of no interest to an operator write nothing."""
+    """Write what ``event`` means to the log; events of no interest to an operator write nothing.
+
+    Refused M2PA messages are not here but in ``trunkline.elements.discards``.
+    """
     match event:
         case mtp3.DestinationStatus(prefix, status):
             point_code = config.format_pc(prefix.pc)
@@ -40,8 +43,6 @@ def report(event: object, config: Cs7Config, log: RouterLog) -> None:
             told = detail if acted else "not acted on in this version"
             text = f"Link {slink.name}: {name} {told}"
             log("CS7MTP3", 6 if acted else 4, "MGMT", text.rstrip())
-        case m2pa.Discarded(code, detail):
-            log("CS7M2PA", 4, "DISCARD", f"{code}: {detail}")
         case m2pa.CongestionOnset(level):
             log("CS7M2PA", 4, "CONGESTION", f"transmit congestion, level {level}")
         case m2pa.CongestionAbated(level):

@@ -4,16 +4,25 @@ The machines decide; this module only carries: what an association hands over go
 link, what the link says goes into the router, and every link that the router or a timer made
 something to send for is emptied into its association before the wake-up ends.
 
-``apply`` takes a whole configuration and carries out the difference to the present one, so that a
-change of one link is not noticed by the others.
+``apply`` carries out the difference between two configurations step by step, so that a change of
+one link is not noticed by the others; ``follow`` works it out from what is in force.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import ParamSpec, Protocol
 
-from trunkline.config.cisco import Change, Cs7Config, Link, changes, diff
+from trunkline.config.cisco import (
+    Change,
+    Cs7Config,
+    Link,
+    Linkset,
+    LocalPeer,
+    Route,
+    changes,
+    diff,
+)
 from trunkline.elements.log import RouterLog
 from trunkline.errors import TrunklineError
 from trunkline.net.loop import Handle, TimerWheel
@@ -29,6 +38,8 @@ __all__ = ["LinkDriver", "SignallingPoint"]
 
 M2PA_PPID = 5  # RFC 4165, section 7.1
 
+_Arguments = ParamSpec("_Arguments")
+
 
 class LinkDriver:
     """One signalling link: carries between its association, its M2PA machine and the router."""
@@ -39,13 +50,17 @@ class LinkDriver:
         "_point",
         "association",
         "blocked",
+        "ends",
         "level2",
         "slink",
     )
 
-    def __init__(self, point: SignallingPoint, level2: m2pa.Link, slink: SLink) -> None:
+    def __init__(
+        self, point: SignallingPoint, level2: m2pa.Link, slink: SLink, ends: AssociationSettings
+    ) -> None:
         self.level2 = level2
         self.slink = slink
+        self.ends = ends
         self.association: Association | None = None
         self.blocked = False
         self._point = point
@@ -104,7 +119,6 @@ class LinkDriver:
         deadline = self.level2.next_timeout()
         items = self.level2.on_timeout(now) if deadline is not None and deadline <= now else ()
         self._point.deliver(self, items, now)
-        self.flush()
 
 
 class User(Protocol):
@@ -121,7 +135,8 @@ class SignallingPoint:
     """One node's message transfer part, following ``config``.
 
     ``users`` are the user parts by service indicator. Listeners hear every event of the router
-    that is not a message for a user.
+    that is not a message for a user. An exception of a user or a listener goes to ``fault`` and
+    costs nobody else anything.
     """
 
     def __init__(
@@ -133,6 +148,7 @@ class SignallingPoint:
         *,
         clock: Callable[[], float],
         users: Mapping[int, User],
+        fault: Callable[[Exception], None],
     ) -> None:
         if config.point_code is None:
             raise TrunklineError(
@@ -154,21 +170,24 @@ class SignallingPoint:
         self.links: dict[tuple[str, int], LinkDriver] = {}
         self.config = config
         self._users = users
+        self._fault = fault
         self._stack = stack
         self._drivers: dict[SLink, LinkDriver] = {}
         self._alarm: Handle | None = None
         self._deadline: float | None = None
-        bare = Cs7Config(
-            hostname=config.hostname,
-            variant=config.variant,
-            network_indicator=config.network_indicator,
-            point_code=config.point_code,
-        )
-        self.apply(diff(bare, config))
+        self._discards: dict[str, int] = {}
+        self.closed = False
+        try:
+            self.follow()
+        except BaseException:
+            self.close()  # whoever called has nothing to close
+            raise
 
     def close(self) -> None:
-        """End every association and timer."""
+        """End every association and timer; cuts made here end with them."""
+        self.closed = True
         for driver in self.links.values():
+            self._block(driver, False)
             driver.close()
         if self._alarm is not None:
             self._alarm.cancel()
@@ -182,9 +201,42 @@ class SignallingPoint:
         holds the signalling point makes a new one then.
         """
         now = self.now()
-        for step in steps:
-            self._handle(self._change(step, now), now)
-        self._settle()
+        try:
+            for step in steps:
+                self._handle(self._change(step, now), now)
+        finally:
+            self._settle()
+
+    def follow(self) -> None:
+        """Carry out whatever leads from what is in force to what ``config`` says."""
+        self.apply(diff(self._in_force(), self.config))
+
+    def _in_force(self) -> Cs7Config:
+        """What the router and the associations are doing now, as a configuration."""
+        config = self.config
+        found = Cs7Config(
+            hostname=config.hostname,
+            variant=config.variant,
+            network_indicator=config.network_indicator,
+            point_code=config.point_code,
+            interfaces=config.interfaces,
+        )
+        for linkset in self.router.linksets.values():
+            found.linksets[linkset.name] = Linkset(
+                linkset.name, linkset.apc, shutdown=linkset.shutdown
+            )
+        for (name, slc), driver in self.links.items():
+            ends = driver.ends
+            found.local_peers[ends.local_port] = LocalPeer(ends.local_port, list(ends.local))
+            found.linksets[name].links[slc] = Link(
+                slc, ends.remote, ends.local_port, ends.remote_port, driver.slink.shutdown
+            )
+        found.routes = [
+            Route(route.prefix, route.linkset, route.priority)
+            for route in self.router.routes()
+            if not route.direct
+        ]
+        return found
 
     def _change(self, step: Change, now: float) -> Sequence[object]:
         router = self.router
@@ -199,9 +251,12 @@ class SignallingPoint:
                 self._add_link(name, slc)
             case changes.LinkRemoved(name, slc):
                 driver = self.links.pop((name, slc))
+                self._block(driver, False)
                 driver.close()
                 del self._drivers[driver.slink]
-                return router.remove_link(driver.slink, now)
+                events = router.remove_link(driver.slink, now)
+                self._count(driver.slink.counters.discarded)
+                return events
             case changes.LinkShutdown(name, slc, shutdown):
                 return router.set_link_shutdown(self.links[name, slc].slink, shutdown, now)
             case changes.RouteAdded(route) | changes.RouteChanged(route):
@@ -214,20 +269,23 @@ class SignallingPoint:
 
     def _add_link(self, name: str, slc: int) -> None:
         link = self.config.linksets[name].links[slc]
-        level2 = m2pa.Link()
-        slink = self.router.add_link(name, slc, level2, shutdown=link.shutdown)
-        driver = self.links[name, slc] = LinkDriver(self, level2, slink)
-        self._drivers[slink] = driver
-        driver.association = self._stack.open(self._ends(link), driver)
-
-    def _ends(self, link: Link) -> AssociationSettings:
-        return AssociationSettings(
+        ends = AssociationSettings(
             local=tuple(self.config.local_peers[link.local_port].ips),
             local_port=link.local_port,
             remote=link.remote_ips,
             remote_port=link.remote_port,
             ppid=M2PA_PPID,
         )
+        level2 = m2pa.Link()
+        slink = self.router.add_link(name, slc, level2, shutdown=link.shutdown)
+        driver = LinkDriver(self, level2, slink, ends)
+        try:
+            driver.association = self._stack.open(ends, driver)
+        except BaseException:
+            self.router.remove_link(slink, self.now())
+            raise
+        self.links[name, slc] = driver
+        self._drivers[slink] = driver
 
     def block(self, name: str, slc: int, blocked: bool) -> None:
         """Cut, or mend, the wire of one link: nothing passes its addresses either way.
@@ -235,12 +293,29 @@ class SignallingPoint:
         Raises:
             TrunklineError: ``node.no-such-link``.
         """
-        driver = self.link(name, slc)
-        link = self.config.linksets[name].links[slc]
-        for local in self.config.local_peers[link.local_port].ips:
-            for remote in link.remote_ips:
+        self._block(self.link(name, slc), blocked)
+
+    def _block(self, driver: LinkDriver, blocked: bool) -> None:
+        if driver.blocked is blocked:
+            return
+        for local in driver.ends.local:
+            for remote in driver.ends.remote:
                 self._stack.block(local, remote, blocked)
         driver.blocked = blocked
+
+    def discards(self) -> dict[str, int]:
+        """Messages that the router refused, by code, those of links that are gone included."""
+        counts = dict(self._discards)
+        refused = [self.router.counters.discarded]
+        refused += [slink.counters.discarded for slink in self._drivers]
+        for figures in refused:
+            for code, count in figures.items():
+                counts[code] = counts.get(code, 0) + count
+        return counts
+
+    def _count(self, figures: Mapping[str, int]) -> None:
+        for code, count in figures.items():
+            self._discards[code] = self._discards.get(code, 0) + count
 
     def link(self, name: str, slc: int) -> LinkDriver:
         """The link ``slc`` of linkset ``name``.
@@ -269,6 +344,12 @@ class SignallingPoint:
     def transfer(self, msus: Sequence[bytes], now: float) -> None:
         """MTP-TRANSFER request of a local user (Q.701)."""
         self._handle(self.router.transfer(msus, now), now)
+        self._settle()
+
+    def watch(self, dpc: int) -> None:
+        """Have the users told now, and at every change, whether ``dpc`` can be reached."""
+        now = self.now()
+        self._handle(self.router.watch(dpc, now), now)
         self._settle()
 
     def ping(
@@ -319,12 +400,20 @@ class SignallingPoint:
                     messages.setdefault(si, []).append(msu)
                 case mtp3.Pause(dpc):
                     for user in self._users.values():
-                        user.pause(dpc, now)
+                        self._guarded(user.pause, dpc, now)
                 case mtp3.Resume(dpc):
                     for user in self._users.values():
-                        user.resume(dpc, now)
+                        self._guarded(user.resume, dpc, now)
                 case _:
                     for listener in self.listeners:
-                        listener(event)
+                        self._guarded(listener, event)
         for si, batch in messages.items():
-            self._users[si].transfer(batch, now)
+            self._guarded(self._users[si].transfer, batch, now)
+
+    def _guarded(
+        self, call: Callable[_Arguments, None], *args: _Arguments.args, **kwargs: _Arguments.kwargs
+    ) -> None:
+        try:
+            call(*args, **kwargs)
+        except Exception as problem:
+            self._fault(problem)

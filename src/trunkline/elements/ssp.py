@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from trunkline.config.network import ExchangeSettings
+from trunkline.elements.discards import Discards
 from trunkline.elements.log import RouterLog
 from trunkline.errors import DecodeError, TrunklineError
 from trunkline.net.loop import Handle, TimerWheel
@@ -28,6 +29,8 @@ from trunkline.store.calls import CallRecord
 __all__ = ["ActiveCall", "Exchange"]
 
 SERVICE_INDICATOR = 5  # ISUP, Q.704 section 14.2.1
+
+_ID_OCTETS = 8  # of chance: with four, two of a hundred thousand calls would share an id
 
 
 @dataclass(slots=True)
@@ -72,6 +75,7 @@ class Exchange:
         record: Callable[[CallRecord], None],
         observe: Callable[[str, ActiveCall], None],
         log: RouterLog,
+        discard: Discards,
     ) -> None:
         self.name = name
         self.settings = settings
@@ -86,14 +90,26 @@ class Exchange:
         self._record = record
         self._observe = observe
         self._log = log
+        self._discard = discard
         self._alarm: Handle | None = None
         self._deadline: float | None = None
         for trunk in settings.trunk:
             dpc = variant.parse(trunk.point_code)
+            if dpc == point_code:
+                raise TrunklineError(
+                    "exchange.own-trunk",
+                    f"trunk {trunk.name} of {name} leads to {trunk.point_code}, which is this "
+                    "exchange itself",
+                )
             self.trunks.add_group(trunk.name, dpc, trunk.circuits.codes, trunk.control)
         # the longest prefix wins, so it is asked first
         self._routes = sorted(settings.route, key=lambda route: -len(route.prefix))
         self._served = tuple(settings.numbers)
+
+    @property
+    def destinations(self) -> frozenset[int]:
+        """The point codes that its trunks lead to."""
+        return frozenset(group.dpc for group in self.trunks.groups.values())
 
     # requests of the operator
 
@@ -101,12 +117,12 @@ class Exchange:
         """Call ``called`` on behalf of ``calling``; hang up ``hold`` seconds after the answer.
 
         Raises:
-            TrunklineError: ``exchange.no-route``, or what ``Trunks.setup`` refuses; a record is
-                left in either case.
+            TrunklineError: ``exchange.no-route``, or what ``Trunks.setup`` refuses. A record is
+                left in either case, except for what is no number at all (``isup.digits``).
         """
         now = self._clock()
         call = ActiveCall(
-            id=secrets.token_hex(4),
+            id=secrets.token_hex(_ID_OCTETS),
             outgoing=True,
             calling=calling,
             called=called,
@@ -151,10 +167,13 @@ class Exchange:
         )
 
     def close(self) -> None:
-        """Stop the timers; calls end without a word, as in a process that is killed."""
-        for call in self.calls.values():
-            if call.alarm is not None:
-                call.alarm.cancel()
+        """Stop the timers and leave the records of the calls under way.
+
+        The other exchange hears no word of it, as of a process that is killed.
+        """
+        while self.calls:
+            _, call = self.calls.popitem()
+            self._finish(call, CauseValue.TEMPORARY_FAILURE, Location.PUBLIC_NETWORK_LOCAL_USER)
         if self._alarm is not None:
             self._alarm.cancel()
 
@@ -167,7 +186,7 @@ class Exchange:
             try:
                 msu = mtp3.parse(octets, self._variant)
             except DecodeError as problem:
-                self._log("CS7ISUP", 4, "DISCARD", problem.message)
+                self._discard("CS7ISUP", problem.code, problem.message)
                 continue
             events += self.trunks.receive(msu.opc, msu.payload, now)
         self._settle(events, now)
@@ -184,8 +203,14 @@ class Exchange:
 
     def _settle(self, events: Sequence[isup.Event], now: float) -> None:
         """Act on events and on what acting on them brings, then send and re-arm the timer."""
-        for event in events:
-            self._on_event(event, now)
+        try:
+            for event in events:
+                self._on_event(event, now)
+        finally:
+            self._flush(now)
+
+    def _flush(self, now: float) -> None:
+        """Send what waits, and see that the next timeout is heard."""
         messages = self.trunks.data_to_send()
         if messages:
             self._transfer([self._msu(*message) for message in messages], now)
@@ -232,13 +257,13 @@ class Exchange:
                 place = f"circuit {event.cic} to {self._variant.format(event.dpc)}"
                 self._log("CS7ISUP", 3, "MAINTENANCE", f"{place}: {event.reason}")
             case isup.Discarded():
-                self._log("CS7ISUP", 4, "DISCARD", f"{event.code}: {event.detail}")
+                self._discard("CS7ISUP", event.code, event.detail)
             case _:
                 pass  # overlap digits, suspension, confusion, blocking: counted by the machine
 
     def _incoming(self, event: isup.IncomingCall, now: float) -> None:
         call = ActiveCall(
-            id=secrets.token_hex(4),
+            id=secrets.token_hex(_ID_OCTETS),
             outgoing=False,
             calling=event.calling,
             called=event.called,
@@ -251,6 +276,8 @@ class Exchange:
         leg = event.call_id
         self.calls[leg] = call
         self._observe("setup", call)
+        if leg not in self.trunks.calls:
+            return  # released again in the same batch: that event follows
         if not event.called.startswith(self._served):
             cause = CauseValue.UNALLOCATED_NUMBER
             location = Location.PUBLIC_NETWORK_REMOTE_USER
@@ -266,8 +293,9 @@ class Exchange:
     def _pick_up(self, leg: int) -> None:
         if leg in self.calls:
             now = self._clock()
-            self._settle(self.trunks.answer(leg, now), now)
+            events = self.trunks.answer(leg, now)
             self._answered(leg)
+            self._settle(events, now)
 
     def _answered(self, leg: int) -> None:
         call = self.calls[leg]

@@ -164,7 +164,7 @@ def linkset_views(point: SignallingPoint, name: str = "") -> list[LinksetView]:
 def link_views(point: SignallingPoint, linkset: str = "") -> list[LinkView]:
     """Every link, or those of one linkset, in order of SLC."""
     return [
-        _link_view(point, name, slc, driver)
+        _link_view(name, slc, driver)
         for (name, slc), driver in sorted(point.links.items(), key=lambda item: item[0])
         if not linkset or name == linkset
     ]
@@ -174,8 +174,8 @@ def link_views(point: SignallingPoint, linkset: str = "") -> list[LinkView]:
 _PEER_STATES = {m2pa.State.IN_SERVICE: "InService", m2pa.State.OUT_OF_SERVICE: "OutOfService"}
 
 
-def _link_view(point: SignallingPoint, name: str, slc: int, driver: LinkDriver) -> LinkView:
-    config = point.config.linksets[name].links[slc]
+def _link_view(name: str, slc: int, driver: LinkDriver) -> LinkView:
+    ends = driver.ends
     level2 = driver.level2
     state = level2.state
     up = driver.association is not None and driver.association.up
@@ -183,9 +183,9 @@ def _link_view(point: SignallingPoint, name: str, slc: int, driver: LinkDriver) 
     return {
         "linkset": name,
         "slc": slc,
-        "remote": list(config.remote_ips),
-        "local_port": config.local_port,
-        "remote_port": config.remote_port,
+        "remote": list(ends.remote),
+        "local_port": ends.local_port,
+        "remote_port": ends.remote_port,
         "sctp": "established" if up else "down",
         "peer_state": _PEER_STATES.get(state, words),
         "service": driver.slink.state.value,

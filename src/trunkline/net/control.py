@@ -55,16 +55,22 @@ def runtime_dir() -> Path:
     """The folder of all control sockets of this user, made with mode 0700 where it is missing.
 
     Raises:
-        TrunklineError: ``control.runtime-dir`` when the folder belongs to somebody else.
+        TrunklineError: ``control.runtime-dir`` when the folder belongs to somebody else, is a
+            link, or cannot be made.
     """
     base = os.environ.get("XDG_RUNTIME_DIR")
     path = Path(base) / "trunkline" if base else Path(f"/tmp/trunkline-{os.getuid()}")
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    status = path.stat()
-    if status.st_uid != os.getuid():
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = path.lstat()  # in a folder open to all, a link could lead anywhere
+    except OSError as problem:
+        raise TrunklineError(
+            "control.runtime-dir", f"{path}: {problem.strerror}: set XDG_RUNTIME_DIR to a folder"
+        ) from problem
+    if status.st_uid != os.getuid() or not stat.S_ISDIR(status.st_mode):
         raise TrunklineError(
             "control.runtime-dir",
-            f"{path} belongs to another user: set XDG_RUNTIME_DIR to a folder of your own",
+            f"{path} is no folder of yours: set XDG_RUNTIME_DIR to a folder of your own",
         )
     if stat.S_IMODE(status.st_mode) != 0o700:
         path.chmod(0o700)
@@ -105,6 +111,13 @@ class Connection:
         """Send the answer to a request."""
         self._writer.write(_line(answer))
 
+    def forget(self) -> None:
+        """Drop the events that still wait: the client is gone."""
+        self.topics = frozenset()
+        self._queue.clear()
+        if self._draining is not None:
+            self._draining.cancel()
+
     async def _drain(self) -> None:
         try:
             while self._queue:
@@ -136,7 +149,8 @@ class ControlServer:
         """Listen, replacing a socket that nobody answers any more.
 
         Raises:
-            TrunklineError: ``control.in-use`` when another process answers there.
+            TrunklineError: ``control.in-use`` when another process answers there,
+                ``control.socket`` when the socket cannot be made.
         """
         if self.path.exists():
             if _answers(self.path):
@@ -145,15 +159,21 @@ class ControlServer:
                     f"{self.path}: another process of this node is running; stop it first",
                 )
             self.path.unlink()
-        self._server = await asyncio.start_unix_server(
-            self._serve, path=str(self.path), limit=_LINE_LIMIT
-        )
+        try:
+            self._server = await asyncio.start_unix_server(
+                self._serve, path=str(self.path), limit=_LINE_LIMIT
+            )
+        except OSError as problem:  # above all: a path longer than a socket's address may be
+            raise TrunklineError(
+                "control.socket", f"{self.path}: cannot listen: {problem}"
+            ) from problem
         self.path.chmod(0o600)
 
     async def close(self) -> None:
-        """Stop listening, end the connections and remove the socket."""
-        if self._server is not None:
-            self._server.close()
+        """Stop listening, end the connections and remove the socket, if it is ours."""
+        if self._server is None:
+            return
+        self._server.close()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -177,26 +197,30 @@ class ControlServer:
         assert task is not None
         self._tasks.add(task)
         try:
-            while line := await reader.readline():
+            while line := await _read_line(reader):
                 answer = await self._answer(connection, line)
                 if answer is not None:
                     connection.respond(answer)
                     await writer.drain()
         except (ConnectionError, asyncio.CancelledError):
             pass  # the client left, or the node is stopping: both end the connection alone
-        except ValueError:  # a line over the limit
+        except _LineTooLongError:
             connection.respond(_error(None, _INVALID_REQUEST, "the request is too long"))
         finally:
             self._connections.discard(connection)
             self._tasks.discard(task)
             for callback in connection.on_close:
-                callback()
+                try:
+                    callback()
+                except Exception as problem:
+                    _report("a control connection did not end well", problem)
+            connection.forget()
             writer.close()
 
     async def _answer(self, connection: Connection, line: bytes) -> dict[str, Json] | None:
         try:
             request = json.loads(line)
-        except ValueError as problem:
+        except (ValueError, RecursionError) as problem:  # recursion: brackets by the thousand
             return _error(None, _PARSE_ERROR, f"not JSON: {problem}")
         if not isinstance(request, dict) or not isinstance(request.get("method"), str):
             return _error(None, _INVALID_REQUEST, "a request is an object with a method")
@@ -221,9 +245,7 @@ class ControlServer:
             except TrunklineError as problem:
                 return _error(identifier, _APPLICATION_ERROR, problem.message, problem.code)
             except Exception as problem:
-                asyncio.get_running_loop().call_exception_handler(
-                    {"message": f"control method {name} failed", "exception": problem}
-                )
+                _report(f"control method {name} failed", problem)
                 return _error(identifier, _INTERNAL_ERROR, f"{type(problem).__name__}: {problem}")
         if identifier is None:
             return None
@@ -318,6 +340,21 @@ class ControlClient:
         message = json.loads(line)
         assert isinstance(message, dict)
         return message
+
+
+class _LineTooLongError(Exception):
+    """A request over the limit; the rest of it is not read."""
+
+
+async def _read_line(reader: asyncio.StreamReader) -> bytes:
+    try:
+        return await reader.readline()
+    except ValueError:
+        raise _LineTooLongError from None
+
+
+def _report(message: str, problem: Exception) -> None:
+    asyncio.get_running_loop().call_exception_handler({"message": message, "exception": problem})
 
 
 def _line(message: Mapping[str, Json]) -> bytes:

@@ -93,7 +93,12 @@ def default_url(network: str) -> str:
     """The SQLite file of ``network`` in the user's state folder (made where it is missing)."""
     base = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
     folder = Path(base) / "trunkline" / network
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise TrunklineError(
+            "store.unavailable", f"{folder}: {problem.strerror}: set XDG_STATE_HOME to a folder"
+        ) from problem
     return f"sqlite:///{folder / 'calls.sqlite'}"
 
 
@@ -115,13 +120,18 @@ class CallStore:
             raise _unavailable(url, problem) from problem
 
     def add(self, records: Iterable[CallRecord]) -> None:
-        """Write ``records`` in one transaction."""
+        """Write ``records`` in one transaction; one that is there already stays as it is."""
         rows = [asdict(record) for record in records]
         if not rows:
             return
+        # Without this, a record tried again after a write whose end was not seen, or an id drawn
+        # twice, would keep every later record of its batch out for ever.
+        statement = insert(_calls)
+        if self._engine.dialect.name == "sqlite":
+            statement = statement.prefix_with("OR IGNORE")
         try:
             with self._engine.begin() as connection:
-                connection.execute(insert(_calls), rows)
+                connection.execute(statement, rows)
         except SQLAlchemyError as problem:
             raise _unavailable(self.url, problem) from problem
 
@@ -169,7 +179,8 @@ def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=NORMAL")  # WAL: durable over a crash of the process
-    cursor.execute("PRAGMA busy_timeout=5000")
+    # Short: the writer is a node, whose links wait with it; it keeps the records and tries again.
+    cursor.execute("PRAGMA busy_timeout=200")
     cursor.close()
 
 
