@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -66,6 +68,13 @@ def test_two_writers_share_one_file(tmp_path: Path) -> None:
     assert {record.id for record in first.recent()} == {"a", "b"}
     first.close()
     second.close()
+
+
+def test_many_exchanges_may_open_a_new_file_at_once(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/calls.sqlite"
+    script = f"from trunkline.store.calls import CallStore; CallStore({url!r}).close()"
+    openers = [subprocess.Popen([sys.executable, "-c", script]) for _ in range(6)]
+    assert [opener.wait(30) for opener in openers] == [0] * 6
 
 
 def test_unwritable_place_is_one_documented_error() -> None:

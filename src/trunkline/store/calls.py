@@ -29,6 +29,7 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.schema import CreateIndex, CreateTable
 
 from trunkline.errors import TrunklineError
 
@@ -115,7 +116,11 @@ class CallStore:
             self._engine: Engine = create_engine(url)
             if self._engine.dialect.name == "sqlite":
                 event.listen(self._engine, "connect", _prepare_sqlite)
-            _metadata.create_all(self._engine)
+            with self._engine.begin() as connection:
+                # Several exchanges may come up at once and all find the file empty.
+                connection.execute(CreateTable(_calls, if_not_exists=True))
+                for index in _calls.indexes:
+                    connection.execute(CreateIndex(index, if_not_exists=True))
         except SQLAlchemyError as problem:
             raise _unavailable(url, problem) from problem
 
