@@ -16,9 +16,10 @@ from trunkline.errors import TrunklineError
 from trunkline.net.loop import new_event_loop
 from trunkline.net.sctp.udp import UdpStack
 
+from .processes import PeerProcess, peers
 from .support import FAST, LEFT, RIGHT, Recorder, pair, stacks, towards, until
 
-REAL_LEFT = "127.71.5.1"
+REAL_LEFT, REAL_RIGHT = "127.71.5.1", "127.71.5.2"
 
 
 def run(scenario: Callable[[], Coroutine[object, object, None]]) -> None:
@@ -286,6 +287,28 @@ def test_a_handlers_fault_costs_the_others_nothing() -> None:
             assert isinstance(reported[0], ValueError)
 
     run(scenario)
+
+
+def test_a_killed_peer_that_returns_is_a_restart() -> None:
+    """The survivor never noticed the death: SCTP tells it of the new life (RFC 9260 5.2.2)."""
+    options = (f"udp_port={FAST.udp_port}", "reconnect_delay=0.1", "rto_min=0.1", "sack_delay=0.02")
+    with peers((None, ("udp", LEFT, RIGHT, *options)), (None, ("udp", RIGHT, LEFT, *options))) as (
+        left,
+        right,
+    ):
+        left.wait_for("up")
+        right.wait_for("up")
+        right.kill()
+        again = PeerProcess("udp", RIGHT, LEFT, *options)
+        try:
+            again.wait_for("up")
+            left.wait_for("restart")
+            left.command("send 10 100")
+            assert again.wait_for("received")["count"] == 10
+            assert left.close() == 0
+            assert again.wait_for("down")["reason"] == "aborted by the peer"
+        finally:
+            again.kill()
 
 
 def test_nothing_is_bound_to_a_wildcard() -> None:

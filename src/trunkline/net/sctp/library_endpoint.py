@@ -51,7 +51,7 @@ _FROM: Final = slice(16, 24)
 
 
 class LibraryEndpoint(Endpoint):
-    """See ``Endpoint``. ``on_close`` is called once, when the socket closes."""
+    """See ``Endpoint``. ``on_close`` is called once, with the socket, before it closes."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class LibraryEndpoint(Endpoint):
         library: Library,
         so: CData,
         key_length: int,
-        on_close: Callable[[], object],
+        on_close: Callable[[CData], object],
     ) -> None:
         super().__init__(host, USRSCTP, key_length)
         self._library: Final = library
@@ -131,11 +131,10 @@ class LibraryEndpoint(Endpoint):
         if self._so != self._null:
             so, self._so = self._so, self._null
             lib = self._library.lib
-            lib.usrsctp_set_upcall(so, self._null, 0)
+            self._on_close(so)
             linger = struct.pack("=ii", 1, 0)  # on, 0 s: abort instead of shutting down
             lib.usrsctp_setsockopt(so, _SOL_SOCKET, _SO_LINGER, linger, 8)
             lib.usrsctp_close(so)
-            self._on_close()
             self.host.kick()
 
     def local_tags(self) -> list[bytes]:

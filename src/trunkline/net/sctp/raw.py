@@ -16,7 +16,7 @@ import asyncio
 import contextlib
 import os
 import socket
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from trunkline.errors import TrunklineError
 
@@ -28,10 +28,14 @@ from .library_endpoint import LibraryEndpoint
 from .sniff import Sniffer
 from .usrsctp import BINDX_ADD, load
 
+if TYPE_CHECKING:
+    from _cffi_backend import _CDataBase as CData
+
 __all__ = ["RawStack"]
 
 _IPPROTO_SCTP: Final = 132
 _TICK: Final = 0.1
+_UPCALL: Final = "void(*)(struct socket *, uintptr_t, int)"
 
 
 class RawStack(Host):
@@ -58,9 +62,7 @@ class RawStack(Host):
         self._event = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._signalled = False
         self._closed = False
-        self._upcall = self.library.ffi.callback(
-            "void(struct socket *, uintptr_t, int)", self._called_up
-        )
+        self._upcall = self.library.ffi.callback(_UPCALL, self._called_up)
         loop.add_reader(self._event, self._readable)
         self._timer = loop.call_later(_TICK, self._tick)
 
@@ -95,9 +97,20 @@ class RawStack(Host):
             library,
             so,
             key_length=8,
-            on_close=lambda: self._endpoints.pop((local, port), None),
+            on_close=lambda so: self._closing((local, port), so),
         )
         return endpoint
+
+    def _closing(self, key: tuple[tuple[str, ...], int], so: CData) -> None:
+        del self._endpoints[key]
+        self._silence(so)
+
+    def _silence(self, so: CData) -> None:
+        # The library's threads outlive the interpreter, and there is no taking an upcall back: a
+        # C function that ignores its arguments takes its place.
+        library = self.library
+        harmless = library.ffi.addressof(library.libc, "getpid")  # type: ignore[arg-type]
+        library.lib.usrsctp_set_upcall(so, library.ffi.cast(_UPCALL, harmless), 0)
 
     def set_tap(self, tap: Tap | None) -> None:
         """Show every packet to ``tap``; ``None`` ends it."""

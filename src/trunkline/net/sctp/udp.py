@@ -267,7 +267,7 @@ class UdpStack(Host):
             lib.usrsctp_close(so)
             raise error
         endpoint = path.endpoints[port] = LibraryEndpoint(
-            self, self.library, so, key_length=4, on_close=lambda: path.endpoints.pop(port, None)
+            self, self.library, so, key_length=4, on_close=lambda _: path.endpoints.pop(port, None)
         )
         return endpoint
 

@@ -65,6 +65,7 @@ SCTP_EOF: Final = 0x0100
 
 _SPP_HB_ENABLE: Final = 0x01
 _SPP_PMTUD_DISABLE: Final = 0x10
+_SS_FIRST_COME: Final = 5
 
 _CDEF: Final = """
 struct socket;
@@ -109,6 +110,7 @@ struct msghdr {
     void *msg_control; size_t msg_controllen; int msg_flags;
 };
 struct mmsghdr { struct msghdr msg_hdr; unsigned int msg_len; };
+int getpid(void);
 int recvmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags, void *timeout);
 int sendmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags);
 """
@@ -126,6 +128,7 @@ _SYSCTLS: Final = (
     "sctp_no_csum_on_loopback",
     "sctp_max_chunks_on_queue",
     "sctp_path_pf_threshold",
+    "sctp_default_ss_module",
     "sctp_blackhole",
 )
 
@@ -157,7 +160,8 @@ class Library:
         self.libc: Final = cast(Functions, self.ffi.dlopen(None))
         for name in _NAMES:
             try:
-                self.lib = cast(Functions, self.ffi.dlopen(name))
+                # Its threads outlive the interpreter: it must never be unloaded under them.
+                self.lib = cast(Functions, self.ffi.dlopen(name, os.RTLD_NOW | os.RTLD_NODELETE))
                 break
             except OSError:
                 continue
@@ -219,6 +223,8 @@ class Library:
             # unanswered, and is then asked every RTO: an idle link's cut is found about as fast
             # as a busy one's.
             ("sctp_path_pf_threshold", 0),
+            # First come, first served: streams leave in the order in which they were filled.
+            ("sctp_default_ss_module", _SS_FIRST_COME),
             ("sctp_blackhole", blackhole),
         ):
             getattr(self.lib, "usrsctp_sysctl_set_" + name)(value)
