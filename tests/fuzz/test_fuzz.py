@@ -7,7 +7,6 @@ import random
 from pathlib import Path
 
 import pytest
-
 from tests.fuzz.mutate import mutated
 
 FUZZERS = sorted(path.stem for path in Path(__file__).parent.glob("fuzz_*.py"))
