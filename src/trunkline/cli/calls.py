@@ -24,6 +24,10 @@ from trunkline.lab.answers import Record
 
 __all__ = ["app", "print_records"]
 
+_NORMAL_CLEARING = 16  # Q.850 table 1
+_WIDE = 112
+"""Columns from which on a table of calls has room for the causes' names."""
+
 app = typer.Typer(name="calls", help="Show call records; place and release calls.")
 
 
@@ -122,22 +126,21 @@ def release(
 def print_records(records: list[Record]) -> None:
     """Print a table of call records."""
     out = console()
-    table = grid(
-        *("Id", "Exchange", "", "Calling", "Called", "Start", "Answered after", "Duration"),
-        *("Cause", "OPC", "DPC", "CIC"),
-    )
+    names = ["Id", "Exchange", "", "Calling", "Called", "Start", "Duration", "Cause"]
+    table = grid(*names, "OPC", "DPC", "CIC")
+    wide = out.width >= _WIDE
     for record in records:
-        style = "green" if record.answer is not None and record.cause == 16 else "yellow"
+        good = record.answer is not None and record.cause == _NORMAL_CLEARING
+        cause = f"{record.cause} {record.cause_text}" if wide else str(record.cause)
         table.add_row(
             record.id[:8],
             record.exchange,
             "out" if record.direction == "outgoing" else "in",
             record.calling,
             record.called,
-            _moment(record.start),
-            f"{record.answer - record.start:.2f} s" if record.answer is not None else "–",
-            f"{record.duration:.2f} s",
-            Text(f"{record.cause} {record.cause_text}", style=style),
+            _short_moment(record.start),
+            f"{record.duration:.2f} s" if record.answer is not None else "no answer",
+            Text(cause, style="green" if good else "yellow"),
             record.opc,
             record.dpc or "-",
             _circuit(record.cic),
@@ -148,6 +151,13 @@ def print_records(records: list[Record]) -> None:
 def _moment(seconds: float) -> str:
     moment = time.localtime(seconds)
     return f"{time.strftime('%Y-%m-%d %H:%M:%S', moment)}.{int(seconds * 1000) % 1000:03d}"
+
+
+def _short_moment(seconds: float) -> str:
+    """The time of day, with the date where it was not today."""
+    moment, today = time.localtime(seconds), time.localtime()
+    same = moment[:3] == today[:3]
+    return time.strftime("%H:%M:%S" if same else "%Y-%m-%d %H:%M:%S", moment)
 
 
 def _circuit(cic: int | None) -> str:

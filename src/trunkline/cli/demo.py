@@ -238,7 +238,7 @@ class _LiveView:
                 for spans in picture.spans()
             ]
             parts.append(Text())
-        if self._views:
+        if self._answering:
             parts += [self._table(), Text()]
         if self._step is not None:
             seconds = time.monotonic() - self._began
@@ -251,7 +251,7 @@ class _LiveView:
 
     def _edge(self, pair: tuple[str, str], links: list[TopologyLink]) -> Edge:
         name = f"{pair[0]}-{pair[1]}"
-        views = [view for view in self._views if view.pair == name]
+        views = [view for view in self._views if view.pair == name and any(view.ends)]
         if not views:
             return Edge(*pair, style="dim")
         if any(view.blocked for view in views):

@@ -25,6 +25,7 @@ from trunkline.cli.rpc import lab_client
 from trunkline.errors import TrunklineError
 from trunkline.lab import graph as graphs
 from trunkline.lab.check import Report, check_network
+from trunkline.lab.faults import set_broken
 from trunkline.lab.lifecycle import bring_down, bring_up, running_network
 from trunkline.lab.network import find_network, read_network
 from trunkline.lab.status import LabStatus, LinkView, await_links, lab_status
@@ -197,7 +198,7 @@ def heal_link(
 def _set_blocked(link: str, network: str | None, blocked: bool, as_json: bool) -> None:
     with lab_client(network) as client:
         found = _resolve(link, client.network)
-        missed = client.block(found, blocked)
+        missed = set_broken(running_network(client.network), client, found, blocked)
     verb = "broken" if blocked else "healed"
     if as_json:
         print_json({"links": [x.name for x in found], "blocked": blocked})
@@ -235,10 +236,10 @@ def capture(
             "capture.start",
             {"file": str(file.absolute()), "linkset": end.linkset, "slc": end.slc},
         )
-        if not as_json:
-            until = "" if seconds else "; Ctrl-C ends it"
-            error_console().print(f"capturing {link} at {node}{until} …", markup=False)
         try:
+            if not as_json:
+                until = "" if seconds else "; Ctrl-C ends it"
+                error_console().print(f"capturing {link} at {node}{until} …", markup=False)
             time.sleep(seconds if seconds is not None else 365 * 86400)
         except KeyboardInterrupt:
             pass

@@ -106,32 +106,60 @@ def draw(boxes: Sequence[Box], edges: Sequence[Edge]) -> Drawing:
         for names in layout.columns
     ]
     lanes = _lanes(layout, edges, column_of)
-    lane_count = [0] * len(layout.columns)
-    for column, lane in lanes.values():
-        lane_count[column] = max(lane_count[column], lane + 1)
+    on_left, on_right = [0] * len(inner), [0] * len(inner)
+    for lane in lanes.values():
+        side = on_right if lane.right else on_left
+        side[lane.column] = max(side[lane.column], lane.number + 1)
     left: list[int] = []
     x = 0
     for index, width in enumerate(inner):
         left.append(x)
         last = index == len(inner) - 1
-        x += width + (2 * lane_count[index] + 1 if last else 2 * lane_count[index] + _LABEL_ROOM)
+        x += width + 2 * (on_left[index] + on_right[index]) + (1 if last else _LABEL_ROOM)
     top = {node: round(row * pitch) for node, row in layout.rows.items()}
     drawing = Drawing(x, max(top.values(), default=0) + height)
     for number, edge in enumerate(edges):
-        _draw_edge(drawing, edge, lanes.get(number), layout, column_of, left, inner, top, height)
+        first, second = sorted((edge.first, edge.second), key=lambda n: (column_of[n], top[n]))
+        column = column_of[first]
+        if column == column_of[second] and number not in lanes:
+            x = left[column] + inner[column] // 2
+            bottom = top[first] + height - 1
+            drawing.line([(x, bottom), (x, top[second])], edge.style)
+            drawing.write(x + 2, (bottom + top[second]) // 2, edge.label, edge.style)
+            continue
+        start = left[column] + inner[column] - 1
+        y1, y2 = top[first] + 1, top[second] + 1
+        around = column == column_of[second]
+        end = start if around else left[column + 1]
+        turn, y = start, y1
+        if number in lanes:
+            offset = 2 + 2 * lanes[number].number
+            right = lanes[number].right
+            turn, y = (end - offset, y1) if right else (start + offset, y2)
+        drawing.line([(start, y1), (turn, y1), (turn, y2), (end, y2)], edge.style)
+        if not around:  # between the lanes, where the line is this edge's own
+            room = start + 2 * on_left[column] + (_LABEL_ROOM - len(edge.label)) // 2 + 1
+            drawing.write(room, y, edge.label, edge.style)
     for node, box in by_name.items():
         column = column_of[node]
         _draw_box(drawing, box, left[column], top[node], inner[column], height)
     return drawing
 
 
-def _lanes(
-    layout: Layout, edges: Sequence[Edge], column_of: Mapping[str, int]
-) -> dict[int, tuple[int, int]]:
-    """For each edge that turns: the channel it turns in (right of a column) and its lane there.
+@dataclass(frozen=True, slots=True)
+class _Lane:
+    """Where an edge turns: in the channel right of ``column``, counted from its side."""
 
-    The edges of one node share a lane, as on a bus; of an edge's two nodes the one with more edges
-    in the channel decides.
+    column: int
+    right: bool
+    number: int
+
+
+def _lanes(layout: Layout, edges: Sequence[Edge], column_of: Mapping[str, int]) -> dict[int, _Lane]:
+    """The lane of each edge that turns.
+
+    The edges of one node share a lane beside it, as on a bus; of an edge's two nodes the one with
+    more edges in the channel decides.
     """
     turning: dict[int, tuple[int, str, str]] = {}
     weight: dict[tuple[int, str], int] = {}
@@ -147,54 +175,20 @@ def _lanes(
         turning[number] = (column, first, second)
         for name in (first, second):
             weight[column, name] = weight.get((column, name), 0) + 1
-    owners: dict[int, list[str]] = {}
-    lanes: dict[int, tuple[int, int]] = {}
+    owners: dict[tuple[int, bool], list[str]] = {}
+    lanes: dict[int, _Lane] = {}
     for number, (column, first, second) in turning.items():
-        owner = first if weight[column, first] >= weight[column, second] else second
-        names = owners.setdefault(column, [])
+        right = weight[column, second] > weight[column, first]
+        owner = second if right else first
+        names = owners.setdefault((column, right), [])
         if owner not in names:
             names.append(owner)
-        lanes[number] = (column, names.index(owner))
+        lanes[number] = _Lane(column, right, names.index(owner))
     return lanes
 
 
 def _neighbours(names: Sequence[str], first: str, second: str) -> bool:
     return abs(names.index(first) - names.index(second)) == 1
-
-
-def _draw_edge(
-    drawing: Drawing,
-    edge: Edge,
-    lane: tuple[int, int] | None,
-    layout: Layout,
-    column_of: Mapping[str, int],
-    left: Sequence[int],
-    inner: Sequence[int],
-    top: Mapping[str, int],
-    height: int,
-) -> None:
-    first, second = sorted((edge.first, edge.second), key=lambda n: (column_of[n], layout.rows[n]))
-    column = column_of[first]
-    right = left[column] + inner[column] - 1
-    y1, y2 = top[first] + 1, top[second] + 1
-    if column == column_of[second] and lane is None:
-        x = left[column] + inner[column] // 2
-        bottom = top[first] + height - 1
-        drawing.line([(x, bottom), (x, top[second])], edge.style)
-        drawing.write(x + 2, (bottom + top[second]) // 2, edge.label, edge.style)
-        return
-    if column == column_of[second]:
-        assert lane is not None
-        x = right + 2 + 2 * lane[1]
-        drawing.line([(right, y1), (x, y1), (x, y2), (right, y2)], edge.style)
-        return
-    end = left[column_of[second]]
-    if lane is None:
-        drawing.line([(right, y1), (end, y2)], edge.style)
-    else:
-        x = right + 2 + 2 * lane[1]
-        drawing.line([(right, y1), (x, y1), (x, y2), (end, y2)], edge.style)
-    drawing.write(end - 2 - len(edge.label), y2, edge.label, edge.style)
 
 
 def _draw_box(drawing: Drawing, box: Box, x: int, y: int, width: int, height: int) -> None:

@@ -44,7 +44,11 @@ _LOG_TAIL = 12
 def node_command(network: Network, node: str, real: bool) -> list[str]:
     """How a node's process is started."""
     argv = [sys.executable, "-m", "trunkline", "run", str(network.file), "--node", node]
-    return [*argv, "--sctp", "raw", "--real-addresses"] if real else argv
+    if real:
+        return [*argv, "--real-addresses"]
+    # On loopback only UDP lets a packet be lost on purpose and be captured without privileges.
+    auto = network.settings.sctp.backend == "auto"
+    return [*argv, "--sctp", "udp"] if auto else argv
 
 
 def bring_up(
@@ -71,8 +75,10 @@ def bring_up(
         )
     clean_up(network.name)
     namespaces: dict[str, str] = {}
+    laid: list[netns.Cable] = []
     if real_addresses:
-        namespaces = netns.create(network.name, list(network.nodes), cables(find_topology(network)))
+        planned = cables(find_topology(network))
+        namespaces, laid = netns.create(network.name, list(network.nodes), planned)
     nodes = {
         name: NodeProcess(netns.enter(namespaces, name, command(network, name, real_addresses)))
         for name in network.nodes
@@ -80,7 +86,7 @@ def bring_up(
     folder = lab_folder(network.name)
     for name in nodes:
         (folder / f"{name}.log").write_bytes(b"")
-    write_state(LabState(network.name, str(network.file), nodes, namespaces))
+    write_state(LabState(network.name, str(network.file), nodes, namespaces, laid))
     with (folder / "supervisor.log").open("wb") as log:
         supervisor = subprocess.Popen(
             [sys.executable, "-m", "trunkline.lab.supervisor", network.name],

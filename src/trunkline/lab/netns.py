@@ -4,8 +4,8 @@ Every node gets a namespace of its own; every pair of addresses that a link join
 cable with host routes over it. So two addresses of a multihomed link really are two paths, and a
 cable that is pulled takes one of them.
 
-The addresses themselves lie on each namespace's loopback interface as /32: one address may then
-serve cables to several neighbours, as a local-peer with several links does.
+An address lies as /32 on every cable that it serves, as a local-peer with several neighbours has
+them. (Not once on the loopback interface: SCTP keeps such addresses out of its associations.)
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+
+from attrs import evolve, frozen
 
 from trunkline.errors import TrunklineError
 
-__all__ = ["Cable", "create", "remove"]
+__all__ = ["Cable", "create", "enter", "plug", "pull", "remove"]
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@frozen(order=True)
 class Cable:
     """A veth pair between two nodes, with the address that each end stands for."""
 
@@ -29,10 +30,16 @@ class Cable:
     first_address: str
     second: str
     second_address: str
+    namespace: str = ""
+    """Where the first node's end of the laid cable is."""
+    interface: str = ""
+    """What that end is called; empty for a cable that is only planned."""
 
 
-def create(network: str, nodes: Sequence[str], cables: Iterable[Cable]) -> dict[str, str]:
-    """Make the namespaces of ``nodes`` and their cables: each node's namespace name.
+def create(
+    network: str, nodes: Sequence[str], cables: Iterable[Cable]
+) -> tuple[dict[str, str], list[Cable]]:
+    """Make the namespaces of ``nodes`` and lay the cables: each node's namespace, the laid cables.
 
     Raises:
         TrunklineError: ``lab.netns-root`` without privileges or ``ip``, ``lab.netns`` when the
@@ -47,11 +54,11 @@ def create(network: str, nodes: Sequence[str], cables: Iterable[Cable]) -> dict[
     # The process number makes the names this lab's own; 15 characters bound an interface's name.
     tag = f"tl{os.getpid()}"
     namespaces = {node: f"{tag}-{network}-{node}" for node in nodes}
+    laid: list[Cable] = []
     try:
         for namespace in namespaces.values():
             _ip("netns", "add", namespace)
             _ip("-n", namespace, "link", "set", "lo", "up")
-        addresses: set[tuple[str, str]] = set()
         for number, cable in enumerate(sorted(set(cables))):
             first, second = namespaces[cable.first], namespaces[cable.second]
             left, right = f"{tag}x{number}a", f"{tag}x{number}b"
@@ -63,18 +70,37 @@ def create(network: str, nodes: Sequence[str], cables: Iterable[Cable]) -> dict[
                 (first, left, cable.first_address, cable.second_address),
                 (second, right, cable.second_address, cable.first_address),
             ):
-                if (namespace, own) not in addresses:
-                    addresses.add((namespace, own))
-                    _ip("-n", namespace, "address", "add", f"{own}/32", "dev", "lo")
-                _ip("-n", namespace, "link", "set", interface, "up")
-                _ip(
-                    *("-n", namespace, "route", "add", f"{other}/32"),
-                    *("dev", interface, "src", own),
-                )
+                _ip("-n", namespace, "address", "add", f"{own}/32", "dev", interface)
+                _plug(namespace, interface, own, other)
+            laid.append(evolve(cable, namespace=first, interface=left))
     except TrunklineError:
         remove(namespaces.values())
         raise
-    return namespaces
+    return namespaces, laid
+
+
+def pull(cable: Cable) -> None:
+    """Take the cable down: its two ends lose their carrier.
+
+    Raises:
+        TrunklineError: ``lab.netns``.
+    """
+    _ip("-n", cable.namespace, "link", "set", cable.interface, "down")
+
+
+def plug(cable: Cable) -> None:
+    """Put a cable that was pulled back.
+
+    Raises:
+        TrunklineError: ``lab.netns``.
+    """
+    _plug(cable.namespace, cable.interface, cable.first_address, cable.second_address)
+
+
+def _plug(namespace: str, interface: str, own: str, other: str) -> None:
+    _ip("-n", namespace, "link", "set", interface, "up")
+    # The kernel forgets the routes of an interface that goes down.
+    _ip("-n", namespace, "route", "replace", f"{other}/32", "dev", interface, "src", own)
 
 
 def enter(namespaces: Mapping[str, str], node: str, argv: list[str]) -> list[str]:

@@ -18,6 +18,7 @@ import cattrs
 from attrs import asdict, define, field
 
 from trunkline.errors import TrunklineError
+from trunkline.lab.netns import Cable
 from trunkline.net.control import runtime_dir
 
 __all__ = [
@@ -61,6 +62,8 @@ class LabState:
     nodes: dict[str, NodeProcess]
     namespaces: dict[str, str] = field(factory=dict)
     """With ``--netns``: each node's network namespace."""
+    cables: list[Cable] = field(factory=list)
+    """With ``--netns``: the cables between them."""
     pid: int = 0
     """The supervisor's."""
     started: int = 0
