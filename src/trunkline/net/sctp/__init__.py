@@ -70,8 +70,10 @@ def open_stack(
 ) -> Stack:
     """Start this process's SCTP on ``loop``.
 
-    Raises ``sctp.no-backend``, naming the package to install, where there is no SCTP at all.
+    Raises ``sctp.no-backend``, naming the package to install, where there is no SCTP at all, and
+    ``sctp.settings`` for settings that cannot be.
     """
+    _check(settings)
     backend = choose(settings)
     if backend == "kernel":
         from .kernel import KernelStack
@@ -88,6 +90,20 @@ def open_stack(
     raise TrunklineError(
         "sctp.backend", f"no SCTP back end {backend!r}: choose auto, kernel, raw or udp"
     )
+
+
+def _check(settings: Settings) -> None:
+    for holds, complaint in (
+        (576 <= settings.mtu <= 65535, f"mtu {settings.mtu}: 576 to 65535 octets"),
+        (0 < settings.udp_port < 65536, f"udp_port {settings.udp_port}: 1 to 65535"),
+        (
+            0 < settings.rto_min <= settings.rto_initial <= settings.rto_max,
+            "rto_min <= rto_initial <= rto_max does not hold",
+        ),
+        (settings.sack_delay < settings.rto_min, "sack_delay must be less than rto_min"),
+    ):
+        if not holds:
+            raise TrunklineError("sctp.settings", complaint)
 
 
 def _may_open(kind: socket.SocketKind) -> bool:
