@@ -1,1 +1,1 @@
-"""TODO"""
+"""The command line: one file for each command, and what they share."""

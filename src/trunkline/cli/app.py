@@ -1,0 +1,55 @@
+"""All commands under ``trunkline``, as a typer application."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from trunkline import __version__
+from trunkline.cli import run
+
+__all__ = ["build"]
+
+_ALL_ARGUMENTS = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"trunkline {__version__}")
+        raise typer.Exit
+
+
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def _run(context: typer.Context) -> None:
+    run.main(context.args)
+
+
+def build() -> typer.Typer:
+    """Return the application; the rooms of the commands are imported now, not before."""
+    from trunkline.cli import calls, demo, lab, shell, ss7
+
+    app = typer.Typer(
+        name="trunkline",
+        help="A telephone network in one package.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_root)
+    app.command("demo")(demo.demo)
+    # For the list of commands: main() lets `run` read its arguments by itself.
+    app.command("run", help=run.HELP, context_settings=_ALL_ARGUMENTS)(_run)
+    app.command("shell")(shell.shell)
+    app.command("exec")(shell.exec_line)
+    app.add_typer(calls.app, name="calls")
+    app.add_typer(lab.app, name="lab")
+    app.add_typer(ss7.app, name="ss7")
+    return app
