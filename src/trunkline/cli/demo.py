@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import threading
 import time
@@ -59,6 +60,8 @@ def demo(
     else:
         view = _PlainView(out)
     run = Demo(network, view)
+    for number in (signal.SIGTERM, signal.SIGHUP):  # leave by the same door as with Ctrl-C
+        signal.signal(number, signal.default_int_handler)
     try:
         try:
             if isinstance(view, _LiveView):

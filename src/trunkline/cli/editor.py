@@ -14,6 +14,7 @@ from prompt_toolkit.document import Document
 from prompt_toolkit.history import FileHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.patch_stdout import patch_stdout
+from prompt_toolkit.shortcuts import CompleteStyle
 
 from trunkline.cli.shell import CONTROL_Z, RemoteSession
 from trunkline.errors import TrunklineError
@@ -32,6 +33,8 @@ def interact(session: RemoteSession, path: Path) -> None:
         history=FileHistory(str(_history_file())),
         completer=_NodeCompleter(session),
         complete_while_typing=False,
+        complete_style=CompleteStyle.READLINE_LIKE,
+        reserve_space_for_menu=0,
         key_bindings=_keys(session),
     )
     with patch_stdout(raw=True):
@@ -81,8 +84,9 @@ class _NodeCompleter(Completer):
             candidates = self._session.complete(line)
         except TrunklineError:
             return
+        ending = " " if len(candidates) == 1 else ""
         for word in candidates:
-            yield Completion(word, start_position=-len(words[-1]))
+            yield Completion(word + ending, start_position=-len(words[-1]), display=word)
 
 
 def _keys(session: RemoteSession) -> KeyBindings:

@@ -21,7 +21,7 @@ from trunkline.cli.output import (
     print_json,
     print_table,
 )
-from trunkline.cli.rpc import lab_client
+from trunkline.cli.rpc import LinkArgument, lab_client
 from trunkline.errors import TrunklineError
 from trunkline.lab import graph as graphs
 from trunkline.lab.check import Report, check_network
@@ -46,9 +46,6 @@ FileArgument = Annotated[
         help="The network file; without it, the four countries.",
         show_default=False,
     ),
-]
-LinkArgument = Annotated[
-    str, typer.Argument(metavar="LINK", help="NODE-NODE, or NODE-NODE:SLC for one link of several.")
 ]
 
 _LINKS_PATIENCE = 15.0

@@ -4,12 +4,51 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from trunkline.lab.client import LabClient, find_node
 from trunkline.lab.lifecycle import running_network
+from trunkline.lab.network import read_network
+from trunkline.lab.runtime import is_up, known_labs, read_state
+from trunkline.lab.topology import find_topology
 from trunkline.net.control import ControlClient, Json, socket_path
 
-__all__ = ["as_dict", "as_list", "connected", "lab_client"]
+__all__ = ["LinkArgument", "NodeArgument", "as_dict", "as_list", "connected", "lab_client"]
+
+
+def _running_nodes(incomplete: str) -> list[str]:
+    """Names of nodes that are up, for the completion of the user's shell."""
+    found: list[str] = []
+    for network in known_labs():
+        state = read_state(network) if is_up(network) else None
+        found += state.nodes if state else ()
+    return [name for name in found if name.lower().startswith(incomplete.lower())]
+
+
+def _running_links(incomplete: str) -> list[str]:
+    found: list[str] = []
+    for network in known_labs():
+        state = read_state(network) if is_up(network) else None
+        if state is not None:
+            links = find_topology(read_network(Path(state.file))).links
+            found += dict.fromkeys(link.name.partition(":")[0] for link in links)
+    return [name for name in found if name.lower().startswith(incomplete.lower())]
+
+
+NodeArgument = Annotated[
+    str, typer.Argument(help="The node, such as CountryA.", autocompletion=_running_nodes)
+]
+LinkArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="LINK",
+        help="NODE-NODE, or NODE-NODE:SLC for one link of several.",
+        autocompletion=_running_links,
+    ),
+]
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 from trunkline.cli.output import JsonOption, NetworkOption, print_json
-from trunkline.cli.rpc import as_dict, as_list, connected
+from trunkline.cli.rpc import NodeArgument, as_dict, as_list, connected
 from trunkline.lab.client import find_node
 from trunkline.net.control import ControlClient, Json, socket_path
 
@@ -62,7 +62,7 @@ class RemoteSession:
 
 
 def shell(
-    node: Annotated[str, typer.Argument(help="The node, such as CountryA.")],
+    node: NodeArgument,
     network: NetworkOption = None,
 ) -> None:
     """Open the router-style command line of a running node."""
@@ -79,7 +79,7 @@ def shell(
 
 
 def exec_line(
-    node: Annotated[str, typer.Argument(help="The node, such as CountryA.")],
+    node: NodeArgument,
     words: Annotated[
         list[str], typer.Argument(metavar="COMMAND", help="For example: show cs7 route")
     ],

@@ -5,6 +5,8 @@ Every process is known by its number and its start time, and only those are ever
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -181,6 +183,9 @@ def bring_down(network: str) -> bool:
                 "lab.timeout", f"the supervisor of {network} (pid {pid}) does not end"
             )
         time.sleep(_POLL)
+    if state is not None:
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(state.pid, 0)  # if it was this process that brought the lab up
     clean_up(network)
     return True
 
