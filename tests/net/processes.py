@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,15 +19,17 @@ import pytest
 PEER = Path(__file__).with_name("peer.py")
 
 
-class PeerProcess:
-    """One ``peer.py``; tells what it said, takes commands."""
+class Talker:
+    """A process that tells what happens as JSON lines (others are ignored) and takes commands."""
 
-    def __init__(self, *arguments: str, namespace: str | None = None) -> None:
-        command = [sys.executable, str(PEER), *arguments]
-        if namespace is not None:
-            command = ["ip", "netns", "exec", namespace, *command]
+    def __init__(self, command: Sequence[str]) -> None:
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            bufsize=1,
         )
         self.events: list[dict[str, object]] = []
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
@@ -36,7 +38,8 @@ class PeerProcess:
     def _read(self) -> None:
         assert self.process.stdout is not None
         for line in self.process.stdout:
-            self._lines.put(line)
+            if line.startswith("{"):
+                self._lines.put(line)
         self._lines.put(None)
 
     def command(self, text: str) -> None:
@@ -75,6 +78,16 @@ class PeerProcess:
             self.process.wait()
         self.process.stdout.close()
         return code
+
+
+class PeerProcess(Talker):
+    """One ``peer.py``, or another script that is used like it."""
+
+    def __init__(self, *arguments: str, namespace: str | None = None, script: Path = PEER) -> None:
+        command = [sys.executable, str(script), *arguments]
+        if namespace is not None:
+            command = ["ip", "netns", "exec", namespace, *command]
+        super().__init__(command)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.net.support import FAST, LEFT, RIGHT, Recorder
 
 import trunkline.net.sctp as sctp
 from trunkline.errors import TrunklineError
@@ -23,8 +24,6 @@ from trunkline.net.sctp.notifications import (
     parse_notification,
 )
 
-from .support import FAST, LEFT, RIGHT, Recorder
-
 
 @pytest.fixture
 def loop() -> Iterator[asyncio.AbstractEventLoop]:
@@ -35,10 +34,11 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
 
 def test_loopback_rule_replaces_the_first_octet() -> None:
     addresses = AddressMap({"10.0.5.9": "127.1.1.1"})
-    assert addresses.real("10.0.5.1") == "127.0.5.1"
-    assert addresses.real("127.0.5.2") == "127.0.5.2"
-    assert addresses.real("10.0.5.9") == "127.1.1.1"
-    assert AddressMap(rule="identity").real("10.0.5.1") == "10.0.5.1"
+    assert addresses.real("10.0.5.1", 9899) == "127.0.5.1"
+    assert addresses.real("127.0.5.2", 9899) == "127.0.5.2"
+    assert addresses.real("10.0.5.9", 9899) == "127.1.1.1"
+    assert addresses.real("172.0.5.1", 9900) == "127.0.5.1"  # told apart by the UDP port
+    assert AddressMap(rule="identity").real("10.0.5.1", 9899) == "10.0.5.1"
 
 
 @pytest.mark.parametrize(
@@ -53,9 +53,9 @@ def test_loopback_rule_replaces_the_first_octet() -> None:
 )
 def test_addresses_that_cannot_be_mapped(configured: str, code: str) -> None:
     addresses = AddressMap(rule="identity" if configured == "0.0.0.0" else "loopback")
-    addresses.real("10.0.5.1")
+    addresses.real("10.0.5.1", 9899)
     with pytest.raises(TrunklineError) as raised:
-        addresses.real(configured)
+        addresses.real(configured, 9899)
     assert raised.value.code == code
 
 

@@ -6,8 +6,7 @@ import socket
 from collections.abc import Iterator
 
 import pytest
-
-from .processes import PeerProcess, ip, namespaces, peers
+from tests.net.processes import PeerProcess, ip, namespaces, peers
 
 BOTH_LEFT, BOTH_RIGHT = "10.71.0.1,10.72.0.1", "10.71.0.2,10.72.0.2"
 QUICK = (

@@ -8,12 +8,11 @@ import socket
 
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.net.sctp_packets import checksum_is_right, chunks, crc32c, ports, with_checksum
+from tests.net.support import FAST, LEFT, M2PA, PORT, RIGHT, pair, until
+from tests.net.test_udp import REAL_LEFT, REAL_RIGHT, run
 
 from trunkline.net.sctp import Packet
-
-from .sctp_packets import checksum_is_right, chunks, crc32c, ports, with_checksum
-from .support import FAST, LEFT, M2PA, PORT, RIGHT, pair, until
-from .test_udp import REAL_LEFT, REAL_RIGHT, run
 
 DATA, INIT, INIT_ACK, SACK, HEARTBEAT, COOKIE_ECHO, COOKIE_ACK = 0, 1, 2, 3, 4, 10, 11
 

@@ -11,13 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.net.processes import PeerProcess, peers
+from tests.net.support import FAST, LEFT, RIGHT, Recorder, pair, stacks, towards, until
 
 from trunkline.errors import TrunklineError
 from trunkline.net.loop import new_event_loop
 from trunkline.net.sctp.udp import UdpStack
-
-from .processes import PeerProcess, peers
-from .support import FAST, LEFT, RIGHT, Recorder, pair, stacks, towards, until
 
 REAL_LEFT, REAL_RIGHT = "127.71.5.1", "127.71.5.2"
 

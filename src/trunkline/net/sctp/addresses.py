@@ -20,8 +20,8 @@ __all__ = ["AddressMap", "is_local", "packed_sockaddr_in"]
 class AddressMap:
     """Maps configured IPv4 addresses to real ones, one to one.
 
-    Two configured addresses that fall on one real address raise ``sctp.address-collision``:
-    their nodes could not be told apart.
+    Two configured addresses that fall on one real address and UDP port raise
+    ``sctp.address-collision``: their nodes could not be told apart.
     """
 
     def __init__(
@@ -31,10 +31,10 @@ class AddressMap:
     ) -> None:
         self._explicit = dict(explicit or {})
         self._rule = rule
-        self._configured_by_real: dict[str, str] = {}
+        self._holders: dict[tuple[str, int], str] = {}
 
-    def real(self, configured: str) -> str:
-        """Return the address to use in place of ``configured``."""
+    def real(self, configured: str, port: int) -> str:
+        """Return the address to use in place of ``configured``, whose node has this UDP port."""
         address = self._explicit.get(configured)
         if address is None:
             _octets(configured)
@@ -47,11 +47,11 @@ class AddressMap:
             raise TrunklineError(
                 "sctp.address", "0.0.0.0 is every interface: name the address to listen on"
             )
-        holder = self._configured_by_real.setdefault(address, configured)
+        holder = self._holders.setdefault((address, port), configured)
         if holder != configured:
             raise TrunklineError(
                 "sctp.address-collision",
-                f"{configured} and {holder} are both {address} on this machine:"
+                f"{configured} and {holder} are both {address} UDP port {port} here:"
                 " give one of them another address in address_map",
             )
         return address

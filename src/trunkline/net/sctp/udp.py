@@ -240,13 +240,14 @@ class UdpStack(Host):
         path = self._by_pair.get((local, remote))
         if path is not None:
             return path
-        real_local, real_remote = self._map.real(local), self._map.real(remote)
+        port = self.settings.remote_udp_ports.get(remote, self.settings.udp_port)
+        real_local = self._map.real(local, self.settings.udp_port)
+        real_remote = self._map.real(remote, port)
         udp = self._sockets.get(real_local)
         if udp is None:
             udp = _UdpSocket(self, real_local)
             self._sockets[real_local] = udp
             self.loop.add_reader(udp.fd, self._readable, udp)
-        port = self.settings.remote_udp_ports.get(remote, self.settings.udp_port)
         destination = _source(real_remote, port)
         path = _Path(self, udp, (local, remote), destination)
         path.drop = self._drops.get((local, remote))
