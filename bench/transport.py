@@ -17,17 +17,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
 import time
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from trunkline.net.loop import new_event_loop
 from trunkline.net.sctp import Association, AssociationSettings, Settings, open_stack
 
-_SETTINGS = Settings(backend="udp", udp_port=19899)
 _PORT = 3565
 _PPID = 5
 _CREDIT = 128
@@ -49,31 +48,37 @@ class Result:
         return sum(self.cpu.values())
 
 
-def one_hop(messages: int = 200_000, **options: object) -> Result:
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What is sent, and by whom."""
+
+    size: int = 100
+    """Octets a message."""
+    window: int = 2048
+    """Messages under way."""
+    mtu: int = 1500
+    interpreter: str = sys.executable
+
+
+def one_hop(messages: int = 200_000, load: Load = Load()) -> Result:
     """Run generator → sink once."""
-    return _run(("generator", "sink"), messages, **options)
+    return _run(("generator", "sink"), messages, load)
 
 
-def two_hop(messages: int = 200_000, **options: object) -> Result:
+def two_hop(messages: int = 200_000, load: Load = Load()) -> Result:
     """Run generator → forwarder → sink once: the ceiling of a transfer point."""
-    return _run(("generator", "forwarder", "sink"), messages, **options)
+    return _run(("generator", "forwarder", "sink"), messages, load)
 
 
-def _run(
-    roles: tuple[str, ...],
-    messages: int,
-    *,
-    size: object = 100,
-    window: object = 2048,
-    interpreter: object = sys.executable,
-    mtu: object = 1500,
-) -> Result:
+def _run(roles: tuple[str, ...], messages: int, load: Load) -> Result:
     processes = {}
+    udp_port = 20000 + os.getpid() % 20000  # two benches at a time do not meet
     for index, role in enumerate(roles):
         neighbours = [roles[i] for i in (index - 1, index + 1) if 0 <= i < len(roles)]
-        command = [str(interpreter), __file__, "--role", role, "--neighbours", *neighbours]
-        command += ["--messages", str(messages), "--size", str(size), "--window", str(window)]
-        command += ["--mtu", str(mtu)]
+        command = [load.interpreter, __file__, "--role", role, "--neighbours", *neighbours]
+        command += ["--messages", str(messages), "--size", str(load.size)]
+        command += ["--window", str(load.window), "--mtu", str(load.mtu)]
+        command += ["--udp-port", str(udp_port)]
         processes[role] = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     reports = {}
     try:
@@ -211,7 +216,7 @@ def _play(arguments: argparse.Namespace) -> None:
         role = _Forwarder(arguments.messages)
     else:
         role = _Sink(arguments.messages)
-    settings = Settings(backend="udp", udp_port=_SETTINGS.udp_port, mtu=arguments.mtu)
+    settings = Settings(backend="udp", udp_port=arguments.udp_port, mtu=arguments.mtu)
     stack = open_stack(role.loop, settings)
     for index, neighbour in enumerate(arguments.neighbours):
         remote = _ADDRESSES[neighbour]
@@ -233,22 +238,18 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=100)
     parser.add_argument("--window", type=int, default=2048)
     parser.add_argument("--mtu", type=int, default=1500)
-    parser.add_argument("--python", default=sys.executable, type=Path)
+    parser.add_argument("--python", default=sys.executable)
+    parser.add_argument("--udp-port", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--role", help=argparse.SUPPRESS)
     parser.add_argument("--neighbours", nargs="*", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.role:
         _play(arguments)
         return
-    options = {
-        "size": arguments.size,
-        "window": arguments.window,
-        "interpreter": arguments.python,
-        "mtu": arguments.mtu,
-    }
+    load = Load(arguments.size, arguments.window, arguments.mtu, str(arguments.python))
     report = {}
     for name, bench in (("one_hop", one_hop), ("two_hop", two_hop)):
-        runs = [bench(arguments.messages, **options) for _ in range(arguments.runs)]
+        runs = [bench(arguments.messages, load) for _ in range(arguments.runs)]
         rates = [run.rate for run in runs]
         median = min(runs, key=lambda run: abs(run.rate - statistics.median(rates)))
         report[name] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -15,7 +16,7 @@ M2PA = 5
 
 FAST = Settings(
     backend="udp",
-    udp_port=29899,
+    udp_port=20000 + os.getpid() % 10000 * 2,
     rto_initial=0.1,
     rto_min=0.08,
     rto_max=0.2,
@@ -24,7 +25,7 @@ FAST = Settings(
     association_max_retrans=3,
     reconnect_delay=0.1,
 )
-"""Everything a tenth of what a network would use; a UDP port of the tests' own."""
+"""Everything a tenth of what a network would use; UDP ports of this test run's own."""
 
 
 @dataclass

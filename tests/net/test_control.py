@@ -118,3 +118,41 @@ def test_runtime_folder_is_private(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert runtime_dir() == tmp_path / "trunkline"
     assert runtime_dir().stat().st_mode & 0o777 == 0o700
     assert socket_path("lab", "A") == tmp_path / "trunkline" / "lab" / "A.sock"
+
+
+def test_a_line_over_the_limit_ends_its_connection_alone(tmp_path: Path) -> None:
+    path = tmp_path / "n.sock"
+    with _serving(path), ControlClient(path, timeout=5) as greedy:
+        with pytest.raises(OSError, match=r"Broken pipe|reset by peer"):
+            greedy._socket.sendall(b"x" * (64 << 20))
+        with ControlClient(path, timeout=5) as client:
+            assert client.call("add", {"first": 1, "second": 1}) == 2
+
+
+def test_brackets_by_the_thousand_are_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "n.sock"
+    with _serving(path), ControlClient(path, timeout=5) as client:
+        client._socket.sendall(b"[" * 200_000 + b"\n")
+        assert client._read()["error"]
+        assert client.call("add", {"first": 1, "second": 1}) == 2
+
+
+def test_a_path_too_long_for_a_socket_is_said(tmp_path: Path) -> None:
+    async def main() -> None:
+        server = ControlServer(tmp_path / ("n" * 120), {})
+        with pytest.raises(TrunklineError) as refused:
+            await server.start()
+        assert refused.value.code == "control.socket"
+        await server.close()
+
+    asyncio.run(main())
+
+
+def test_a_link_is_no_runtime_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine").mkdir(mode=0o755)
+    (tmp_path / "trunkline").symlink_to(tmp_path / "mine")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    with pytest.raises(TrunklineError) as refused:
+        runtime_dir()
+    assert refused.value.code == "control.runtime-dir"
+    assert (tmp_path / "mine").stat().st_mode & 0o777 == 0o755

@@ -46,6 +46,22 @@ def test_the_tap_sees_every_packet_with_its_real_checksum() -> None:
     run(scenario)
 
 
+def test_inits_that_cross_make_one_association() -> None:
+    """RFC 9260 5.2.1: both ends send an INIT before either has seen the other's."""
+
+    async def scenario() -> None:
+        seen: list[Packet] = []
+        async with pair(tap=seen.append) as (left, right):
+            await asyncio.sleep(0.05)
+            first = next(i for i, packet in enumerate(seen) if not packet.sent)
+            assert INIT in kinds(seen[first])
+            assert any(INIT in kinds(packet) for packet in seen[:first])
+            assert (left.handler.ups, right.handler.ups) == (1, 1)
+            assert (left.handler.restarts, right.handler.restarts) == (0, 0)
+
+    run(scenario)
+
+
 def test_the_tap_can_be_set_and_taken_away() -> None:
     async def scenario() -> None:
         seen: list[Packet] = []

@@ -166,7 +166,7 @@ class Endpoint(ABC):
         association = self._by_identifier.get(identifier)
         return association, 0 if association is None else _wire_ppid(association)
 
-    def _keep(self, identifier: int, stream: int, octets: memoryview) -> None:
+    def _keep(self, identifier: int, stream: int, octets: bytes) -> None:
         """Keep a part of a message, until its last part (the one with MSG_EOR) comes."""
         kept = self._partial.setdefault((identifier, stream), bytearray())
         kept += octets

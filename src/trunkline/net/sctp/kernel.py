@@ -54,7 +54,7 @@ _MSG_MORE: Final = 0x8000
 _MSG_NOTIFICATION: Final = 0x8000
 _SPP_HB_ENABLE: Final = 0x01
 
-_RCVINFO: Final = struct.Struct("=HHHxxI12xI")  # sid, ssn, flags, ppid, ..., assoc id
+_RCVINFO: Final = struct.Struct("=H6xI12xI")  # sid, ..., ppid, ..., assoc id (RFC 6458 5.3.5)
 _ANCILLARY: Final = socket.CMSG_SPACE(28)
 _BUFFER: Final = 65536
 _ROUND: Final = 512  # messages per wake-up: then the other sockets get their turn
@@ -173,9 +173,9 @@ class _KernelEndpoint(Endpoint):
                 if self.socket.fileno() < 0:  # a handler has closed the last association
                     return
                 continue
-            stream, _, _, ppid, identifier = _received(ancillary)
+            stream, ppid, identifier = _received(ancillary)
             if not flags & socket.MSG_EOR:
-                self._keep(identifier, stream, memoryview(data))
+                self._keep(identifier, stream, data)
                 continue
             if self._partial:
                 data = bytes(self._partial.pop((identifier, stream), b"")) + data
@@ -189,12 +189,12 @@ class _KernelEndpoint(Endpoint):
         batches.deliver(now)
 
 
-def _received(ancillary: list[tuple[int, int, bytes]]) -> tuple[int, int, int, int, int]:
+def _received(ancillary: list[tuple[int, int, bytes]]) -> tuple[int, int, int]:
     for level, kind, value in ancillary:
         if level == IPPROTO_SCTP and kind == _CMSG_RCVINFO and len(value) >= _RCVINFO.size:
-            stream, ssn, flags, ppid, identifier = _RCVINFO.unpack_from(value)
-            return stream, ssn, flags, ppid, identifier
-    return 0, 0, 0, 0, 0
+            stream, ppid, identifier = _RCVINFO.unpack_from(value)
+            return stream, ppid, identifier
+    return 0, 0, 0
 
 
 def _options(s: Settings, streams: int, paths: int) -> list[tuple[int, bytes]]:

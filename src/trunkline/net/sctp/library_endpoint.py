@@ -43,9 +43,9 @@ _FULL: Final = frozenset({errno.EWOULDBLOCK, errno.EAGAIN, errno.ENOBUFS})
 _SOL_SOCKET: Final = 1
 _SO_LINGER: Final = 13
 
-# struct receive_state: three lengths, flags, from[32], then sctp_rcvinfo (RFC 6458 5.3.5): sid,
-# ssn, flags, ppid, tsn, cumtsn, context, assoc id
-_RECEIVED: Final = struct.Struct("=12xi32xHHHxxI12xI")
+# struct receive_state: three lengths, flags, from[32], then of sctp_rcvinfo (RFC 6458 5.3.5) the
+# stream, the payload protocol identifier and the association's identifier
+_RECEIVED: Final = struct.Struct("=12xi32xH6xI12xI")
 _RESET: Final = struct.pack("=IIIi", 32, 32, 0, 0)
 _FROM: Final = slice(16, 24)
 
@@ -68,7 +68,7 @@ class LibraryEndpoint(Endpoint):
         self._on_close = on_close
         ffi = library.ffi
         self._data = ffi.new("char[]", _BUFFER)
-        self._octets = memoryview(ffi.buffer(self._data)).cast("B")
+        self._octets = ffi.buffer(self._data)
         self._state = ffi.new("struct receive_state *")
         self._state_octets = memoryview(ffi.buffer(self._state)).cast("B")
         base = ffi.cast("char *", self._state)
@@ -180,18 +180,18 @@ class LibraryEndpoint(Endpoint):
             size = recvv(so, *arguments)
             if size <= 0:
                 break
-            flags, stream, _, _, ppid, identifier = unpack(state)
+            flags, stream, ppid, identifier = unpack(state)
             if flags != plain:
                 if flags & MSG_NOTIFICATION:
                     batches.deliver(now)
                     current = -1
-                    self._notification(bytes(octets[:size]), bytes(state[_FROM]), now)
+                    self._notification(octets[:size], bytes(state[_FROM]), now)
                     if self._so == self._null:  # a handler has closed the last association
                         return
                 else:
                     self._keep(identifier, stream, octets[:size])
                 continue
-            data = bytes(octets[:size])
+            data = octets[:size]
             if partial:
                 data = bytes(partial.pop((identifier, stream), b"")) + data
             if identifier != current:

@@ -47,6 +47,7 @@ _FAST_TICK: Final = 0.01
 _SLOW_TICK: Final = 0.1
 _ACTIVE: Final = 0.08  # a delayed SACK is due at most this long after the last packet
 _KERNEL_BUFFER: Final = 4 << 20
+_SO_RCVBUFFORCE: Final = 33
 
 Drop = Callable[[bool], bool]
 
@@ -64,7 +65,8 @@ class _UdpSocket:
             raise TrunklineError(
                 "sctp.bind", f"cannot listen on {address} UDP port {port}: {error.strerror}"
             ) from None
-        for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+        # An ordinary user gets what net.core.rmem_max allows, root what is asked for.
+        for option in (socket.SO_RCVBUF, socket.SO_SNDBUF, _SO_RCVBUFFORCE):
             with contextlib.suppress(OSError):
                 self.socket.setsockopt(socket.SOL_SOCKET, option, _KERNEL_BUFFER)
         self.socket.setblocking(False)
