@@ -17,6 +17,9 @@ __all__ = ["EPOCH", "JumpingLoop", "run"]
 EPOCH = 1_700_000_000.0
 """What the wall clock shows when the loop's clock shows 0."""
 
+LIMIT = 4000.0
+"""Seconds by the loop's clock after which no test has anything to wait for."""
+
 _T = TypeVar("_T")
 
 
@@ -32,8 +35,11 @@ class _Selector(selectors.DefaultSelector):  # type: ignore[misc, valid-type]
         if ready:
             return ready
         if timeout is None:
-            return super().select(5.0)  # nothing is due: only a socket can go on
+            ready = super().select(1.0)  # nothing is due: only a socket can go on
+            assert ready, "everything waits for something that will not come"
+            return ready
         self.now += max(timeout, 0.0)
+        assert self.now < LIMIT, f"the test waits for what has not come in {LIMIT} seconds"
         return []
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -126,6 +127,7 @@ class FakeAssociation:
         self.peer: FakeAssociation | None = None
         self._stats = AssociationStats()
         self._held: list[Batch] = []
+        self._flying: deque[tuple[FakeAssociation, Batch]] = deque()
         self._tsn = 1
         self._silence: asyncio.TimerHandle | None = None
 
@@ -238,9 +240,12 @@ class FakeAssociation:
             return
         held, self._held = self._held, []
         for batch in held:
-            self.stack.loop.call_later(LATENCY, self._arrive, peer, batch)
+            # In order: timers of one moment ring in any.
+            self._flying.append((peer, batch))
+            self.stack.loop.call_later(LATENCY, self._arrive)
 
-    def _arrive(self, peer: FakeAssociation, batch: Batch) -> None:
+    def _arrive(self) -> None:
+        peer, batch = self._flying.popleft()
         if self.peer is peer and peer.peer is self:
             peer._show(batch, sender=self)
             peer._deliver(batch)

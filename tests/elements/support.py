@@ -1,4 +1,4 @@
-"""What these tests share: whole networks of real nodes on one loop, and a client to talk to them."""
+"""What these tests share: networks of real nodes on one loop, and a client to talk to them."""
 
 from __future__ import annotations
 
@@ -163,7 +163,8 @@ class Lab:
     async def kill(self, name: str) -> None:
         """End a node without a word to its peers; its control socket is cleaned up."""
         node = self.nodes.pop(name)
-        self.clients.pop(name, None)
+        if (client := self.clients.pop(name, None)) is not None:
+            await client.close()
         stack = node.stack
         assert isinstance(stack, FakeStack)
         stack.kill()

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -87,3 +90,26 @@ def test_default_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     assert default_url("lab") == f"sqlite:///{tmp_path}/trunkline/lab/calls.sqlite"
     assert (tmp_path / "trunkline" / "lab").is_dir()
+
+
+def test_a_record_that_is_there_already_keeps_no_other_out(tmp_path: Path) -> None:
+    store = CallStore(f"sqlite:///{tmp_path}/calls.sqlite")
+    store.add([_record("a")])
+    store.add([_record("a"), _record("b")])
+    assert {record.id for record in store.recent()} == {"a", "b"}
+    store.close()
+
+
+def test_a_locked_file_is_not_waited_for_long(tmp_path: Path) -> None:
+    store = CallStore(f"sqlite:///{tmp_path}/calls.sqlite")
+    with closing(sqlite3.connect(tmp_path / "calls.sqlite")) as other:
+        other.execute("BEGIN IMMEDIATE")
+        begun = time.monotonic()
+        with pytest.raises(TrunklineError, match="locked") as refused:
+            store.add([_record("a")])
+        assert refused.value.code == "store.unavailable"
+        assert time.monotonic() - begun < 2
+        other.rollback()
+    store.add([_record("a")])
+    assert [record.id for record in store.recent()] == ["a"]
+    store.close()

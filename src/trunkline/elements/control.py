@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -88,7 +87,7 @@ def _bounded(
 ) -> _N:
     """A number from ``low`` to ``high``: JSON has infinities and numbers that no timer can take."""
     value = _param(params, name, kind, default)
-    if not (math.isfinite(value) and low <= value <= high):
+    if not low <= value <= high:  # so neither does "not a number" pass
         raise TrunklineError(
             "control.params", f"the parameter {name!r} is {low:g} to {high:g}, not {value!r:.80}"
         )

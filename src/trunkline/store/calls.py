@@ -35,6 +35,10 @@ from trunkline.errors import TrunklineError
 
 __all__ = ["CallRecord", "CallStore", "default_url"]
 
+# For the lock of another writer, in milliseconds. Short: who adds is a node, whose links wait with
+# it; it keeps the records and tries again. Opening may take the driver's five seconds.
+_PATIENCE = "PRAGMA busy_timeout=200"
+
 _metadata = MetaData()
 _calls = Table(
     "calls",
@@ -136,6 +140,8 @@ class CallStore:
             statement = statement.prefix_with("OR IGNORE")
         try:
             with self._engine.begin() as connection:
+                if self._engine.dialect.name == "sqlite":
+                    connection.exec_driver_sql(_PATIENCE)
                 connection.execute(statement, rows)
         except SQLAlchemyError as problem:
             raise _unavailable(self.url, problem) from problem
@@ -184,8 +190,6 @@ def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=NORMAL")  # WAL: durable over a crash of the process
-    # Short: the writer is a node, whose links wait with it; it keeps the records and tries again.
-    cursor.execute("PRAGMA busy_timeout=200")
     cursor.close()
 
 
