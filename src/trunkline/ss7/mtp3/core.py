@@ -35,6 +35,7 @@ class Timer(Enum):
     SLT_T1 = auto()
     SLT_T2 = auto()
     PING = auto()
+    LOOP = auto()
 
 
 class Core:

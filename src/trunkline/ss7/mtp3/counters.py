@@ -65,6 +65,10 @@ class RouterCounters:
     tfa_sent: int = 0
     tfp_inhibited: int = 0
     """TFP of the response method held back by T8."""
+    loop_probes: int = 0
+    """Messages sent to find out whether a way leads back here."""
+    loops_found: int = 0
+    """Ways that did."""
     lost: int = 0
     """Messages lost that no single link answers for: held during a changeover, and too many."""
     discarded: dict[str, int] = field(default_factory=dict)

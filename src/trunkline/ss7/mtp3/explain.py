@@ -23,6 +23,7 @@ REASONS = MappingProxyType(
         Reason.LINKSET_SHUTDOWN: "the linkset is shut down",
         Reason.PROHIBITED: "the neighbour has sent a TFP for this point code",
         Reason.CAME_FROM: "the message came in over this linkset: it would circle",
+        Reason.LOOP: "what was sent this way came back: the tables of the nodes there circle",
     }
 )
 """Every reason code of a route, in words."""
@@ -33,7 +34,7 @@ OUTCOMES = MappingProxyType(
         Outcome.LOCAL: "the destination is this node",
         Outcome.UNKNOWN: "discarded: no route covers the destination; add one",
         Outcome.UNAVAILABLE: "discarded: none of its routes can be used now",
-        Outcome.LOOP: "discarded: the only usable route leads back to where the message came from",
+        Outcome.LOOP: "discarded: every way leads back to where the message came from, or here",
     }
 )
 """Every outcome, in words."""

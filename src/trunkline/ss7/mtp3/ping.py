@@ -16,11 +16,11 @@ from trunkline.ss7.mtp3.message import ServiceIndicator
 from trunkline.ss7.mtp3.settings import MAX_SIF
 from trunkline.ss7.mtp3.traffic_test import (
     HEADER,
+    PROBE,
     REPLY,
     REQUEST,
     PingHandle,
     TrafficTest,
-    parse,
 )
 
 __all__ = ["Pings"]
@@ -62,9 +62,9 @@ class Pings:
                 "mtp3.ping.limit", f"{len(self._running)} traffic tests are under way already"
             )
         while self._next in self._running:
-            self._next = (self._next + 1) & 0xFFFF
+            self._next = (self._next + 1) % PROBE
         ping = PingHandle(self._next, dpc, count, interval, timeout, size, now)
-        self._next = (self._next + 1) & 0xFFFF
+        self._next = (self._next + 1) % PROBE
         self._running[ping.test] = ping
         self._core.timers.set((Timer.PING, ping), now)
         return ping
@@ -105,9 +105,8 @@ class Pings:
         else:
             self._core.timers.set((Timer.PING, ping), ping.due())
 
-    def receive(self, opc: int, sls: int, payload: bytes, now: float) -> None:
-        """Answer a request; match a reply. Raises ``DecodeError`` for a foreign message."""
-        test = parse(payload)
+    def receive(self, opc: int, sls: int, test: TrafficTest, now: float) -> None:
+        """Answer a request; match a reply."""
         if test.heading == REQUEST:
             reply = TrafficTest(REPLY, test.test, test.number, test.filler).to_bytes()
             msu = self._core.own_msu(ServiceIndicator.MTP_TESTING, opc, sls, reply)

@@ -205,6 +205,7 @@ class Router:
         return self._route_changed(prefix, now)
 
     def _route_changed(self, prefix: Prefix, now: float) -> list[object]:
+        self._traffic.loops.configured(prefix, now)
         if prefix.length == prefix.variant.bits:
             self._traffic.invalidate()
             self._route_management.destination_changed(prefix.pc, now)
@@ -283,6 +284,8 @@ class Router:
                 self._traffic.pings.timer(subject, now)
             elif kind is Timer.T8:
                 self._route_management.timer(now)
+            elif kind is Timer.LOOP:
+                self._traffic.loops.timer(now)
             else:
                 self._link_management.timer(kind, subject, now)
         return self._finish(now)

@@ -18,7 +18,8 @@ says that we are nearer to the destination. Sent back, it would return, and circ
 changes. Q.704 13.2.2 prevents circles by the preventive TFP (see :mod:`.route_management`), but a
 TFP names one point code and cannot cover a route with a mask, and it needs time to arrive. So the
 message takes the next best route, and where there is none it is discarded, counted and reported
-as a loop.
+as a loop. Circles of three and more nodes are the business of :mod:`.loops`, whose findings are
+another obstacle here.
 
 :meth:`RouteTable.decide` writes down every route it looked at with the reason code that settled
 it: that record is the decision, and ``explain`` shows it and nothing else.
@@ -73,6 +74,8 @@ class Reason(Enum):
     """The neighbour has sent a TFP for this point code."""
     CAME_FROM = "came-from"
     """The message came in over this linkset: it would circle."""
+    LOOP = "loop"
+    """What was sent this way has come back (:mod:`.loops`)."""
 
 
 class Outcome(Enum):
@@ -86,7 +89,7 @@ class Outcome(Enum):
     UNAVAILABLE = "mtp3.route.unavailable"
     """Routes there are, none can be used now."""
     LOOP = "mtp3.route.loop"
-    """The only usable route leads back to where the message came from."""
+    """The only usable route leads back to where the message came from, or here in a circle."""
 
 
 @dataclass(slots=True, eq=False)
@@ -152,7 +155,15 @@ class Decision:
 class RouteTable:
     """Destinations, linkset states and prohibitions; pure look-up, no side effects."""
 
-    __slots__ = ("_levels", "_linksets", "_prohibited", "own", "prohibited_limit", "variant")
+    __slots__ = (
+        "_levels",
+        "_linksets",
+        "_looping",
+        "_prohibited",
+        "own",
+        "prohibited_limit",
+        "variant",
+    )
 
     def __init__(self, variant: Variant, own: int, prohibited_limit: int) -> None:
         self.variant = variant
@@ -162,6 +173,7 @@ class RouteTable:
         """(mask length, mask, destinations by masked point code), the longest mask first."""
         self._linksets: dict[str, LinksetState] = {}
         self._prohibited: dict[str, dict[int, None]] = {}
+        self._looping: dict[str, set[int]] = {}
 
     # The table.
 
@@ -226,6 +238,7 @@ class RouteTable:
         self._linksets[name] = state
         if state is not LinksetState.AVAIL:
             self._prohibited.pop(name, None)
+            self._looping.pop(name, None)
 
     def forget_linkset(self, name: str) -> None:
         """Remove a linkset with all its routes."""
@@ -235,6 +248,7 @@ class RouteTable:
                     self.remove(destination.prefix, name, direct=route.direct)
         self._linksets.pop(name, None)
         self._prohibited.pop(name, None)
+        self._looping.pop(name, None)
 
     def uses(self, pc: int, linkset: str) -> bool:
         """Tell whether a route for ``pc`` goes over ``linkset``."""
@@ -261,6 +275,18 @@ class RouteTable:
     def prohibited(self, linkset: str) -> tuple[int, ...]:
         """Return the point codes that a neighbour has prohibited."""
         return tuple(self._prohibited.get(linkset, ()))
+
+    def mark_loop(self, linkset: str, pc: int) -> None:
+        """Note that messages for ``pc`` sent over ``linkset`` come back to this node."""
+        self._looping.setdefault(linkset, set()).add(pc)
+
+    def loops(self, linkset: str, pc: int) -> bool:
+        """Tell whether that has been noted."""
+        return pc in self._looping.get(linkset, ())
+
+    def unmark_loop(self, linkset: str, pc: int) -> None:
+        """Forget it."""
+        self._looping.get(linkset, set()).discard(pc)
 
     # Decisions.
 
@@ -317,6 +343,9 @@ class RouteTable:
             return RouteState.UNAVAIL
         if self.management(route) is ManagementState.PROHIBITED:
             return RouteState.UNAVAIL
+        single = route.prefix.length == self.variant.bits
+        if single and route.prefix.pc in self._looping.get(route.linkset, ()):
+            return RouteState.UNAVAIL
         return RouteState.AVAIL
 
     def _obstacle(self, route: Route, dpc: int, arrived_on: str | None) -> Reason | None:
@@ -328,6 +357,8 @@ class RouteTable:
             return Reason.LINKSET_UNAVAILABLE
         if dpc in self._prohibited.get(route.linkset, ()):
             return Reason.PROHIBITED
+        if dpc in self._looping.get(route.linkset, ()):
+            return Reason.LOOP
         if route.linkset == arrived_on:
             return Reason.CAME_FROM
         return None
@@ -369,6 +400,6 @@ class RouteTable:
 def _refusal(candidates: list[Candidate]) -> Outcome:
     if not candidates:
         return Outcome.UNKNOWN
-    if any(candidate.reason is Reason.CAME_FROM for candidate in candidates):
+    if any(candidate.reason in (Reason.CAME_FROM, Reason.LOOP) for candidate in candidates):
         return Outcome.LOOP
     return Outcome.UNAVAILABLE

@@ -54,6 +54,8 @@ class Mtp3Settings:
     """Waiting for the SLTA (4 to 12 s)."""
     slt_t2: float = 60.0
     """Between two tests of a link in service (30 to 90 s)."""
+    loop_t: float = 1.0
+    """A probe that has not come back by then went in no circle (:mod:`.loops`; our own)."""
     report_interval: float = 1.0
     """Discards of one code on one link are reported once in this time, with their number."""
 
@@ -69,6 +71,10 @@ class Mtp3Settings:
     """TFP that await their TFA, over all neighbours; beyond it none is sent, and it is counted."""
     watch_limit: int = 8192
     """Destinations whose pause and resume the users want to hear of; the oldest is forgotten."""
+    loop_probe_limit: int = 256
+    """Questions whether a way is a circle under way; beyond it a suspicion waits."""
+    loop_limit: int = 4096
+    """Ways known to be circles; for one more, the mark set first is lifted."""
     ping_limit: int = 64
     """Traffic tests at a time."""
 

@@ -36,6 +36,10 @@ class Timers(Generic[_K]):
         if self._deadlines.pop(key, None) is not None:
             self._stale = True
 
+    def deadline(self, key: _K) -> float | None:
+        """Return when ``key`` is due; ``None`` if it is not set."""
+        return self._deadlines.get(key)
+
     def running(self, key: _K) -> bool:
         """Tell whether ``key`` is yet to come."""
         return key in self._deadlines

@@ -24,12 +24,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from trunkline.errors import DecodeError
-from trunkline.ss7.mtp3 import management, slt
+from trunkline.ss7.mtp3 import management, slt, traffic_test
 from trunkline.ss7.mtp3.core import Core
 from trunkline.ss7.mtp3.events import ManagementReceived, Transfer
 from trunkline.ss7.mtp3.level2 import Item
 from trunkline.ss7.mtp3.link_management import LinkManagement
 from trunkline.ss7.mtp3.linkset import Lane, SLink, Target, rotations, share, slot
+from trunkline.ss7.mtp3.loops import Loops
 from trunkline.ss7.mtp3.message import ServiceIndicator
 from trunkline.ss7.mtp3.ping import Pings
 from trunkline.ss7.mtp3.route_management import RouteManagement
@@ -58,6 +59,7 @@ class Traffic:
             core, self.invalidate, self.tables_changed, self._reroute
         )
         self.pings = Pings(core, self.originate)
+        self.loops = Loops(core, self._send_over, self._route_of_one_changed)
 
     # In.
 
@@ -158,13 +160,7 @@ class Traffic:
             return
         dpc, opc, sls, _ = self._label.unpack(msu)
         if opc == settings.point_code:
-            core.discard(
-                slink,
-                "mtp3.opc",
-                f"message to {show(dpc)} comes in as from this node's own point code "
-                f"{show(opc)}: it went in a circle, or another node has the same point code",
-                now,
-            )
+            self._came_back(slink, msu, dpc, sls, now)
         elif dpc == settings.point_code:
             self._deliver(slink, msu, now)
         elif msu[0] & 15 in (ServiceIndicator.TEST, ServiceIndicator.TEST_SPECIAL):
@@ -189,10 +185,36 @@ class Traffic:
             self._hand_over(now)
             self.route_management.refused(slink, decision, now)
             return
-        self._remember(slink.linkset.flows, msu[: self._header], lane)
+        header = msu[: self._header]
+        if self.loops.settled(header, slink.linkset.name, (lane.route.linkset, dpc), sls, now):
+            self._remember(slink.linkset.flows, header, lane)
         if not lane:
             self._touched.append(lane)
         lane.append(msu)
+
+    def _came_back(self, slink: SLink, msu: bytes, dpc: int, sls: int, now: float) -> None:
+        """Refuse a message that bears this node's own point code as OPC."""
+        if msu[0] & 15 == ServiceIndicator.MTP_TESTING:
+            try:
+                test = traffic_test.parse(msu[self._header :])
+            except DecodeError:
+                pass
+            else:
+                self._hand_over(now)  # a mark moves traffic
+                if self.loops.returned(slink, test, now):
+                    return
+        show = self._settings.variant.format
+        self._core.discard(
+            slink,
+            "mtp3.opc",
+            f"message to {show(dpc)} comes in as from this node's own point code "
+            f"{show(self._settings.point_code)}: it went in a circle, or another node has the "
+            "same point code",
+            now,
+        )
+        lane, _ = self._lane(None, dpc, sls)
+        if lane is not None:
+            self.loops.suspect((lane.route.linkset, dpc), sls, now)
 
     def _deliver(self, slink: SLink | None, msu: bytes, now: float) -> None:
         """Q.704 2.5: distribution to the part that the service indicator names."""
@@ -206,7 +228,12 @@ class Traffic:
         payload = msu[self._header :]
         try:
             if si == ServiceIndicator.MTP_TESTING:
-                self.pings.receive(opc, sls, payload, now)
+                test = traffic_test.parse(payload)
+                if test.test == traffic_test.PROBE and test.heading == traffic_test.REPLY:
+                    self._hand_over(now)
+                    self.loops.answered(opc, test, now)
+                else:
+                    self.pings.receive(opc, sls, test, now)
             elif si == ServiceIndicator.MANAGEMENT and slink is not None:
                 self._hand_over(now)
                 message = management.parse(payload, self._settings.variant)
@@ -285,11 +312,29 @@ class Traffic:
         self._own_flows.clear()
         for linkset in self._core.linksets.values():
             linkset.flows.clear()
+        self.loops.tables_changed()
 
     def tables_changed(self, now: float) -> None:
         """Have the consequences of a changed table or linkset worked out."""
         self.invalidate()
         self.route_management.linkset_changed(now)
+
+    def _route_of_one_changed(self, pc: int, now: float) -> None:
+        self.invalidate()
+        self.route_management.destination_changed(pc, now)
+
+    def _send_over(self, linkset: str, sls: int, msu: bytes, now: float) -> bool:
+        """Send a message of this node over ``linkset``, whatever the tables say."""
+        found = self._core.linksets.get(linkset)
+        target = None if found is None else found.target(sls)
+        if target is None:
+            return False
+        if isinstance(target, SLink):
+            batch = self._rotated([msu]) if self._settings.rotates else [msu]
+            self._core.send(target, batch, now)
+        else:
+            target.extend([msu])
+        return True
 
     def _reroute(self, msus: Sequence[bytes], now: float) -> None:
         """Send retrieved and held messages by what the tables say now.

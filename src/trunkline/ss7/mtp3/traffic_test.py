@@ -32,6 +32,7 @@ from trunkline.errors import DecodeError
 
 __all__ = [
     "HEADER",
+    "PROBE",
     "REPLY",
     "REQUEST",
     "PingHandle",
@@ -44,6 +45,8 @@ REQUEST = 0x11
 REPLY = 0x21
 HEADER = 11
 """Octets before the filler."""
+PROBE = 0xFFFF
+"""The test number of :mod:`.loops`; a ``ping`` has another."""
 _IDENTIFICATION = b"TL"
 
 
