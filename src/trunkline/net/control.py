@@ -43,6 +43,7 @@ Method: TypeAlias = "Callable[[Connection, Params], Json | Awaitable[Json]]"
 
 _LINE_LIMIT = 4 * 1024 * 1024  # octets of one request or answer
 _QUEUE_LIMIT = 1000  # events waiting for one slow subscriber
+_ACCEPT_TURNS = 5  # rounds of the loop between accepting a client and the start of its task
 _WRITE_LIMIT = 1024 * 1024  # octets in the transport before events wait in the queue
 
 # JSON-RPC 2.0, section 5.1
@@ -173,12 +174,16 @@ class ControlServer:
         """Stop listening, end the connections and remove the socket, if it is ours."""
         if self._server is None:
             return
+        # A client accepted this moment is attached to the server some rounds later, which a server
+        # that is closed meanwhile does not survive: first see that no more can come.
+        self.path.unlink(missing_ok=True)
+        for _ in range(_ACCEPT_TURNS):
+            await asyncio.sleep(0)
         self._server.close()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.sleep(0)  # the transports finish closing in the loop's next round
-        self.path.unlink(missing_ok=True)
 
     def wanted(self, topic: str) -> bool:
         """Whether anybody subscribed to ``topic`` (events nobody wants are never built)."""
