@@ -3,7 +3,8 @@
     python peer.py BACKEND LOCAL[,LOCAL] REMOTE[,REMOTE] [key=value of Settings ...]
 
 Commands: ``send COUNT SIZE``, ``echo``, ``abort``, ``shutdown``, ``stats``, ``quit``. It needs the
-standard library alone, so that it also runs in a bare guest (``tests/interop``).
+standard library alone, so that it also runs in a bare guest. ``tap=true`` and ``echo=true`` are
+options of its own; ``stats`` then tells the first chunk types seen, by direction.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import os
 import sys
 
 from trunkline.net.loop import new_event_loop
-from trunkline.net.sctp import Association, AssociationSettings, Settings, open_stack
+from trunkline.net.sctp import Association, AssociationSettings, Packet, Settings, open_stack
 
 PORT = 3565
 M2PA = 5
@@ -31,6 +32,7 @@ class Peer:
         self.disorder = 0
         self.echoing = False
         self.commands = b""
+        self.tapped: list[str] = []
 
     def say(self, event: str, **fields: object) -> None:
         print(json.dumps({"event": event, **fields}), flush=True)
@@ -58,6 +60,13 @@ class Peer:
                 self.received = self.disorder = 0
         if self.echoing and self.association is not None:
             self.association.send(batch)
+
+    def tap(self, packet: Packet) -> None:
+        way = "to" if packet.sent else "from"
+        there = packet.destination if packet.sent else packet.source
+        kinds = f"{way} {there}: {len(packet.sctp) >= 16 and packet.sctp[12]}"
+        if kinds not in self.tapped:
+            self.tapped.append(kinds)
 
     def readable(self) -> None:
         data = os.read(0, 4096)
@@ -87,7 +96,7 @@ class Peer:
         elif verb == "shutdown":
             association.shutdown()
         elif verb == "stats":
-            self.say("stats", **dataclasses.asdict(association.stats()))
+            self.say("stats", **dataclasses.asdict(association.stats()), tapped=self.tapped)
         elif verb == "quit":
             self.loop.stop()
 
@@ -102,12 +111,12 @@ def _value(text: str) -> object:
 def main() -> None:
     backend, local, remote, *options = sys.argv[1:]
     changes = {key: _value(value) for key, _, value in (o.partition("=") for o in options)}
-    echo = changes.pop("echo", False)
+    echo, tapped = changes.pop("echo", False), changes.pop("tap", False)
     settings = Settings(backend=backend, **changes)  # type: ignore[arg-type]  # a tool of tests
     loop = new_event_loop()
     peer = Peer(loop)
     peer.echoing = bool(echo)
-    stack = open_stack(loop, settings)
+    stack = open_stack(loop, settings, tap=peer.tap if tapped else None)
     here, there = tuple(local.split(",")), tuple(remote.split(","))
     peer.association = stack.open(AssociationSettings(here, PORT, there, PORT, M2PA), peer)
     peer.say("started", backend=stack.backend)

@@ -94,6 +94,26 @@ def test_abort_shutdown_and_restart(two_links: tuple[str, str]) -> None:
             again.kill()
 
 
+def test_the_tap_sees_both_directions(two_links: tuple[str, str]) -> None:
+    left_ns, right_ns = two_links
+    with peers(
+        (left_ns, ("raw", "10.71.0.1", "10.71.0.2", *QUICK, "tap=true")),
+        (right_ns, ("raw", "10.71.0.2", "10.71.0.1", *QUICK)),
+    ) as (left, right):
+        left.wait_for("up")
+        right.wait_for("up")
+        left.command("send 10 100")
+        right.command("send 10 100")
+        left.wait_for("received")
+        right.wait_for("received")
+        left.command("stats")
+        tapped = left.wait_for("stats")["tapped"]
+        assert isinstance(tapped, list)
+        data = 0  # chunk type (RFC 9260 3.2)
+        assert {f"to 10.71.0.2: {data}", f"from 10.71.0.2: {data}"} <= set(tapped)
+        assert not [seen for seen in tapped if "10.71.0.2" not in seen]
+
+
 def received(count: int) -> dict[str, object]:
     return {"event": "received", "count": count, "disorder": 0}
 
