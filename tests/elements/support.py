@@ -108,7 +108,7 @@ class Lab:
 
     async def add(self, plan: NodePlan) -> Node:
         loop = asyncio.get_running_loop()
-        node = Node(plan, loop, self.wire.stack(loop))
+        node = Node(plan, loop, self.wire.stack(loop), loop.time)
         self.nodes[plan.name] = node
         await node.start()
         return node

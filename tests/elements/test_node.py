@@ -71,13 +71,20 @@ def test_a_file_that_is_not_there_or_says_too_little(tmp_path: Path) -> None:
     with pytest.raises(TrunklineError, match="cannot be read") as refused:
         NodePlan.read(tmp_path / "nothing.cfg")
     assert refused.value.code == "node.config"
-    file = tmp_path / "empty.cfg"
-    file.write_text("hostname Empty\n")
+
+
+def test_an_exchange_needs_a_point_code(tmp_path: Path) -> None:
+    (tmp_path / "bare.cfg").write_text("hostname X\n")
+    file = tmp_path / "network.toml"
+    file.write_text(
+        '[network]\nname = "n"\n[node.X]\nconfig = ["bare.cfg"]\n'
+        '[node.X.exchange]\nnumbers = ["1"]\n'
+    )
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
         with pytest.raises(TrunklineError) as bare:
-            Node(NodePlan.read(file), loop, Wire().stack(loop))
+            Node(NodePlan.read(file), loop, Wire().stack(loop), loop.time)
         assert bare.value.code == "node.no-point-code"
 
     run(main())
@@ -87,7 +94,7 @@ def test_a_second_process_of_a_node_leaves_the_first_alone() -> None:
     async def main() -> None:
         async with running(FOUR, ["CountryA"]) as lab:
             loop = asyncio.get_running_loop()
-            second = Node(NodePlan.read(FOUR, "CountryA"), loop, Wire().stack(loop))
+            second = Node(NodePlan.read(FOUR, "CountryA"), loop, Wire().stack(loop), loop.time)
             with pytest.raises(TrunklineError) as refused:
                 await second.start()
             assert refused.value.code == "control.in-use"

@@ -229,8 +229,8 @@ class NetworkSettings:
 
 @attrs.frozen
 class _File:
-    network: _Network
     node: dict[str, NodeSettings]
+    network: _Network = _Network()
     sctp: SctpSettings = SctpSettings()
     demo: DemoSettings = DemoSettings()
 

@@ -124,7 +124,9 @@ class _Control:
             "version": __version__,
             "started": node.started,
             "uptime": node.uptime,
-            "point_code": config.format_pc(node.point.router.settings.point_code),
+            "point_code": (
+                None if config.point_code is None else config.format_pc(config.point_code)
+            ),
             "variant": config.variant.name,
             "network_indicator": indicators[config.network_indicator],
             "sctp_backend": node.stack.backend,

@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -144,17 +144,24 @@ def _load(files: list[Path], node: str | None) -> tuple[Cs7Config, tuple[str, ..
 class Node:
     """A running node. ``start`` it on its loop, then wait for ``stopped``."""
 
-    def __init__(self, plan: NodePlan, loop: asyncio.AbstractEventLoop, stack: Stack) -> None:
+    def __init__(
+        self,
+        plan: NodePlan,
+        loop: asyncio.AbstractEventLoop,
+        stack: Stack,
+        clock: Callable[[], float],
+    ) -> None:
         self.plan = plan
         self.loop = loop
         self.stack = stack
+        self.clock = clock
         self.started = time.time()
         self.wheel = TimerWheel(loop)
         self.log = RouterLog(sys.stdout)
         self.log.listeners.append(self._publish_log)
         self.config = plan.config
         self.startup_file = _startup_file(plan.network, plan.name)
-        self.discards = Discards(self.log, loop.time)
+        self.discards = Discards(self.log, clock)
         self.lost = 0
         self.faults = 0
         """Exceptions that code of ours raised where none should be."""
@@ -231,13 +238,13 @@ class Node:
 
     def _new_exchange(self) -> Exchange | None:
         """Make the exchange that the configuration asks for; raises before anything has changed."""
+        if self.plan.exchange is None:
+            return None
         if self.config.point_code is None:
             raise TrunklineError(
                 "node.no-point-code",
-                f"{self.name} needs a point code of its own: `cs7 point-code …` gives it one",
+                f"{self.name} is an exchange and needs a point code: `cs7 point-code …` sets it",
             )
-        if self.plan.exchange is None:
-            return None
         return Exchange(
             self.name,
             self.plan.exchange,
@@ -245,7 +252,7 @@ class Node:
             network_indicator=self.config.network_indicator,
             point_code=self.config.point_code,
             wheel=self.wheel,
-            clock=self.loop.time,
+            clock=self.clock,
             transfer=lambda msus, now: self.point.transfer(msus, now),
             record=self._record,
             observe=self._observe_call,
@@ -260,7 +267,7 @@ class Node:
             self.stack,
             self.wheel,
             self.log,
-            clock=self.loop.time,
+            clock=self.clock,
             users={} if exchange is None else {ISUP: exchange},
             fault=self._fault,
         )
@@ -384,7 +391,7 @@ class Node:
         """
         handle = self.point.ping(dpc, count, interval, timeout, size)
         waiting = self._pings[handle] = _Ping(self.loop.create_future())
-        begun = self.loop.time()
+        begun = self.clock()
         try:
             stats = await waiting.done
         finally:
@@ -393,7 +400,7 @@ class Node:
             self.config.format_pc(dpc),
             stats,
             waiting.times,
-            seconds=self.loop.time() - begun,
+            seconds=self.clock() - begun,
             octets=self.point.router.settings.label.header + HEADER + size,
             failure=waiting.failure,
         )
@@ -418,7 +425,7 @@ def run_node(plan: NodePlan) -> None:
     async def main() -> None:
         stack = open_stack(loop, plan.stack_settings())
         try:
-            node = Node(plan, loop, stack)
+            node = Node(plan, loop, stack, time.monotonic)
         except BaseException:
             stack.close()
             raise

@@ -38,6 +38,10 @@ __all__ = ["LinkDriver", "SignallingPoint"]
 
 M2PA_PPID = 5  # RFC 4165, section 7.1
 
+# A router fresh from its box: the configuration refuses linksets while there is no point code, so
+# nothing ever carries this one.
+_UNASSIGNED = 0
+
 _Arguments = ParamSpec("_Arguments")
 
 
@@ -134,7 +138,8 @@ class User(Protocol):
 class SignallingPoint:
     """One node's message transfer part, following ``config``.
 
-    ``users`` are the user parts by service indicator. Listeners hear every event of the router
+    ``users`` are the user parts by service indicator; a node that has any is an end point and
+    forwards nothing for others. Listeners hear every event of the router
     that is not a message for a user. An exception of a user or a listener goes to ``fault`` and
     costs nobody else anything.
     """
@@ -150,11 +155,6 @@ class SignallingPoint:
         users: Mapping[int, User],
         fault: Callable[[Exception], None],
     ) -> None:
-        if config.point_code is None:
-            raise TrunklineError(
-                "node.no-point-code",
-                f"{config.hostname} has no point code: add a line `cs7 point-code …`",
-            )
         self.wheel = wheel
         self.now = clock
         self.log = log
@@ -163,7 +163,8 @@ class SignallingPoint:
             Mtp3Settings(
                 variant=config.variant,
                 network_indicator=config.network_indicator,
-                point_code=config.point_code,
+                point_code=_UNASSIGNED if config.point_code is None else config.point_code,
+                transfer=not users,
                 user_parts=frozenset(users),
             )
         )

@@ -105,6 +105,7 @@ class Exchange:
         # the longest prefix wins, so it is asked first
         self._routes = sorted(settings.route, key=lambda route: -len(route.prefix))
         self._served = tuple(settings.numbers)
+        self._to_reset = set(self.destinations)
 
     @property
     def destinations(self) -> frozenset[int]:
@@ -196,8 +197,18 @@ class Exchange:
         self._settle(self.trunks.pause(dpc, now), now)
 
     def resume(self, dpc: int, now: float) -> None:
-        """MTP-RESUME."""
-        self._settle(self.trunks.resume(dpc, now), now)
+        """MTP-RESUME; the first one of a destination resets the circuits to it.
+
+        This exchange has just started: what the other end still takes for a call is none
+        (Q.764 2.9.3.1).
+        """
+        events = self.trunks.resume(dpc, now)
+        if dpc in self._to_reset:
+            self._to_reset.discard(dpc)
+            for name, group in self.trunks.groups.items():
+                if group.dpc == dpc:
+                    events += self.trunks.reset(name, now)
+        self._settle(events, now)
 
     # what the machine tells
 

@@ -299,17 +299,16 @@ def _ranges(values: Iterable[int]) -> str:
 
 
 def point_code_views(point: SignallingPoint) -> list[DestinationView]:
-    """This node's own point code and those adjacent to it."""
-    show = point.config.format_pc
-    own: DestinationView = {
-        "point_code": show(point.router.settings.point_code),
-        "kind": "local",
-    }
+    """This node's own point code, if it has one, and those adjacent to it."""
+    show, code = point.config.format_pc, point.config.point_code
+    own: list[DestinationView] = (
+        [] if code is None else [{"point_code": show(code), "kind": "local"}]
+    )
     adjacent: list[DestinationView] = [
         {"point_code": show(linkset.apc), "kind": f"adjacent, linkset {linkset.name}"}
         for linkset in point.router.linksets.values()
     ]
-    return [own, *adjacent]
+    return own + adjacent
 
 
 def ping_view(

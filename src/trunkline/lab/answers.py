@@ -60,7 +60,7 @@ class NodeStatus:
     name: str
     pid: int
     version: str
-    point_code: str
+    point_code: str | None
     variant: str
     network_indicator: str
     uptime: float

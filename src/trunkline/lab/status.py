@@ -115,7 +115,7 @@ def lab_status(state: LabState) -> LabStatus:
             answers=status is not None,
             pid=state.nodes[name].pid if name in state.nodes else 0,
             restarts=state.nodes[name].restarts if name in state.nodes else 0,
-            point_code=status.point_code if status else network.nodes[name].point_code_text,
+            point_code=(status and status.point_code) or network.nodes[name].point_code_text,
             exchange=network.nodes[name].exchange,
             uptime=status.uptime if status else 0.0,
         )

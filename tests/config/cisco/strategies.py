@@ -44,12 +44,11 @@ def configs(draw: st.DrawFn) -> Cs7Config:
         config.local_peers[port] = LocalPeer(port, [f"10.0.{host % 10}.{host}" for host in hosts])
     # No two links share an address of the peer, and none is one of ours.
     remote_ips = (f"10.{net}.{host}.1" for net in range(1, 255) for host in range(256))
+    taken = {config.point_code}
     for name in draw(st.lists(names, unique=True, max_size=4)):
-        linkset = Linkset(
-            name,
-            draw(pcs.filter(lambda pc: pc != config.point_code)),
-            shutdown=draw(st.booleans()),
-        )
+        apc = draw(pcs.filter(lambda pc: pc not in taken))
+        taken.add(apc)
+        linkset = Linkset(name, apc, shutdown=draw(st.booleans()))
         for slc in draw(st.lists(st.integers(0, 15), unique=True, max_size=4)):
             linkset.links[slc] = Link(
                 slc,

@@ -202,11 +202,12 @@ def warnings(text: str) -> list[tuple[int, str]]:
         (" shutdown", [(1, "config.indent")]),
         ("  shutdown", []),
         ("shutdown", []),
-        (
-            "cs7 linkset Two 4.5.6\n link 0 sctp 10.0.6.2 1024 1024",
-            [(1, "config.same-apc")],
-        ),
     ],
 )
 def test_warnings(text: str, expected: list[tuple[int, str]]) -> None:
     assert warnings(text) == expected
+
+
+def test_two_linksets_to_one_node_are_refused() -> None:
+    found = errors("cs7 linkset Two 4.5.6\n link 0 sctp 10.0.6.2 1024 1024")
+    assert [entry[2] for entry in found] == ["config.same-apc"]

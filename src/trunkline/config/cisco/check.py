@@ -24,11 +24,10 @@ class Findings:
 
 def check(config: Cs7Config) -> Findings:
     """Look at the whole of ``config``."""
-    errors = (*_point_code(config), *_links(config), *_routes(config))
+    errors = (*_point_code(config), *_adjacent(config), *_links(config), *_routes(config))
     warnings = (
         *_unused(config),
         *_ports(config),
-        *_adjacent(config),
         *_addresses(config),
         *_own_routes(config),
     )
@@ -160,7 +159,7 @@ def _adjacent(config: Cs7Config) -> Iterator[Problem]:
                 "config.same-apc",
                 f"linksets {other} and {linkset.name} lead to the same node, "
                 f"{config.format_pc(linkset.apc)}",
-                "put their links into one linkset if they are meant to share its traffic",
+                "put their links into one linkset: it shares the traffic among them",
                 linkset.source,
             )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 import sys
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
@@ -150,7 +151,7 @@ class Endpoint(ABC):
 
     def connect(self, association: EndpointAssociation) -> None:
         """Start to set up ``association``; the outcome comes as a notification."""
-        now, settings = self.host.loop.time(), self.host.settings
+        now, settings = time.monotonic(), self.host.settings
         if self._connect(self._connect_to[association]):
             # Should no outcome ever come, this asks again; while one is pending, in vain.
             longest = (settings.init_max_attempts + 2) * settings.rto_max

@@ -18,6 +18,7 @@ import contextlib
 import errno
 import socket
 import struct
+import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -153,7 +154,7 @@ class _KernelEndpoint(Endpoint):
         return True
 
     def _readable(self) -> None:
-        now = self.host.loop.time()
+        now = time.monotonic()
         stats = self.host.stats
         stats.wakeups += 1
         recvmsg = self.socket.recvmsg
@@ -299,4 +300,4 @@ class KernelStack(Host):
 
     def _tick(self) -> None:
         self._timer = self.loop.call_later(_TICK, self._tick)
-        self.retry_due(self.loop.time())
+        self.retry_due(time.monotonic())

@@ -16,6 +16,7 @@ import asyncio
 import contextlib
 import os
 import socket
+import time
 from typing import TYPE_CHECKING, Final
 
 from trunkline.errors import TrunklineError
@@ -156,7 +157,7 @@ class RawStack(Host):
         self._drain()
 
     def _drain(self) -> None:
-        now = self.loop.time()
+        now = time.monotonic()
         for endpoint in tuple(self._endpoints.values()):
             endpoint.drain(now)
         if self._waiting:
@@ -165,4 +166,4 @@ class RawStack(Host):
     def _tick(self) -> None:
         self._timer = self.loop.call_later(_TICK, self._tick)
         self._drain()
-        self.retry_due(self.loop.time())
+        self.retry_due(time.monotonic())

@@ -63,7 +63,9 @@ class _UdpSocket:
         except OSError as error:
             self.socket.close()
             raise TrunklineError(
-                "sctp.bind", f"cannot listen on {address} UDP port {port}: {error.strerror}"
+                "sctp.bind",
+                f"cannot listen on {address} UDP port {port}: {error.strerror}; another network "
+                "there? give this one its own `udp_port` under [sctp]",
             ) from None
         # An ordinary user gets what net.core.rmem_max allows, root what is asked for.
         for option in (socket.SO_RCVBUF, socket.SO_SNDBUF, _SO_RCVBUFFORCE):
@@ -277,7 +279,7 @@ class UdpStack(Host):
     # -- one wake-up
 
     def _readable(self, udp: _UdpSocket) -> None:
-        now = self.loop.time()
+        now = time.monotonic()
         stats = self.stats
         stats.wakeups += 1
         receiver = self._receiver
@@ -367,14 +369,14 @@ class UdpStack(Host):
 
     def _flush_now(self) -> None:
         self._flush = None
-        self._finish(self.loop.time())
+        self._finish(time.monotonic())
 
     def _send_all(self) -> None:
         while _dirty:
             _dirty.pop().flush()
 
     def _tick(self) -> None:
-        now = self.loop.time()
+        now = time.monotonic()
         self._awake = True
         self.library.advance_timers()
         for path in tuple(self._by_pair.values()):
