@@ -62,6 +62,9 @@ class _Level2:
     def retrieve_bsnt(self) -> int | None:
         return 7
 
+    def covers(self, fsnc: int) -> bool:
+        return fsnc < 100
+
     def retrieve(self, fsnc: int | None) -> list[bytes]:
         return [_msu(5, b"again", FAR, OWN)]
 

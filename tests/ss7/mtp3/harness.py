@@ -55,6 +55,9 @@ class FakeLevel2:
     def retrieve_bsnt(self) -> int | None:
         return self.bsnt
 
+    def covers(self, fsnc: int) -> bool:
+        return self.acked <= fsnc <= len(self.sent)
+
     @property
     def unacknowledged(self) -> int:
         return len(self.sent) - self.acked
@@ -143,6 +146,29 @@ class Network:
             items = level2.communication_lost(self.now, "cut")
             self.say(node, self.routers[node].receive(slink, items, self.now))
         self._flush()
+
+    def stall(self, name: str) -> None:
+        """Nothing passes any more, what is under way is gone, and nobody knows."""
+        wire = self.wires[name]
+        wire.up = False
+        wire.flying.clear()
+
+    def notice(self, name: str, node: str) -> None:
+        """One end hears that the association is gone."""
+        for owner, slink, level2 in self.wires[name].ends:
+            if owner == node:
+                items = level2.communication_lost(self.now, "noticed")
+                self.say(node, self.routers[node].receive(slink, items, self.now))
+        self._flush()
+
+    def garble(self, name: str) -> None:
+        """Management messages under way become such as nobody knows; level 2 notices nothing."""
+        wire = self.wires[name]
+        heading = 16 + 1 + 5  # behind M2PA's header, PRI, SIO and label
+        for index, (when, end, stream, payload) in enumerate(wire.flying):
+            if stream == 1 and len(payload) > heading and payload[17] & 15 == 0:
+                changed = payload[:heading] + b"\xff" + payload[heading + 1 :]
+                wire.flying[index] = (when, end, stream, changed)
 
     def heal(self, name: str) -> None:
         wire = self.wires[name]

@@ -310,6 +310,12 @@ class Traffic:
         """Retrieve BSNT: FSN of the last MSU that MTP3 was given, 24 bits (4.2.3)."""
         return self._accepted
 
+    def covers(self, fsnc: int) -> bool:
+        """Tell whether ``fsnc`` can be the last FSN that the peer accepted."""
+        return 0 <= fsnc <= SEQUENCE_MASK and (fsnc - self._acked & SEQUENCE_MASK) <= len(
+            self._retransmit
+        )
+
     def retrieve(self, fsnc: int | None) -> list[bytes]:
         """Retrieval Request and FSNC: hand back unacknowledged, then unsent MSUs; empty both.
 
@@ -318,11 +324,8 @@ class Traffic:
         stays unknown and they are counted as abandoned.
         """
         sent = self._retransmit
-        confirmed = -1
-        if fsnc is not None and 0 <= fsnc <= SEQUENCE_MASK:
-            confirmed = fsnc - self._acked & SEQUENCE_MASK
-        if 0 <= confirmed <= len(sent):
-            messages = list(sent)[confirmed:] + self._transmit
+        if fsnc is not None and self.covers(fsnc):
+            messages = list(sent)[fsnc - self._acked & SEQUENCE_MASK :] + self._transmit
         else:
             self.counters.abandoned += len(sent)
             messages = self._transmit

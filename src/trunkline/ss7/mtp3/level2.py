@@ -39,6 +39,9 @@ class SignallingLink(Protocol):
     def retrieve(self, fsnc: int | None) -> list[bytes]:
         """Empty the buffers: messages after ``fsnc``, or without one only those never sent."""
 
+    def covers(self, fsnc: int) -> bool:
+        """Tell whether ``fsnc`` is a number that ``retrieve`` can go by."""
+
     @property
     def unacknowledged(self) -> int:
         """Messages sent that the other end has not acknowledged."""

@@ -17,7 +17,8 @@ blocked       T3 (processor outage)          those held; level 2 keeps what it h
 ============  =============================  ===========================================  ========
 
 While a changeover runs, the traffic of the slots concerned is held (:class:`~.linkset.Hold`), so
-nothing overtakes, nothing doubles: the other end's FSN says exactly what it has.
+nothing overtakes, nothing doubles: the other end's FSN says exactly what it has. An order, or its
+answer, may be on the very link that fails next; so each failure repeats the orders still open.
 
 At changeback the returned link's share is held for T3, during which what the others carried
 of it arrives (time-controlled, 6.4). The changeback declaration, which would tell exactly when,
@@ -66,6 +67,10 @@ __all__ = ["LinkManagement"]
 
 _IN_USE = frozenset({LinkState.TESTING, LinkState.AVAIL})
 """States in which the link test runs."""
+_ALIGNED = frozenset({LinkState.TESTING, LinkState.AVAIL, LinkState.BLOCKED})
+"""States in which level 2 is in service, and the other end may send."""
+_ORDERS = (bytes((Heading.XCO,)), bytes((Heading.ECO,)))
+_CHANGEOVER = frozenset({Heading.XCO, Heading.XCA, Heading.ECO, Heading.ECA})
 
 
 class LinkManagement:
@@ -96,6 +101,10 @@ class LinkManagement:
         slink.state, actions, _ = link_transition(before, event)
         if before in _IN_USE and slink.state not in _IN_USE:
             self._test(slink, SltEvent.STOP, now)
+        if before in _ALIGNED and slink.state not in _ALIGNED:
+            slink.received_fsn = slink.level2.retrieve_bsnt()
+        elif slink.state in _ALIGNED and before not in _ALIGNED:
+            slink.received_fsn = None
         if slink.state is not before:
             self._core.events.append(
                 LinkStateChanged(slink, slink.state, reason or event.name.lower().replace("_", " "))
@@ -110,7 +119,6 @@ class LinkManagement:
         match action:
             case LinkAction.START:
                 self._complete(slink, None, now)  # level 2 forgets its buffers when it starts
-                slink.received_fsn = None
                 # Q.704 12.2.2: emergency proving while the linkset has no other link.
                 emergency = not slink.linkset.available
                 core.dirty.add(slink)
@@ -126,6 +134,8 @@ class LinkManagement:
             case LinkAction.RETIRE:
                 slink.counters.failures += slink.state is not LinkState.SHUTDOWN
                 self._retire(slink, now)
+            case LinkAction.WRITE_OFF:
+                self._lost(slink, self._abandon(slink), "held back since the link was blocked")
             case LinkAction.RESTART_LATER:
                 core.timers.set((Timer.T17, slink), now + core.settings.t17)
 
@@ -298,13 +308,18 @@ class LinkManagement:
         hold.slots |= slots
         hold.changeovers.add(slink)
         slink.counters.changeovers += 1
-        fsn = slink.level2.retrieve_bsnt()
-        slink.received_fsn = fsn
         core.timers.set((Timer.T2, slink), now + core.settings.t2)
-        core.events.append(ChangeoverStarted(slink, fsn))
-        order = Heading.ECO if fsn is None else Heading.XCO  # 5.6: FSN not known
-        message = Management(order, slc=self._slc(slink), fsn=fsn or 0)
-        core.send_management(slink.linkset, message, now, sls=slink.slc)
+        core.events.append(ChangeoverStarted(slink, slink.received_fsn))
+        # All links that still wait, for this one may have had the others' orders on it.
+        for failed in sorted(hold.changeovers, key=lambda link: link.slc):
+            self._declare(failed, Heading.XCO, Heading.ECO, now)
+
+    def _declare(self, failed: SLink, known: Heading, unknown: Heading, now: float) -> None:
+        """Tell the other end the last FSN accepted from a link, or that it is not known (5.6)."""
+        fsn = failed.received_fsn
+        heading = unknown if fsn is None else known
+        message = Management(heading, slc=self._slc(failed), fsn=fsn or 0)
+        self._core.send_management(failed.linkset, message, now, sls=failed.slc)
 
     def _complete(self, slink: SLink, fsn: int | None, now: float) -> None:
         """End one link's changeover; with no ``fsn`` only messages never sent are sent again."""
@@ -313,22 +328,35 @@ class LinkManagement:
         self._core.timers.cancel((Timer.T2, slink))
         if hold is None or slink not in hold.changeovers:
             return
+        if fsn is not None and not slink.level2.covers(fsn):
+            self._core.discard(
+                slink,
+                "mtp3.management.fsn",
+                f"changeover of {slink.name}: the other end claims FSN {fsn}, which was neither "
+                "sent nor acknowledged last; what it has is not known",
+                now,
+            )
+            fsn = None  # 5.7.2: no buffer updating, no retrieval
         hold.changeovers.discard(slink)
         self._retrieve(slink, hold, fsn)
         self._release_if_ready(linkset, now)
 
     def _retrieve(self, slink: SLink, hold: Hold, fsn: int | None) -> None:
-        core = self._core
         lost = slink.level2.unacknowledged if fsn is None else 0
         msus = slink.level2.retrieve(fsn)
         slink.counters.retrieved += len(msus)
         hold.retrieved.extend(self._resendable(msus))
-        core.events.append(ChangeoverCompleted(slink, len(msus), fsn is not None))
-        if lost:
-            slink.counters.lost += lost
-            core.events.append(
-                MessagesLost(slink, lost, "sent and not acknowledged, and nobody to ask")
-            )
+        self._core.events.append(ChangeoverCompleted(slink, len(msus), fsn is not None))
+        self._lost(slink, lost, "sent and not acknowledged, and nobody to ask")
+
+    def _abandon(self, slink: SLink) -> int:
+        """Empty the buffers of a link whose traffic has long gone another way; tell how many."""
+        return slink.level2.unacknowledged + len(slink.level2.retrieve(None))
+
+    def _lost(self, slink: SLink, count: int, reason: str) -> None:
+        if count:
+            slink.counters.lost += count
+            self._core.events.append(MessagesLost(slink, count, reason))
 
     def _release_if_ready(self, linkset: Linkset, now: float) -> None:
         hold = linkset.hold
@@ -353,7 +381,6 @@ class LinkManagement:
         linkset.hold = None
         linkset.redistribute()
         if slink.state is not LinkState.BLOCKED:
-            slink.received_fsn = slink.level2.retrieve_bsnt()
             hold.changeovers.add(slink)
         for failed in sorted(hold.changeovers, key=lambda link: link.slc):
             self._core.timers.cancel((Timer.T2, failed))
@@ -378,61 +405,66 @@ class LinkManagement:
 
     # Management messages about links.
 
-    def management(self, slink: SLink, slc: int, message: Management, now: float) -> bool:
+    def management(self, slink: SLink, opc: int, slc: int, message: Management, now: float) -> bool:
         """Act on a message of another link's changeover; ``False`` if it is not about that.
 
         Changeback (CBD, CBA: Q.704 6.3) will be taken here; until then T3 stands in for it.
         """
+        if message.heading not in _CHANGEOVER:
+            return False
+        core = self._core
         linkset = slink.linkset
-        if self._core.settings.variant.name == "ansi":
+        if core.settings.variant.name == "ansi":
             slc = message.slc
-        match message.heading:
-            case Heading.XCO | Heading.ECO:
-                failed = linkset.links.get(slc)
-                if failed is None or failed is slink:
-                    self._not_a_link(slink, slc, message, now)
-                    return True
-                fsn = message.fsn if message.heading == Heading.XCO else None
+        failed = linkset.links.get(slc)
+        if opc != linkset.apc:
+            show = core.settings.variant.format
+            core.discard(
+                slink,
+                "mtp3.management.opc",
+                f"{message.name} from {show(opc)}, which is not the adjacent point "
+                f"{show(linkset.apc)}",
+                now,
+            )
+        elif failed is None or failed is slink:
+            core.discard(
+                slink,
+                "mtp3.management.slc",
+                f"{message.name} for link {slc}, which is not another link of {linkset.name}",
+                now,
+            )
+        else:
+            known = message.heading in (Heading.XCO, Heading.XCA)
+            fsn = message.fsn if known else None
+            if message.heading in (Heading.XCO, Heading.ECO):
                 self._ordered(failed, fsn, now)
-            case Heading.XCA | Heading.ECA:
-                failed = linkset.links.get(slc)
-                if failed is None or failed is slink:
-                    self._not_a_link(slink, slc, message, now)
-                    return True
-                self._complete(failed, message.fsn if message.heading == Heading.XCA else None, now)
-            case _:
-                return False
+            else:
+                self._complete(failed, fsn, now)
         return True
 
     def _ordered(self, failed: SLink, fsn: int | None, now: float) -> None:
         """The other end changes over from ``failed``: answer, and take its FSN for our own."""
         if failed.state in (LinkState.AVAIL, LinkState.TESTING, LinkState.BLOCKED):
             self.event(failed, LinkEvent.ABANDON, now, "changeover order from the other end")
-        received = failed.received_fsn
-        answer = Heading.ECA if received is None else Heading.XCA
-        message = Management(answer, slc=self._slc(failed), fsn=received or 0)
-        self._core.send_management(failed.linkset, message, now, sls=failed.slc)
+        self._declare(failed, Heading.XCA, Heading.ECA, now)
         self._complete(failed, fsn, now)
-
-    def _not_a_link(self, slink: SLink, slc: int, message: Management, now: float) -> None:
-        self._core.discard(
-            slink,
-            "mtp3.management.slc",
-            f"{message.name} for link {slc}, which is not another link of {slink.linkset.name}",
-            now,
-        )
 
     def _slc(self, slink: SLink) -> int:
         """Return the link code for the body: there in ANSI networks only (T1.111.4 15)."""
         return slink.slc if self._core.settings.variant.name == "ansi" else 0
 
     def _resendable(self, msus: Sequence[bytes]) -> list[bytes]:
-        """Leave out link tests, which were about the failed link; undo ANSI's SLS rotation."""
+        """Leave out what was about links as they were then; undo ANSI's SLS rotation.
+
+        That is link tests, and changeover orders: those that still count have been sent again.
+        """
         label = self._core.settings.label
         kept = []
         for msu in msus:
             si = msu[0] & 15
             if si in (ServiceIndicator.TEST, ServiceIndicator.TEST_SPECIAL):
+                continue
+            if si == ServiceIndicator.MANAGEMENT and msu[label.header :][:1] in _ORDERS:
                 continue
             if self._core.settings.rotates and si >= ServiceIndicator.SCCP:
                 msu = msu[: label.octets] + rotations.back[msu[label.octets]] + msu[label.header :]

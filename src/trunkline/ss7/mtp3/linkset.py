@@ -70,7 +70,7 @@ class SLink:
         self.slt_sent_at = 0.0
         self.pattern = b""
         self.received_fsn: int | None = None
-        """Last FSN accepted before the link failed; ``None`` once it has been aligned again."""
+        """Last FSN accepted before the link failed; ``None`` while it is aligned."""
 
     @property
     def name(self) -> str:

@@ -42,8 +42,10 @@ class Mtp3Settings:
 
     t2: float = 1.0
     """Waiting for the changeover acknowledgement (0.7 to 2 s)."""
-    t3: float = 0.8
-    """Time-controlled diversion: how long changeback holds traffic (0.5 to 1.2 s)."""
+    t3: float = 1.2
+    """Time-controlled diversion: how long changeback holds traffic (0.5 to 1.2 s). No less than
+    level 2's T7: a link that stalls in that moment must have failed, and its messages be back,
+    before newer ones take another link."""
     t8: float = 1.0
     """Between two TFP by the response method for one destination and neighbour (0.8 to 1.2 s).
     Also the shortest time between a TFP and the TFA that revokes it, so that a route that flaps

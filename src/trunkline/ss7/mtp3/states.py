@@ -114,6 +114,8 @@ class LinkAction(Enum):
     """Give the link its share of the traffic."""
     RETIRE = auto()
     """Take its traffic away: changeover if the linkset lives, diversion if not."""
+    WRITE_OFF = auto()
+    """Empty level 2's buffers and count them as lost: newer messages have gone another way."""
     RESTART_LATER = auto()
     """Start T17."""
 
@@ -135,7 +137,11 @@ LINK_TABLE: dict[tuple[LinkState, LinkEvent], _Row] = {
         (_A.RETIRE, _A.RESTART_LATER),
         "Q.704 3.2.2: failure indication from level 2",
     ),
-    (_S.BLOCKED, _E.OUT_OF_SERVICE): (_S.FAILED, (_A.RESTART_LATER,), "Q.704 3.2.2"),
+    (_S.BLOCKED, _E.OUT_OF_SERVICE): (
+        _S.FAILED,
+        (_A.WRITE_OFF, _A.RESTART_LATER),
+        "Q.704 3.2.2, 5.6.2",
+    ),
     (_S.TESTING, _E.TEST_FAILED): (_S.FAILED, (_A.STOP, _A.RESTART_LATER), "Q.707 2.2"),
     (_S.AVAIL, _E.TEST_FAILED): (
         _S.FAILED,
@@ -148,7 +154,11 @@ LINK_TABLE: dict[tuple[LinkState, LinkEvent], _Row] = {
         "Q.704 5.3: a changeover order for a link still in use",
     ),
     (_S.TESTING, _E.ABANDON): (_S.FAILED, (_A.STOP, _A.RESTART_LATER), "Q.704 5.3"),
-    (_S.BLOCKED, _E.ABANDON): (_S.FAILED, (_A.STOP, _A.RESTART_LATER), "Q.704 5.3"),
+    (_S.BLOCKED, _E.ABANDON): (
+        _S.FAILED,
+        (_A.STOP, _A.WRITE_OFF, _A.RESTART_LATER),
+        "Q.704 5.3, 5.6.2",
+    ),
     # Processor outage at the other end: its level 3 is away, level 2 stays in service.
     (_S.AVAIL, _E.REMOTE_OUTAGE): (_S.BLOCKED, (_A.RETIRE,), "Q.704 3.2.6: link blocked"),
     (_S.TESTING, _E.REMOTE_OUTAGE): (_S.BLOCKED, (), "Q.704 3.2.6"),
@@ -157,7 +167,7 @@ LINK_TABLE: dict[tuple[LinkState, LinkEvent], _Row] = {
     (_S.UNAVAIL, _E.DEACTIVATE): (_S.SHUTDOWN, (_A.STOP,), "Q.704 12.2.4: deactivation"),
     (_S.TESTING, _E.DEACTIVATE): (_S.SHUTDOWN, (_A.STOP,), "Q.704 12.2.4"),
     (_S.AVAIL, _E.DEACTIVATE): (_S.SHUTDOWN, (_A.STOP, _A.RETIRE), "Q.704 12.2.4"),
-    (_S.BLOCKED, _E.DEACTIVATE): (_S.SHUTDOWN, (_A.STOP,), "Q.704 12.2.4"),
+    (_S.BLOCKED, _E.DEACTIVATE): (_S.SHUTDOWN, (_A.STOP, _A.WRITE_OFF), "Q.704 12.2.4, 5.6.2"),
     (_S.FAILED, _E.DEACTIVATE): (_S.SHUTDOWN, (_A.STOP,), "Q.704 12.2.4"),
     # What changes nothing where it arrives. Level 2 may speak late, or twice.
     (_S.SHUTDOWN, _E.DEACTIVATE): (_S.SHUTDOWN, (), "already so"),

@@ -260,7 +260,7 @@ class Traffic:
             self._core.events.append(
                 ManagementReceived(slink, message.name, True, show(message.pc))
             )
-        elif self.link_management.management(slink, sls, message, now):
+        elif self.link_management.management(slink, opc, sls, message, now):
             self._core.events.append(ManagementReceived(slink, message.name, True))
         else:
             self._core.events.append(ManagementReceived(slink, message.name, False))
