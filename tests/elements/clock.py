@@ -23,7 +23,7 @@ LIMIT = 4000.0
 _T = TypeVar("_T")
 
 
-class _Selector(selectors.DefaultSelector):  # type: ignore[misc, valid-type]
+class _Selector(selectors.DefaultSelector):
     """Waits for nobody: says how long it would have waited instead."""
 
     def __init__(self) -> None:
