@@ -41,6 +41,8 @@ class Result:
     messages: int
     rate: float
     cpu: dict[str, float]
+    packets: float
+    """SCTP packets that the generator sent, a message."""
 
     @property
     def cpu_total(self) -> float:
@@ -95,7 +97,8 @@ def _run(roles: tuple[str, ...], messages: int, load: Load) -> Result:
     if sink["received"] != messages or sink["disorder"]:
         raise RuntimeError(f"lost or out of order: {sink}")
     cpu = {role: report["cpu"] / messages * 1e6 for role, report in reports.items()}
-    return Result(len(roles) - 1, messages, messages / sink["seconds"], cpu)
+    packets = reports["generator"]["packets"] / messages
+    return Result(len(roles) - 1, messages, messages / sink["seconds"], cpu, packets)
 
 
 class _Role:
@@ -225,9 +228,10 @@ def _play(arguments: argparse.Namespace) -> None:
             stack.open(AssociationSettings((own,), _PORT, (remote,), _PORT, _PPID), handler)
         )
     role.loop.run_forever()
+    role.report["packets"] = stack.stats.packets_out
     stack.close()
     print(json.dumps(role.report))
-    sys.exit(0 if role.report else 1)
+    sys.exit(0 if "cpu" in role.report else 1)
 
 
 def main() -> None:
@@ -262,7 +266,8 @@ def main() -> None:
             cpu = ", ".join(f"{role} {value:.1f}" for role, value in median.cpu.items())
             print(
                 f"{name}: {median.rate:,.0f} messages/s ({min(rates):,.0f}-{max(rates):,.0f}),"
-                f" CPU {median.cpu_total:.1f} us a message ({cpu})"
+                f" CPU {median.cpu_total:.1f} us a message ({cpu}),"
+                f" {median.packets:.3f} packets a message"
             )
     if arguments.json:
         print(json.dumps(report, indent=2))

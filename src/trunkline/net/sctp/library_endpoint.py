@@ -1,9 +1,10 @@
 """A one-to-many socket of libusrsctp: what ``udp`` and ``raw`` share.
 
 Bundling without delay: the library either sends every message at once in a packet of its own
-(SCTP_NODELAY) or, Nagle's way, holds the last ones back until a SACK comes. So a batch is handed
-over with Nagle on, and before its last message Nagle is switched off: that message takes all that
-waits along, in full packets.
+(SCTP_NODELAY) or, Nagle's way, holds messages back until a packet is full or a SACK comes. So
+messages are handed over with Nagle on, and Nagle is switched off for the last one that a packet
+holds, and for the last one of all: that message takes along what waits. (Left alone, the library
+notices a full packet one message late, and sends that message in a packet of its own.)
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ _ON: Final = struct.pack("=i", 1)
 _BUFFER: Final = 65536
 _CONNECTING: Final = frozenset({0, errno.EINPROGRESS, errno.EALREADY, errno.EISCONN})
 _FULL: Final = frozenset({errno.EWOULDBLOCK, errno.EAGAIN, errno.ENOBUFS})
+_CHUNK: Final = 16 + 3  # a DATA chunk's header (RFC 9260 3.3.1), and padding to 4
+_OVERHEAD: Final = 20 + 8 + 12 + 16  # IP, UDP, the common header, and a SACK that may ride along
 _SOL_SOCKET: Final = 1
 _SO_LINGER: Final = 13
 
@@ -66,6 +69,7 @@ class LibraryEndpoint(Endpoint):
         self._null: Final = library.ffi.NULL
         self._so = so
         self._on_close = on_close
+        self._packet = host.settings.mtu - _OVERHEAD
         ffi = library.ffi
         self._data = ffi.new("char[]", _BUFFER)
         self._octets = ffi.buffer(self._data)
@@ -90,16 +94,22 @@ class LibraryEndpoint(Endpoint):
         """Hand (stream, octets) to the library until its send buffer is full."""
         so, sendv, null = self._so, self._library.lib.usrsctp_sendv, self._null
         infos = self._infos[association]
-        last = len(batch) - 1
-        bundle = last > 0
-        if bundle:
-            self._set_nodelay(_OFF)
+        sizes = [len(data) for _, data in batch]
+        sizes.append(_BUFFER)  # after the last message nothing fits
+        room = self._packet
+        holding = False
         done = octets = refused = 0
         for stream, data in batch:
-            size = len(data)
-            if bundle and done == last:
-                self._set_nodelay(_ON)
-                bundle = False
+            size = sizes[done]
+            room -= size + _CHUNK & -4
+            if room < sizes[done + 1] + _CHUNK & -4:
+                room = self._packet
+                if holding:
+                    self._set_nodelay(_ON)
+                    holding = False
+            elif not holding:
+                self._set_nodelay(_OFF)
+                holding = True
             if sendv(so, data, size, null, 0, infos[stream], 16, SCTP_SENDV_SNDINFO, 0) < 0:
                 if self._library.ffi.errno in _FULL:
                     break
@@ -108,7 +118,7 @@ class LibraryEndpoint(Endpoint):
                 size = 0
             octets += size
             done += 1
-        if bundle:
+        if holding:
             self._set_nodelay(_ON)
         return done, octets, refused
 

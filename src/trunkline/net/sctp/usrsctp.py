@@ -127,6 +127,7 @@ _SYSCTLS: Final = (
     "sctp_pktdrop_enable",
     "sctp_no_csum_on_loopback",
     "sctp_max_chunks_on_queue",
+    "sctp_max_burst_default",
     "sctp_path_pf_threshold",
     "sctp_default_ss_module",
     "sctp_blackhole",
@@ -219,6 +220,7 @@ class Library:
             ("sctp_no_csum_on_loopback", 0),
             # The bound is the send buffer; the default of 512 chunks is half a wake-up's worth.
             ("sctp_max_chunks_on_queue", 1 << 20),
+            ("sctp_max_burst_default", settings.max_burst),
             # A path is potentially failed (RFC 7829) after the first HEARTBEAT that stays
             # unanswered, and is then asked every RTO: an idle link's cut is found about as fast
             # as a busy one's.
