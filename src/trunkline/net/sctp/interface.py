@@ -90,23 +90,12 @@ class Settings:
     mtu: int = 1500
     """Largest IP packet. A larger one was not worth it even on loopback: at 100 octets a message,
     4000 gains 5 %, 16,000 nothing (fewer wake-ups, fuller ones)."""
-    max_burst: int = 64
-    """Packets that may leave at once (RFC 9260 6.1 rule D, which recommends 4). libusrsctp heeds it
-    by cutting the congestion window at every send, and what SACKs then let go it packs badly:
-    with 4, half of a busy link's packets carried a single message. 64 is more than a wake-up
-    forwards. The kernel keeps its own."""
     reconnect_delay: float = 1.0
 
     send_buffer: int = 1 << 20
-<<<<<<< Updated upstream
     receive_buffer: int = 1 << 19
     """The window offered to the peer, about 1400 messages of 100 octets (libusrsctp counts 256
     more for each). What fills it fits the UDP buffer that an ordinary user gets by default."""
-=======
-    receive_buffer: int = 1 << 20
-    """libusrsctp counts 256 octets more for each message that the peer has not acknowledged: this
-    is room for 2800 messages of 100 octets."""
->>>>>>> Stashed changes
     send_queue: int = 1 << 16
     """Messages that may wait in an association while its send buffer is full. One more, and the
     association is aborted: dropping a message would break what its user was promised."""

@@ -1,17 +1,10 @@
 """A one-to-many socket of libusrsctp: what ``udp`` and ``raw`` share.
 
 Bundling without delay: the library either sends every message at once in a packet of its own
-<<<<<<< Updated upstream
 (SCTP_NODELAY) or, Nagle's way, holds messages back until a packet is full or a SACK comes. So
 messages are handed over with Nagle on, and Nagle is switched off for the last one that a packet
 holds, and for the last one of all: that message takes along what waits. (Left alone, the library
 notices a full packet one message late, and sends that message in a packet of its own.)
-=======
-(SCTP_NODELAY) or, Nagle's way, holds messages back until there are more than a packet takes; then
-it sends a full packet and the one message too many in another. So each packet is closed here:
-messages are handed over with Nagle on, and before the last one that fits Nagle is switched off;
-that message takes all that waits along.
->>>>>>> Stashed changes
 """
 
 from __future__ import annotations
@@ -48,13 +41,8 @@ _ON: Final = struct.pack("=i", 1)
 _BUFFER: Final = 65536
 _CONNECTING: Final = frozenset({0, errno.EINPROGRESS, errno.EALREADY, errno.EISCONN})
 _FULL: Final = frozenset({errno.EWOULDBLOCK, errno.EAGAIN, errno.ENOBUFS})
-<<<<<<< Updated upstream
 _CHUNK: Final = 16 + 3  # a DATA chunk's header (RFC 9260 3.3.1), and padding to 4
 _OVERHEAD: Final = 20 + 8 + 12 + 16  # IP, UDP, the common header, and a SACK that may ride along
-=======
-_OVERHEAD: Final = 28 + 12 + 16  # IP and UDP, the common header, a SACK that comes along
-_CHUNK: Final = 16 + 3  # DATA chunk header; and its end is padded to a multiple of 4 (RFC 9260 3.2)
->>>>>>> Stashed changes
 _SOL_SOCKET: Final = 1
 _SO_LINGER: Final = 13
 
@@ -81,16 +69,12 @@ class LibraryEndpoint(Endpoint):
         self._null: Final = library.ffi.NULL
         self._so = so
         self._on_close = on_close
-<<<<<<< Updated upstream
         self._packet = host.settings.mtu - _OVERHEAD
-=======
-        self._room = host.settings.mtu - _OVERHEAD
->>>>>>> Stashed changes
         ffi = library.ffi
         self._data = ffi.new("char[]", _BUFFER)
         self._octets = ffi.buffer(self._data)
         self._state = ffi.new("struct receive_state *")
-        self._state_octets = ffi.buffer(self._state)
+        self._state_octets = memoryview(ffi.buffer(self._state)).cast("B")
         base = ffi.cast("char *", self._state)
         # usrsctp_recvv's arguments after the socket; made once, they never change
         self._arguments = (
@@ -110,28 +94,16 @@ class LibraryEndpoint(Endpoint):
         """Hand (stream, octets) to the library until its send buffer is full."""
         so, sendv, null = self._so, self._library.lib.usrsctp_sendv, self._null
         infos = self._infos[association]
-<<<<<<< Updated upstream
         sizes = [len(data) for _, data in batch]
         sizes.append(_BUFFER)  # after the last message nothing fits
         room = self._packet
-=======
-        room = left = self._room
-        sizes = [len(data) for _, data in batch]
-        sizes.append(room)  # after the last message nothing fits
->>>>>>> Stashed changes
         holding = False
         done = octets = refused = 0
         for stream, data in batch:
             size = sizes[done]
-<<<<<<< Updated upstream
             room -= size + _CHUNK & -4
             if room < sizes[done + 1] + _CHUNK & -4:
                 room = self._packet
-=======
-            left -= size + _CHUNK & -4
-            if left < (sizes[done + 1] + _CHUNK & -4):  # the next one does not fit
-                left = room
->>>>>>> Stashed changes
                 if holding:
                     self._set_nodelay(_ON)
                     holding = False
@@ -206,36 +178,30 @@ class LibraryEndpoint(Endpoint):
         if self._so == self._null:
             return
         recvv = self._library.lib.usrsctp_recvv
-        so = self._so
-        data_to, room, from_to, from_length, info_to, info_length, info_type, flags_to = (
-            self._arguments
-        )
+        so, arguments = self._so, self._arguments
         octets, state, unpack = self._octets, self._state_octets, _RECEIVED.unpack_from
         partial, plain = self._partial, MSG_EOR
         batches = Batches()
         current, expected = -1, 0
         association: EndpointAssociation | None = None
         batch: list[tuple[int, bytes]] = []
-        state[:16] = _RESET  # once: the lengths that a message leaves there do for the next one
         while True:
-            size = recvv(
-                so, data_to, room, from_to, from_length, info_to, info_length, info_type, flags_to
-            )
+            state[:16] = _RESET
+            size = recvv(so, *arguments)
             if size <= 0:
                 break
             flags, stream, ppid, identifier = unpack(state)
-            data = octets[:size]
             if flags != plain:
                 if flags & MSG_NOTIFICATION:
                     batches.deliver(now)
                     current = -1
-                    self._notification(data, state[_FROM], now)
+                    self._notification(octets[:size], bytes(state[_FROM]), now)
                     if self._so == self._null:  # a handler has closed the last association
                         return
-                    state[:16] = _RESET
                 else:
-                    self._keep(identifier, stream, data)
+                    self._keep(identifier, stream, octets[:size])
                 continue
+            data = octets[:size]
             if partial:
                 data = bytes(partial.pop((identifier, stream), b"")) + data
             if identifier != current:

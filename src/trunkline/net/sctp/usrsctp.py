@@ -130,7 +130,6 @@ _SYSCTLS: Final = (
     "sctp_max_burst_default",
     "sctp_path_pf_threshold",
     "sctp_default_ss_module",
-    "sctp_max_burst_default",
     "sctp_blackhole",
 )
 
@@ -228,7 +227,6 @@ class Library:
             ("sctp_path_pf_threshold", 0),
             # First come, first served: streams leave in the order in which they were filled.
             ("sctp_default_ss_module", _SS_FIRST_COME),
-            ("sctp_max_burst_default", settings.max_burst),
             ("sctp_blackhole", blackhole),
         ):
             getattr(self.lib, "usrsctp_sysctl_set_" + name)(value)
