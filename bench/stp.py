@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import transport
+from trunkline.lab.answers import NodeStatus, read
 from trunkline.net.control import ControlClient, socket_path
 from trunkline.net.loop import TimerWheel, new_event_loop
 from trunkline.net.sctp import Association, AssociationSettings, Settings, open_stack
@@ -301,12 +302,11 @@ class _Generator(_Peer):
 
     def begin(self) -> None:
         with ControlClient(socket_path(_NETWORK, "STP")) as client:
-            status = client.call("node.status")
-        assert isinstance(status, dict)
-        if not all(link["mtp3"] == "avail" for link in status["links"]):
+            status = read(client.call("node.status"), NodeStatus)
+        if not all(link.up for link in status.links):
             self.loop.call_later(0.1, self.begin)
             return
-        self._node_cpu = _cpu(status["pid"])
+        self._node_cpu = _cpu(status.pid)
         super().begin()
         self._send(self.loop.time())
 
