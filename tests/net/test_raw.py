@@ -16,6 +16,7 @@ QUICK = (
     "rto_max=0.3",
     "sack_delay=0.02",
     "path_max_retrans=1",
+    "association_max_retrans=20",  # a machine that is busy elsewhere is not a dead peer
     "reconnect_delay=0.2",
 )
 

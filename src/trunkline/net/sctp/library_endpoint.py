@@ -74,7 +74,7 @@ class LibraryEndpoint(Endpoint):
         self._data = ffi.new("char[]", _BUFFER)
         self._octets = ffi.buffer(self._data)
         self._state = ffi.new("struct receive_state *")
-        self._state_octets = memoryview(ffi.buffer(self._state)).cast("B")
+        self._state_octets = ffi.buffer(self._state)
         base = ffi.cast("char *", self._state)
         # usrsctp_recvv's arguments after the socket; made once, they never change
         self._arguments = (
@@ -185,8 +185,8 @@ class LibraryEndpoint(Endpoint):
         current, expected = -1, 0
         association: EndpointAssociation | None = None
         batch: list[tuple[int, bytes]] = []
+        state[:16] = _RESET  # once: what a message leaves there serves the next one
         while True:
-            state[:16] = _RESET
             size = recvv(so, *arguments)
             if size <= 0:
                 break
@@ -195,9 +195,10 @@ class LibraryEndpoint(Endpoint):
                 if flags & MSG_NOTIFICATION:
                     batches.deliver(now)
                     current = -1
-                    self._notification(octets[:size], bytes(state[_FROM]), now)
+                    self._notification(octets[:size], state[_FROM], now)
                     if self._so == self._null:  # a handler has closed the last association
                         return
+                    state[:16] = _RESET
                 else:
                     self._keep(identifier, stream, octets[:size])
                 continue
