@@ -7,14 +7,16 @@ from collections import defaultdict
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.ss7.mtp3.harness import Network
+from tests.ss7.mtp3.harness import FakeLevel2, Network
 from tests.ss7.mtp3.test_mtp3_changeover import WIRES, check, numbered, two_nodes
+from tests.ss7.mtp3.test_mtp3_routes import bring_up, router_with
 
+from trunkline.ss7.m2pa.events import OutOfService
 from trunkline.ss7.mtp3.events import ChangeoverCompleted, Discarded, MessagesLost
-from trunkline.ss7.mtp3.management import Heading, Management
+from trunkline.ss7.mtp3.management import Heading, Management, parse
 from trunkline.ss7.mtp3.message import Msu
 from trunkline.ss7.mtp3.states import LinkState
-from trunkline.ss7.pointcode import ITU
+from trunkline.ss7.pointcode import ITU, Prefix
 
 
 def lost(network: Network, node: str) -> int:
@@ -200,3 +202,86 @@ def test_nothing_doubles_nothing_overtakes_every_loss_is_counted(
                 assert slink.state is LinkState.AVAIL
                 per_node[name] += slink.counters.lost
         assert per_node[name] + network.routers[name].counters.lost == lost(network, name)
+
+
+def three_in_a_row() -> Network:
+    """A - B = C, with A's and C's point codes known to each other."""
+    network = Network()
+    for name, pc in (("A", "1.2.3"), ("B", "4.5.6"), ("C", "7.7.1")):
+        network.node(name, pc)
+    network.wire("A", "B", 2)
+    network.wire("B", "C")
+    network.route("A", "7.7.1/14", "B")
+    network.run(60.0)
+    return network
+
+
+def test_a_lost_tfa_is_mended_by_the_route_set_test() -> None:
+    """Q.704 13.5: T10, RST, TFA."""
+    network = three_in_a_row()
+    network.cut("B-C")
+    network.run(3.0)
+    c = ITU.parse("7.7.1")
+    assert network.routers["A"].prohibited("ToB") == (c,)
+    network.heal("B-C")
+    before = network.routers["B"].counters.tfa_sent
+    while network.routers["B"].counters.tfa_sent == before:
+        network.run(0.001)
+    network.garble("A-B")  # the TFA
+    network.run(10.0)
+    assert network.routers["A"].prohibited("ToB") == (c,)
+    network.run(30.0)
+    assert network.routers["A"].prohibited("ToB") == ()
+    assert network.routers["A"].counters.rst_sent >= 1
+    network.send("A", "C", 1, b"again")
+    network.run(1.0)
+    assert [m.payload for m in network.delivered("C")] == [b"again"]
+
+
+def test_a_route_set_test_of_what_is_prohibited_changes_nothing() -> None:
+    network = three_in_a_row()
+    a, b = network.routers["A"], network.routers["B"]
+    tfp, tfa = b.counters.tfp_sent, b.counters.tfa_sent
+    network.cut("B-C")
+    network.run(200.0)
+    assert 5 <= a.counters.rst_sent <= 7
+    assert (b.counters.tfp_sent, b.counters.tfa_sent) == (tfp + 1, tfa)
+    assert a.prohibited("ToB") == (ITU.parse("7.7.1"),)
+
+
+def test_a_retrieved_tfp_does_not_undo_a_newer_tfa() -> None:
+    """What is told after a changeover is what holds then."""
+    router = router_with({"A": ("2.2.2", 2), "B": ("3.3.3", 1)})
+    router.add_route(Prefix.parse("7.7.1/14", ITU), "B", None, 5.0)
+    a, b = router.linksets["A"], router.linksets["B"]
+    router.receive(b.links[0], [OutOfService("test")], 6.0)  # TFP, on A's first link
+    router.receive(a.links[0], [OutOfService("test")], 6.5)
+    bring_up(router, b.links[0], 7.2)  # TFA, on A's second link
+    answer = Msu(0, 0, 0, ITU.parse("1.1.1"), a.apc, 0, b"\x41\0\0\0").to_bytes(ITU)
+    router.receive(a.links[1], [answer], 7.3)
+    level2 = a.links[1].level2
+    assert isinstance(level2, FakeLevel2)
+    told = [
+        (message.name, message.pc)
+        for msu in level2.sent
+        if msu[0] & 15 == 0
+        for message in [parse(msu[5:], ITU)]
+        if message.pc == ITU.parse("7.7.1")
+    ]
+    assert told == [("TFA", ITU.parse("7.7.1"))] * 2
+
+
+def test_a_ping_sent_in_the_moment_in_which_a_hold_ends_is_not_lost() -> None:
+    network = two_nodes(links=2)
+    network.cut("A-B:1")
+    network.run(3.0)
+    network.heal("A-B:1")
+    router = network.routers["A"]
+    linkset = router.linksets["ToB"]
+    while linkset.hold is None or linkset.hold.until is None:
+        network.run(0.01)
+    ends = linkset.hold.until
+    handle = router.ping(ITU.parse("4.5.6"), 16, 0.0, 1.0, ends - 0.001)
+    network.now = ends + 0.001  # one wake-up, a little late, for both
+    network.run(2.0)
+    assert handle.received == 16

@@ -46,7 +46,7 @@ from trunkline.ss7.mtp3.states import (
     LinkState,
     link_transition,
 )
-from trunkline.ss7.mtp3.traffic_test import REPLY, TrafficTest
+from trunkline.ss7.mtp3.traffic_test import REPLY, REQUEST, TrafficTest
 from trunkline.ss7.pointcode import ITU, Prefix
 
 OWN = ITU.parse("1.1.1")
@@ -82,6 +82,8 @@ def test_a_user_may_send_to_its_own_node() -> None:
     [
         (b"", "mtp3.short"),
         (b"\x05\x00\x00\x00", "mtp3.short"),
+        (msu("3.3.3", "2.2.2", body=bytes(269)), "mtp3.length"),
+        (msu("1.1.1", "2.2.2", body=bytes(269)), "mtp3.length"),
         (msu("1.1.1", "2.2.2", ni=2), "mtp3.network-indicator"),
         (msu("3.3.3", "1.1.1"), "mtp3.opc"),
         (msu("1.1.1", "1.1.1"), "mtp3.opc"),
@@ -141,7 +143,8 @@ def test_an_end_point_does_not_transfer() -> None:
 def test_management_that_is_not_acted_on_is_counted_and_said() -> None:
     router = router_with(ABC)
     link = router.linksets["A"].links[0]
-    acted = {Heading.TFP, Heading.TFA, Heading.XCO, Heading.XCA, Heading.ECO, Heading.ECA}
+    acted = {Heading.TFP, Heading.TFA, Heading.RST}
+    acted |= {Heading.XCO, Heading.XCA, Heading.ECO, Heading.ECA}
     others = [h for h in Heading if h not in acted]
     for heading in [*others, 0x99]:
         message = msu("1.1.1", "2.2.2", si=0, body=bytes((heading,)) + bytes(4))
@@ -274,16 +277,36 @@ def test_the_route_cache_is_bounded_and_stays_right() -> None:
     assert len(router.linksets["A"].flows) <= 8
 
 
-def test_watched_destinations_are_bounded() -> None:
+def test_watched_destinations_are_bounded_but_for_those_asked_for() -> None:
     router = router_with(ABC, watch_limit=2)
     assert router.watch(ITU.parse("2.2.2"), 6.0) == [Resume(ITU.parse("2.2.2"))]
     assert router.watch(ITU.parse("5.5.5"), 6.0) == [Pause(ITU.parse("5.5.5"))]
     assert router.watch(ITU.parse("5.5.5"), 6.0) == []
-    router.watch(ITU.parse("3.3.3"), 6.0)  # the oldest, 2.2.2, is forgotten
+    for dpc in ("3.3.3", "4.4.4", "6.6.6"):  # 3.3.3 is the oldest of those only sent to
+        router.transfer([msu(dpc, "1.1.1")], 6.0)
+    link = {name: linkset.links[0] for name, linkset in router.linksets.items()}
+    assert Pause(ITU.parse("3.3.3")) not in router.receive(link["B"], [OutOfService("?")], 6.0)
+    assert Pause(ITU.parse("4.4.4")) in router.receive(link["C"], [OutOfService("?")], 6.0)
+    assert Pause(ITU.parse("2.2.2")) in router.receive(link["A"], [OutOfService("?")], 6.0)
+
+
+def test_a_user_that_asks_is_told_though_it_has_sent_before() -> None:
+    router = router_with(ABC)
+    assert router.transfer([msu("2.2.2", "1.1.1")], 6.0) == []
+    assert router.watch(ITU.parse("2.2.2"), 6.0) == [Resume(ITU.parse("2.2.2"))]
+
+
+def test_nobody_outside_decides_what_is_watched() -> None:
+    """Answers to traffic tests go to whatever OPC these claim."""
+    router = router_with(ABC, watch_limit=1)
+    router.transfer([msu("2.2.2", "1.1.1")], 6.0)
+    body = TrafficTest(REQUEST, 1, 1).to_bytes()
+    for number in range(5):
+        request = msu("1.1.1", f"5.5.{number}", si=8, body=body)
+        events = router.receive(router.linksets["A"].links[0], [request], 6.0)
+        assert not any(isinstance(event, Pause) for event in events)
     events = router.receive(router.linksets["A"].links[0], [OutOfService("test")], 6.0)
-    assert Pause(ITU.parse("2.2.2")) not in events
-    events = router.receive(router.linksets["B"].links[0], [OutOfService("test")], 6.0)
-    assert Pause(ITU.parse("3.3.3")) in events
+    assert Pause(ITU.parse("2.2.2")) in events
 
 
 # Links by command.
@@ -626,3 +649,36 @@ def test_errors_name_the_value() -> None:
         router.remove_route(Prefix.parse("7.0.0/3", ITU), "A", 6.0)
     assert refused.value.code == "mtp3.route.none"
     assert "7.0.0/3" in str(refused.value)
+
+
+def test_a_long_message_is_refused_though_its_flow_is_known() -> None:
+    router = router_with(ABC)
+    link = router.linksets["A"].links[0]
+    good, long = msu("3.3.3", "2.2.2", body=bytes(268)), msu("3.3.3", "2.2.2", body=bytes(269))
+    router.receive(link, [good, long, good], 6.0)
+    assert level2(router.linksets["B"].links[0]).take()[-2:] == [good, good]
+    assert link.counters.discarded == {"mtp3.length": 1}
+
+
+def test_explain_refuses_an_sls_that_the_variant_has_not() -> None:
+    router = router_with(ABC)
+    for sls in (-1, 16):
+        with pytest.raises(TrunklineError) as refused:
+            router.explain(ITU.parse("2.2.2"), sls)
+        assert refused.value.code == "mtp3.range"
+
+
+@pytest.mark.parametrize("heading", [Heading.TFP, Heading.TFA, Heading.RST])
+def test_management_that_changes_nothing_leaves_the_route_cache_alone(heading: Heading) -> None:
+    """A neighbour that repeats itself must not cost the others their speed."""
+    router = router_with(ABC)
+    a = router.linksets["A"]
+    transit(router, "A", "3.3.3")
+    body = Management(heading, pc=ITU.parse("4.4.4")).to_bytes(ITU)
+    first = msu("1.1.1", "2.2.2", si=0, body=body)
+    router.receive(a.links[0], [first], 6.0)
+    transit(router, "A", "3.3.3")
+    flows = dict(a.flows)
+    assert flows
+    router.receive(a.links[0], [first], 6.0)
+    assert a.flows == flows

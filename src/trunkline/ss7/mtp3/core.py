@@ -31,6 +31,7 @@ class Timer(Enum):
     T2 = auto()
     T3 = auto()
     T8 = auto()
+    T10 = auto()
     T17 = auto()
     SLT_T1 = auto()
     SLT_T2 = auto()

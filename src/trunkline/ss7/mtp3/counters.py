@@ -63,6 +63,7 @@ class RouterCounters:
     """TFP ignored because the neighbour has prohibited too many destinations already."""
     tfp_sent: int = 0
     tfa_sent: int = 0
+    rst_sent: int = 0
     tfp_inhibited: int = 0
     """TFP of the response method held back by T8."""
     loop_probes: int = 0

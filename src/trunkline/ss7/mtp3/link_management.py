@@ -30,7 +30,7 @@ management inhibiting (10), signalling point restart (9), automatic allocation o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from trunkline.ss7.m2pa.events import (
     InService,
@@ -52,7 +52,7 @@ from trunkline.ss7.mtp3.events import (
 )
 from trunkline.ss7.mtp3.level2 import Item
 from trunkline.ss7.mtp3.linkset import Hold, Linkset, SLink, rotations
-from trunkline.ss7.mtp3.management import Heading, Management
+from trunkline.ss7.mtp3.management import Heading, Management, parse
 from trunkline.ss7.mtp3.message import ServiceIndicator
 from trunkline.ss7.mtp3.slt import SltEvent, Verdict
 from trunkline.ss7.mtp3.states import (
@@ -69,14 +69,15 @@ _IN_USE = frozenset({LinkState.TESTING, LinkState.AVAIL})
 """States in which the link test runs."""
 _ALIGNED = frozenset({LinkState.TESTING, LinkState.AVAIL, LinkState.BLOCKED})
 """States in which level 2 is in service, and the other end may send."""
-_ORDERS = (bytes((Heading.XCO,)), bytes((Heading.ECO,)))
+_ORDERS = frozenset({Heading.XCO, Heading.ECO})
+_ROUTE_STATUS = frozenset({Heading.TFP, Heading.TFA})
 _CHANGEOVER = frozenset({Heading.XCO, Heading.XCA, Heading.ECO, Heading.ECA})
 
 
 class LinkManagement:
     """Links of one node, from activation to changeover."""
 
-    __slots__ = ("_changed", "_core", "_invalidate", "_reroute")
+    __slots__ = ("_changed", "_core", "_invalidate", "_reroute", "_tell_again")
 
     def __init__(
         self,
@@ -84,6 +85,7 @@ class LinkManagement:
         invalidate: Callable[[], None],
         changed: Callable[[float], None],
         reroute: Callable[[Sequence[bytes], float], None],
+        tell_again: Callable[[Linkset, Iterable[int], float], None],
     ) -> None:
         self._core = core
         self._invalidate = invalidate
@@ -92,6 +94,8 @@ class LinkManagement:
         """A linkset came or went."""
         self._reroute = reroute
         """Send messages by what the tables say now."""
+        self._tell_again = tell_again
+        """Tell a neighbour whether it may send for these point codes."""
 
     # Link states.
 
@@ -345,7 +349,7 @@ class LinkManagement:
         lost = slink.level2.unacknowledged if fsn is None else 0
         msus = slink.level2.retrieve(fsn)
         slink.counters.retrieved += len(msus)
-        hold.retrieved.extend(self._resendable(msus))
+        hold.retrieved.extend(self._resendable(msus, slink.linkset, hold))
         self._core.events.append(ChangeoverCompleted(slink, len(msus), fsn is not None))
         self._lost(slink, lost, "sent and not acknowledged, and nobody to ask")
 
@@ -364,6 +368,7 @@ class LinkManagement:
             linkset.hold = None
             self._invalidate()
             self._release(hold, now)
+            self._tell_again(linkset, sorted(hold.told), now)
 
     def _release(self, hold: Hold, now: float) -> None:
         """Send what was retrieved, then what was held: per SLS that is the order of sending."""
@@ -453,20 +458,29 @@ class LinkManagement:
         """Return the link code for the body: there in ANSI networks only (T1.111.4 15)."""
         return slink.slc if self._core.settings.variant.name == "ansi" else 0
 
-    def _resendable(self, msus: Sequence[bytes]) -> list[bytes]:
-        """Leave out what was about links as they were then; undo ANSI's SLS rotation.
+    def _resendable(self, msus: Sequence[bytes], linkset: Linkset, hold: Hold) -> list[bytes]:
+        """Leave out what tells how things were then; undo ANSI's SLS rotation.
 
-        That is link tests, and changeover orders: those that still count have been sent again.
+        That is link tests; changeover orders, of which those that still count have been sent again;
+        TFP and TFA for the neighbour, for which what holds now will be told: a newer one may be on
+        its way already over another link.
         """
-        label = self._core.settings.label
+        settings = self._core.settings
+        label = settings.label
         kept = []
         for msu in msus:
             si = msu[0] & 15
             if si in (ServiceIndicator.TEST, ServiceIndicator.TEST_SPECIAL):
                 continue
-            if si == ServiceIndicator.MANAGEMENT and msu[label.header :][:1] in _ORDERS:
-                continue
-            if self._core.settings.rotates and si >= ServiceIndicator.SCCP:
+            dpc, opc, _, _ = label.unpack(msu)
+            if (si, opc, dpc) == (ServiceIndicator.MANAGEMENT, settings.point_code, linkset.apc):
+                message = parse(msu[label.header :], settings.variant)
+                if message.heading in _ORDERS:
+                    continue
+                if message.heading in _ROUTE_STATUS:
+                    hold.told.add(message.pc)
+                    continue
+            if settings.rotates and si >= ServiceIndicator.SCCP:
                 msu = msu[: label.octets] + rotations.back[msu[label.octets]] + msu[label.header :]
             kept.append(msu)
         return kept

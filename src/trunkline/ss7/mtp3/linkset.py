@@ -93,6 +93,8 @@ class Hold:
     """What level 2 of the failed links gave back: goes first."""
     changeovers: set[SLink] = field(default_factory=set)
     """Failed links whose other end has not answered yet."""
+    told: set[int] = field(default_factory=set)
+    """Point codes of TFP and TFA that were retrieved: what holds now is told instead."""
     until: float | None = None
     """End of a time-controlled diversion."""
     dropped: int = 0

@@ -237,7 +237,7 @@ class Loops:
         for way, mark in [item for item in self._marks.items() if item[1].due <= now]:
             if not self._core.routes.loops(*way):
                 del self._marks[way]
-            elif mark.silent >= _SILENT or way[1] in self._core.routes.prohibited(way[0]):
+            elif mark.silent >= _SILENT or self._core.routes.prohibits(*way):
                 self._lift(way, now)
             else:
                 mark.due = now + mark.interval

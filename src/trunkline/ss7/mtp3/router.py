@@ -113,8 +113,15 @@ class Router:
     def explain(
         self, dpc: int, sls: int | None = None, arrived_on: str | None = None
     ) -> Explanation:
-        """Return the decision for ``dpc``, made just as for a message."""
+        """Return the decision for ``dpc``, made just as for a message.
+
+        Raises ``mtp3.range`` for an SLS that the variant does not have.
+        """
         self.settings.variant.check(dpc)
+        if sls is not None and not 0 <= sls <= self.settings.label.sls_mask:
+            raise TrunklineError(
+                "mtp3.range", f"SLS {sls} is outside 0 to {self.settings.label.sls_mask}"
+            )
         decision, route, target = self._traffic.choose(arrived_on, dpc, sls or 0)
         return Explanation(decision, sls or 0, route, target)
 
@@ -155,7 +162,8 @@ class Router:
         self._route_management.linkset_removed(name)
         del self._core.linksets[name]
         self._core.routes.forget_linkset(name)
-        self._core.timers.cancel((Timer.T3, linkset))
+        for kind in (Timer.T3, Timer.T10):
+            self._core.timers.cancel((kind, linkset))
         self._traffic.tables_changed(now)
         return self._finish(now)
 
@@ -281,7 +289,9 @@ class Router:
         """Act on every deadline up to ``now``."""
         for kind, subject in self._core.timers.due(now):
             if kind is Timer.PING:
-                self._traffic.pings.timer(subject, now)
+                self._traffic.ping_timer(subject, now)
+            elif kind is Timer.T10:
+                self._route_management.test_routes(subject, now)
             elif kind is Timer.T8:
                 self._route_management.timer(now)
             elif kind is Timer.LOOP:

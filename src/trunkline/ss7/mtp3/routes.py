@@ -272,6 +272,10 @@ class RouteTable:
         del prohibited[pc]
         return True
 
+    def prohibits(self, linkset: str, pc: int) -> bool:
+        """Tell whether a neighbour has prohibited ``pc``."""
+        return pc in self._prohibited.get(linkset, ())
+
     def prohibited(self, linkset: str) -> tuple[int, ...]:
         """Return the point codes that a neighbour has prohibited."""
         return tuple(self._prohibited.get(linkset, ()))

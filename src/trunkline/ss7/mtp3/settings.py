@@ -50,6 +50,8 @@ class Mtp3Settings:
     """Between two TFP by the response method for one destination and neighbour (0.8 to 1.2 s).
     Also the shortest time between a TFP and the TFA that revokes it, so that a route that flaps
     costs its neighbours two messages a second at most."""
+    t10: float = 30.0
+    """Between two signalling-route-set-tests of what a neighbour has prohibited (30 to 60 s)."""
     t17: float = 1.0
     """Before a failed link is aligned again (0.8 to 1.5 s)."""
     slt_t1: float = 4.0
@@ -72,7 +74,8 @@ class Mtp3Settings:
     told_limit: int = 16384
     """TFP that await their TFA, over all neighbours; beyond it none is sent, and it is counted."""
     watch_limit: int = 8192
-    """Destinations whose pause and resume the users want to hear of; the oldest is forgotten."""
+    """Destinations watched because users send there, beside those that they ask for; the oldest is
+    forgotten."""
     loop_probe_limit: int = 256
     """Questions whether a way is a circle under way; beyond it a suspicion waits."""
     loop_limit: int = 4096
