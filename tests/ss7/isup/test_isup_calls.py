@@ -313,6 +313,17 @@ def test_a_restarted_peer_resets_and_the_call_ends(pair: Pair) -> None:
     pair.assert_quiet()
 
 
+def test_a_reset_that_got_nowhere_is_sent_again_when_the_destination_is_back(pair: Pair) -> None:
+    pair.lost = lambda message: True
+    pair.low.trunks.reset("high", pair.now)
+    pair.carry()
+    pair.low.trunks.pause(HIGH, pair.now)
+    pair.lost = lambda message: False
+    pair.low.trunks.resume(HIGH, pair.now)
+    pair.carry()
+    pair.assert_quiet()  # long before T16
+
+
 def test_both_ends_reset_at_once(pair: Pair) -> None:
     pair.low.trunks.reset("high", pair.now)
     pair.high.trunks.reset("low", pair.now)

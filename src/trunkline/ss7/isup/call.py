@@ -197,8 +197,15 @@ class Trunks(CallControl):
         return self._drain(now)
 
     def resume(self, dpc: int, now: float) -> list[ev.Event]:
-        """MTP-RESUME: calls may be set up to ``dpc`` again (2.14)."""
+        """MTP-RESUME: calls may be set up to ``dpc`` again (2.14).
+
+        Resets that were sent while nothing got there are sent again: without that their circuits
+        would stay out of use until T16 repeats them.
+        """
         self._paused.discard(dpc)
+        for circuit in self._circuits.get(dpc, {}).values():
+            if circuit.state is State.RESETTING:
+                self._step(circuit, Trigger.RESET, now)
         return self._drain(now)
 
     def next_timeout(self) -> float | None:
