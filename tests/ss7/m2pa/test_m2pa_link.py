@@ -699,3 +699,32 @@ def test_no_input_breaks_the_link(walk: list[object], aligned: bool) -> None:
         assert due is None or due > script.now - 1e-9
     for field in fields(link.counters):
         assert getattr(link.counters, field.name) >= 0
+
+
+def test_what_made_us_busy_is_not_acknowledged_before_we_are_busy_no_longer() -> None:
+    """RFC 4165 4.1.5: neither what triggered Busy, nor what comes before Busy Ended."""
+    script = in_service()
+    link = script.link
+    script.data(START, 0, msu(0))
+    link.data_to_send()  # acknowledged in time
+    assert script.data(START, 1, msu(1)) == [msu(1)]  # level 3 takes it, and has enough
+    link.busy(script.now)
+    assert sent(link) == [(0, LinkStatus(0, START, Status.BUSY))]
+    assert script.data(START, 2, msu(2)) == []
+    link.send([msu(7)], script.now)
+    assert sent(link) == [(1, UserData(0, 0, msu=msu(7)))]  # 4.1.5: but we go on sending
+    assert link.retrieve_bsnt() == 1
+    link.busy_ended(script.now)
+    assert sent(link) == [
+        (0, LinkStatus(1, 0, Status.BUSY_ENDED)),
+        (1, UserData(2, 0)),
+    ]
+
+
+def test_what_made_us_busy_is_acknowledged_though_nothing_was_held() -> None:
+    script = in_service()
+    script.data(START, 0, msu(0))
+    script.link.busy(script.now)
+    assert statuses(script.link) == [(0, Status.BUSY)]
+    script.link.busy_ended(script.now)
+    assert [type(message) for _, message in sent(script.link)] == [LinkStatus, UserData]

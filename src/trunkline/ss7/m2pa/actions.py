@@ -49,7 +49,7 @@ _REASONS: Final[Mapping[Trigger, str]] = {
 
 def _status(link: Link, state: Status, stream: int, filler: bytes = b"", bsn: int = -1) -> None:
     line = link._status_line if stream == STREAM_STATUS else link._data_line
-    bsn = link._accepted if bsn < 0 else bsn
+    bsn = link._confirm() if bsn < 0 else bsn
     line.append(LinkStatus(bsn, link._sent, state, filler).to_bytes())
     link.counters.statuses_sent += 1
 
@@ -164,6 +164,7 @@ def _reset(link: Link) -> None:
     link.counters.alignments += 1
     link.counters.abandoned += len(link._retransmit) + len(link._transmit)
     link._sent = link._accepted = link._received = link._announced = SEQUENCE_START
+    link._confirmed = SEQUENCE_START
     link._transmit = []
     link._forget_outstanding()
     link._held = []
@@ -177,7 +178,7 @@ def _reset(link: Link) -> None:
 
 
 def _adopt_sequence(link: Link) -> None:
-    link._received = link._accepted = link._announced
+    link._received = link._accepted = link._confirmed = link._announced
 
 
 def _acknowledged(link: Link) -> None:

@@ -8,7 +8,8 @@ Sequence numbers (2.2, 4.2.1), all 24 bits and wrapping:
 
 - ``_sent``      FSN of the last MSU sent: what every message but an MSU repeats;
 - ``_acked``     BSN last received: ``_retransmit`` holds the MSUs from ``_acked`` + 1 to ``_sent``;
-- ``_accepted``  FSN of the last MSU that MTP3 took: the BSN that we send;
+- ``_accepted``  FSN of the last MSU that MTP3 took: the BSN that we send, unless congested;
+- ``_confirmed`` the BSN last sent: what we go on sending while congested (4.1.5);
 - ``_received``  FSN of the last MSU that came; between ``_accepted`` and it lie the MSUs in
   ``_held``, kept back, unacknowledged, by a local outage (4.1.4) or congestion (4.1.5).
 
@@ -59,6 +60,7 @@ class Traffic:
         "_acked",
         "_acked_total",
         "_acknowledgement_due",
+        "_confirmed",
         "_data_line",
         "_deadlines",
         "_delivering",
@@ -91,6 +93,7 @@ class Traffic:
         self._out: list[bytes | Event] = []
 
         self._sent = self._acked = self._accepted = self._received = SEQUENCE_START
+        self._confirmed = SEQUENCE_START
         self._transmit: list[bytes] = []
         self._retransmit: deque[bytes] = deque()
         self._held: list[bytes] = []
@@ -280,15 +283,21 @@ class Traffic:
             # 4.2.1: no MSU to ride on; the FSN is that of the last one.
             self._acknowledgement_due = False
             self.counters.acknowledgements_sent += 1
-            empty = WORDS.pack(USER_DATA_WORD, _EMPTY_SIZE, self._accepted, self._sent)
+            empty = WORDS.pack(USER_DATA_WORD, _EMPTY_SIZE, self._confirm(), self._sent)
             out.append((STREAM_DATA, empty))
         return out
+
+    def _confirm(self) -> int:
+        """Return the BSN to send: while congested, the one sent before (4.1.5)."""
+        if not self._local_busy:
+            self._confirmed = self._accepted
+        return self._confirmed
 
     def _transmit_batch(self, msus: list[bytes], out: list[tuple[int, bytes]]) -> None:
         append = out.append
         pack = DATA_WORDS.pack
         fsn = self._sent
-        bsn = self._accepted
+        bsn = self._confirm()
         octets = 0
         for msu in msus:
             fsn = fsn + 1 & SEQUENCE_MASK
@@ -299,7 +308,8 @@ class Traffic:
         self._retransmit.extend(msus)
         self._sent_total += len(msus)
         self._t7_marks.append((self._sent_total, self._now + self.settings.t7))
-        self._acknowledgement_due = False  # each of them carries the BSN
+        if not self._local_busy:
+            self._acknowledgement_due = False  # each of them carries the BSN
         counters = self.counters
         counters.msus_sent += len(msus)
         counters.octets_sent += octets
@@ -391,7 +401,7 @@ class Traffic:
         state = self._state
         self._delivering = state in DELIVERS and not self._local_busy
         self._may_transmit = state in _TRANSMITS and not self._remote_busy
-        self._may_acknowledge = state in _ACKNOWLEDGES
+        self._may_acknowledge = state in _ACKNOWLEDGES and not self._local_busy
         # T7 rests while the peer is busy (4.1.5), and during an outage of either side: the peer
         # must not acknowledge then (4.1.4), and an outage is no failure of the link.
         runs = state is State.IN_SERVICE and not self._remote_busy
