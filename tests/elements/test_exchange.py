@@ -270,6 +270,24 @@ def test_an_exchange_that_stops_during_a_call_leaves_its_record() -> None:
     run(main())
 
 
+def test_an_exchange_that_was_killed_resets_its_circuits_and_the_other_end_gives_up() -> None:
+    async def main() -> None:
+        async with running() as lab:
+            call = await _call(lab, hold=None)
+            await _state(lab, call["id"], "answered")
+            assert len(_exchange(lab, "ExchangeD").calls) == 1
+            await lab.kill("ExchangeA")
+            await lab.add(NodePlan.read(FOUR, "ExchangeA"))
+            await until(lambda: not _exchange(lab, "ExchangeD").calls)
+            await lab.settle()
+            again = await _call(lab)
+            await _state(lab, again["id"], "answered")
+            counters = _exchange(lab, "ExchangeA").trunks.counters
+            assert counters.resets_sent >= 30
+
+    run(main())
+
+
 def test_a_new_point_code_ends_calls_and_leaves_their_records() -> None:
     async def main() -> None:
         async with running() as lab:

@@ -22,6 +22,7 @@ from trunkline.ss7.isup import events as isup
 from trunkline.ss7.isup.call import SetupRefused, Trunks
 from trunkline.ss7.isup.cause import CauseValue, Location
 from trunkline.ss7.isup.settings import Settings
+from trunkline.ss7.isup.table import State
 from trunkline.ss7.mtp3 import message as mtp3
 from trunkline.ss7.pointcode import Variant
 from trunkline.store.calls import CallRecord
@@ -106,6 +107,8 @@ class Exchange:
         self._routes = sorted(settings.route, key=lambda route: -len(route.prefix))
         self._served = tuple(settings.numbers)
         self._to_reset = set(self.destinations)
+        self._probes: dict[str, int] = {}
+        """By group: the circuit whose reset will tell that the other exchange answers."""
 
     @property
     def destinations(self) -> frozenset[int]:
@@ -190,6 +193,8 @@ class Exchange:
                 self._discard("CS7ISUP", problem.code, problem.message)
                 continue
             events += self.trunks.receive(msu.opc, msu.payload, now)
+        if self._probes:
+            events += self._reset_the_others(now)
         self._settle(events, now)
 
     def pause(self, dpc: int, now: float) -> None:
@@ -197,18 +202,32 @@ class Exchange:
         self._settle(self.trunks.pause(dpc, now), now)
 
     def resume(self, dpc: int, now: float) -> None:
-        """MTP-RESUME; the first one of a destination resets the circuits to it.
+        """MTP-RESUME; after the first one of a destination the circuits to it are reset.
 
         This exchange has just started: what the other end still takes for a call is none
-        (Q.764 2.9.3.1).
+        (Q.764 2.9.3.1). One circuit goes first, the others when its reset is confirmed: a route
+        that looks usable from here may have no other end yet, and circuits whose resets get lost
+        are out of use until T16.
         """
         events = self.trunks.resume(dpc, now)
         if dpc in self._to_reset:
             self._to_reset.discard(dpc)
             for name, group in self.trunks.groups.items():
                 if group.dpc == dpc:
-                    events += self.trunks.reset(name, now)
+                    self._probes[name] = cic = next(iter(group.circuits))
+                    events += self.trunks.reset(name, now, (cic,))
         self._settle(events, now)
+
+    def _reset_the_others(self, now: float) -> list[isup.Event]:
+        """Reset the idle circuits of every group whose first reset has been confirmed."""
+        events: list[isup.Event] = []
+        for name, cic in list(self._probes.items()):
+            circuits = self.trunks.groups[name].circuits
+            if circuits[cic].state is not State.RESETTING:
+                del self._probes[name]
+                idle = [c.cic for c in circuits.values() if c.state is State.IDLE]
+                events += self.trunks.reset(name, now, [c for c in idle if c != cic])
+        return events
 
     # what the machine tells
 

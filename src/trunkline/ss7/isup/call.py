@@ -11,7 +11,7 @@ segmentation, congestion control (2.10, 2.11), alternative routes; see docs/conf
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
@@ -157,15 +157,16 @@ class Trunks(CallControl):
         self._step(self._circuit_of(call_id), Trigger.RELEASE, now, given)
         return self._drain(now)
 
-    def reset(self, group: str, now: float) -> list[ev.Event]:
-        """Reset every circuit of a group by RSC, as after a restart (2.9.3.1).
+    def reset(self, group: str, now: float, cics: Collection[int] | None = None) -> list[ev.Event]:
+        """Reset the circuits of a group, or some of them, by RSC, as after a restart (2.9.3.1).
 
         Raises :class:`TrunklineError` ``isup.unknown-group``.
         """
         if group not in self._groups:
             raise TrunklineError("isup.unknown-group", f"no circuit group {group!r}")
         for circuit in self._groups[group].circuits.values():
-            self._step(circuit, Trigger.RESET, now)
+            if cics is None or circuit.cic in cics:
+                self._step(circuit, Trigger.RESET, now)
         return self._drain(now)
 
     # From and to MTP
