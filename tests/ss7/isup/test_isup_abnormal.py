@@ -272,6 +272,38 @@ def test_an_unreadable_iam_does_not_win_a_dual_seizure(pair: Pair) -> None:
     assert pair.low.trunks.next_timeout() == 25.0
 
 
+@pytest.mark.parametrize("controlled", [True, False])
+def test_an_iam_that_asks_for_release_costs_no_call_but_its_own(
+    pair: Pair, controlled: bool
+) -> None:
+    call = pair.low.trunks.setup("high", "1", "", pair.now)
+    cic = call.cic
+    assert cic % 2 == 1  # the low end controls it
+    if not controlled:
+        for each in (1, 3):
+            pair.inject(pair.low, simple(M.BLO, each))
+        call = pair.low.trunks.setup("high", "2", "", pair.now)
+        cic = call.cic
+        assert cic % 2 == 0
+    optional = [(0xF4, b"?"), (ParameterCode.PARAMETER_COMPATIBILITY_INFORMATION, b"\xf4\x82")]
+    mandatory = [b"\0", b"\0\0", b"\x0a", b"\0", b"\x03\x90\x21\x0f"]
+    pair.inject(pair.low, build(M.IAM, cic, mandatory, optional))
+    assert call.id in pair.low.trunks.calls
+    assert call.circuit is not None
+    if not controlled:
+        (offered,) = pair.low.of(ev.IncomingCall)
+        assert pair.low.ended(offered.call_id).cause == 99
+
+
+def test_digits_without_end_are_refused(pair: Pair) -> None:
+    pair.inject(pair.low, simple(M.IAM, 1))
+    for _ in range(100):
+        pair.inject(pair.low, build(M.SAM, 1, [b"\0" + b"\x11" * 4]))
+    (call,) = pair.low.trunks.calls.values()
+    assert 24 <= len(call.called) <= 32
+    assert {event.code for event in pair.low.of(ev.Discarded)} == {"isup.digits"}
+
+
 steps = st.one_of(
     st.tuples(st.just("message"), st.sampled_from(sorted(M)), st.integers(1, 4)),
     st.tuples(st.just("octets"), st.binary(max_size=30), st.integers(1, 4)),

@@ -441,12 +441,39 @@ def test_requests_that_do_not_fit(pair: Pair) -> None:
         ("high", "", "isup.digits"),
         ("high", "12x", "isup.digits"),
         ("high", "1" * 33, "isup.digits"),
+        ("high", "+", "isup.digits"),
+        ("high", "F", "isup.digits"),
+        ("high", "1F2", "isup.digits"),
+        ("high", "1A", "isup.digits"),
     ],
 )
 def test_calls_that_cannot_be_set_up(pair: Pair, to: str | int, called: str, code: str) -> None:
     with pytest.raises(TrunklineError) as refusal:
         pair.low.trunks.setup(to, called, "", pair.now)
     assert refusal.value.code == code
+    pair.assert_quiet()
+
+
+@pytest.mark.parametrize("called", ["1", "+" + "9" * 32, "0" * 31, "B1c", "12F"])
+def test_numbers_at_the_limits(pair: Pair, called: str) -> None:
+    pair.low.trunks.setup("high", called, "+1", pair.now)
+    pair.carry()
+    (offered,) = pair.high.of(ev.IncomingCall)
+    assert offered.called == called.upper().removesuffix("F")
+    assert (offered.calling, offered.complete) == ("+1", True)
+
+
+@pytest.mark.parametrize("cic", [0, 4095])
+def test_the_first_and_the_last_circuit(cic: int) -> None:
+    pair = Pair(range(cic, cic + 1))
+    call = pair.low.trunks.setup("high", "1", "", pair.now)
+    pair.carry()
+    (offered,) = pair.high.of(ev.IncomingCall)
+    assert (call.cic, offered.cic) == (cic, cic)
+    pair.inject(pair.low, build(M.GRS, cic, [b"\x01"]))  # names circuit cic + 1, too
+    assert [event.code for event in pair.low.of(ev.Discarded)] == ["isup.range"]
+    pair.low.trunks.release(call.id, 16, pair.now)
+    pair.carry()
     pair.assert_quiet()
 
 

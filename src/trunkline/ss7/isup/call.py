@@ -24,7 +24,7 @@ from trunkline.ss7.isup.circuits import Call, Circuit, Control, Group, Timer, co
 from trunkline.ss7.isup.codec import MAX_CIC, Message, build, parse
 from trunkline.ss7.isup.control import CallControl, cause_of
 from trunkline.ss7.isup.messages import MessageType, ParameterCode
-from trunkline.ss7.isup.number import CalledPartyNumber, CallingPartyNumber
+from trunkline.ss7.isup.number import CalledPartyNumber, CallingPartyNumber, check_digits
 from trunkline.ss7.isup.parameters import (
     CallingPartysCategory,
     ForwardCallIndicators,
@@ -41,8 +41,6 @@ _TRIGGERS: Final[Mapping[int, Trigger]] = {
     if trigger.name in MessageType.__members__
 }
 _EXPIRY: Final[Mapping[Timer, Trigger]] = {timer: Trigger[timer.name] for timer in Timer}
-_MAX_DIGITS: Final = 32
-"""Longer numbers are refused: E.164 allows 15 digits, with prefixes and codes some more."""
 _CLEARING: Final = frozenset({Trigger.REL, Trigger.RLC, Trigger.RSC})
 
 
@@ -250,8 +248,11 @@ class Trunks(CallControl):
         if unknown is None:
             return True
         if unknown.release:
-            if message.type == MessageType.IAM and circuit.state is State.IDLE:
+            if message.type == MessageType.IAM:
+                # A call must be there to be released; in a dual seizure ours may well be the one.
                 self._step(circuit, Trigger.IAM, now, message)
+                if circuit.state is not State.ICC_WAIT_FOR_ACM:
+                    return False
             if circuit.call is not None:
                 value, location = CauseValue.PARAMETER_NOT_IMPLEMENTED, self.settings.location
                 cause = CauseIndicators(value, location, unknown.release)
@@ -327,11 +328,9 @@ class Trunks(CallControl):
 
 def _initial_address(called: str, calling: str, category: int, medium: int) -> Message:
     """The IAM of a call, with CIC 0. Raises :class:`TrunklineError` ``isup.digits``."""
-    if not 0 < len(called) <= _MAX_DIGITS or len(calling) > _MAX_DIGITS:
-        raise TrunklineError(
-            "isup.digits",
-            f"called {called!r}, calling {calling!r}: a number has 1 to {_MAX_DIGITS} digits",
-        )
+    check_digits(called, "called number")
+    if calling:
+        check_digits(calling, "calling number")
     mandatory = (
         NatureOfConnectionIndicators().to_bytes(),
         ForwardCallIndicators(international=called.startswith("+")).to_bytes(),

@@ -22,7 +22,13 @@ from trunkline.ss7.isup.cause import CauseIndicators, CauseValue
 from trunkline.ss7.isup.circuits import Call, Circuit, Group, Timer, TimerQueue
 from trunkline.ss7.isup.codec import Message, build
 from trunkline.ss7.isup.messages import MessageType, ParameterCode
-from trunkline.ss7.isup.number import ST, CalledPartyNumber, CallingPartyNumber, SubsequentNumber
+from trunkline.ss7.isup.number import (
+    MAX_DIGITS,
+    ST,
+    CalledPartyNumber,
+    CallingPartyNumber,
+    SubsequentNumber,
+)
 from trunkline.ss7.isup.parameters import (
     BackwardCallIndicators,
     CalledPartyStatus,
@@ -139,6 +145,10 @@ class CallControl:
         number = SubsequentNumber.parse(content)
         call = _call_on(circuit)
         digits = number.digits.rstrip(ST)
+        if len(call.called) + len(digits) > MAX_DIGITS:
+            raise DecodeError(
+                "isup.digits", f"SAM with {len(digits)} digits more than {len(call.called)}"
+            )
         call.called += digits
         complete = number.digits.endswith(ST)
         self._events.append(ev.MoreDigits(call.id, digits, complete))

@@ -21,6 +21,7 @@ from typing import Final
 from trunkline.errors import DecodeError, TrunklineError
 
 __all__ = [
+    "MAX_DIGITS",
     "ST",
     "CalledPartyNumber",
     "CallingPartyNumber",
@@ -29,11 +30,15 @@ __all__ = [
     "Presentation",
     "Screening",
     "SubsequentNumber",
+    "check_digits",
 ]
 
 ST: Final = "F"
 """The end-of-pulsing signal (Q.763 3.9 e): no more digits will follow."""
+MAX_DIGITS: Final = 32
+"""Longer numbers are refused: E.164 allows 15 digits, with prefixes and codes some more."""
 _SIGNALS: Final = "0123456789ABCDEF"
+_DIGITS: Final = frozenset("0123456789BC")
 
 
 class NatureOfAddress(IntEnum):
@@ -102,6 +107,17 @@ def _nature(text: str) -> tuple[str, NatureOfAddress]:
     if text.startswith("+"):
         return text[1:], NatureOfAddress.INTERNATIONAL
     return text, NatureOfAddress.NATIONAL
+
+
+def check_digits(text: str, what: str) -> None:
+    """Refuse what cannot be dialled; raises :class:`TrunklineError` ``isup.digits``."""
+    digits = text.removeprefix("+").removesuffix(ST)
+    if not 0 < len(digits) <= MAX_DIGITS or not _DIGITS.issuperset(digits.upper()):
+        raise TrunklineError(
+            "isup.digits",
+            f"{what} {text!r}: a number is 1 to {MAX_DIGITS} digits 0-9, B and C, with + in front "
+            "if it is international",
+        )
 
 
 def _text(digits: str, nature: int) -> str:
