@@ -12,6 +12,7 @@ from trunkline.ss7.isup import events as ev
 from trunkline.ss7.isup.call import SetupRefused, Trunks
 from trunkline.ss7.isup.cause import CauseValue, Location
 from trunkline.ss7.isup.circuits import Control, Timer
+from trunkline.ss7.isup.codec import build
 from trunkline.ss7.isup.messages import MessageType
 from trunkline.ss7.isup.settings import Settings
 from trunkline.ss7.isup.table import State
