@@ -1,0 +1,1 @@
+"""Readers of the files and console lines of CGRateS users."""
