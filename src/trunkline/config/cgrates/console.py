@@ -14,7 +14,7 @@ maps as values, and keys that say nothing to a price.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Final
@@ -22,8 +22,9 @@ from typing import Final
 from trunkline.config.cgrates.problems import closest, shown
 from trunkline.config.cgrates.times import FORMS, parse_time
 from trunkline.errors import DecodeError
-from trunkline.rating.cost import Call
+from trunkline.rating.call import VOICE, Call
 from trunkline.rating.durations import parse_duration
+from trunkline.rating.model import DEFAULT_TENANT
 
 __all__ = ["EXAMPLE", "KEYS", "LONGEST", "parse_cost_line"]
 
@@ -46,9 +47,6 @@ EXAMPLE: Final = (
 LONGEST: Final = 4096
 """Characters that a line may have."""
 
-_DEFAULT_TENANT = "cgrates.org"  # the reference's defaults
-_DEFAULT_CATEGORY = "call"
-_VOICE = "*voice"
 _CLOSING: Final = {'"': '"', "'": "'", "“": "”", "”": "”", "„": "“"}
 _PLAIN = re.compile(r"[^\s=\"'“”„]+")
 _KEY = re.compile(r"[^\W\d]\w*")
@@ -64,10 +62,17 @@ class _Pair:
     """Where the value begins, from 0."""
 
 
-def parse_cost_line(line: str, *, zone: tzinfo = UTC, now: datetime | None = None) -> Call:
-    """The call that ``line`` asks the price of.
+def _utc(tenant: str) -> tzinfo:
+    return UTC
 
-    ``zone`` is that of an answer time without an offset, ``now`` what ``*now`` means.
+
+def parse_cost_line(
+    line: str, *, zone_of: Callable[[str], tzinfo] = _utc, now: datetime | None = None
+) -> Call:
+    """The call that ``line`` asks the price of; what is not in it stays empty.
+
+    ``zone_of`` gives the time zone of a tenant, for an answer time without an offset; ``now`` is
+    what ``*now`` means.
 
     Raises:
         DecodeError: ``console.…``; ``offset`` is the column of the mistake, from 0.
@@ -77,24 +82,23 @@ def parse_cost_line(line: str, *, zone: tzinfo = UTC, now: datetime | None = Non
     pairs = _by_key(line)
     if not pairs:
         raise _error("empty", 0, f"nothing is asked; an example: {EXAMPLE}")
-    if now is None:
-        now = datetime.now(UTC)
     end = len(line.rstrip())
-    tor = _text(pairs, "ToR") or _VOICE
+    tor = _text(pairs, "ToR") or VOICE
     if not tor.startswith("*"):
         tor = f"*{tor}"
-    if tor == _VOICE and "Destination" not in pairs:
+    if tor == VOICE and "Destination" not in pairs:
         raise _error("missing", end, 'Destination is missing: add, say, Destination="614"')
-    time = _time(pairs, zone, now, end)
-    account = _text(pairs, "Account")
+    tenant = _text(pairs, "Tenant")
+    moments = _Moments(zone_of(tenant or DEFAULT_TENANT), now or datetime.now(UTC))
+    time = _time(pairs, moments, end)
     return Call(
-        tenant=_text(pairs, "Tenant") or _DEFAULT_TENANT,
-        category=_text(pairs, "Category") or _DEFAULT_CATEGORY,
-        subject=_text(pairs, "Subject") or account,
-        account=account,
+        tenant=tenant,
+        category=_text(pairs, "Category"),
+        subject=_text(pairs, "Subject"),
+        account=_text(pairs, "Account"),
         destination=_text(pairs, "Destination"),
         time=time,
-        usage=_usage(pairs, tor, time, zone, now, end),
+        usage=_usage(pairs, time, moments, end),
         tor=tor,
     )
 
@@ -103,51 +107,51 @@ def _text(pairs: dict[str, _Pair], key: str) -> str:
     return pairs[key].value if key in pairs else ""
 
 
-def _time(pairs: dict[str, _Pair], zone: tzinfo, now: datetime, end: int) -> datetime:
+def _time(pairs: dict[str, _Pair], moments: _Moments, end: int) -> datetime:
     if "AnswerTime" in pairs and "TimeStart" in pairs:
-        raise _error(
-            "conflict", pairs["TimeStart"].column, "AnswerTime and TimeStart both say when; one"
-        )
+        column = pairs["TimeStart"].column
+        raise _error("conflict", column, "AnswerTime and TimeStart both say when; leave one out")
     pair = pairs.get("AnswerTime") or pairs.get("TimeStart")
     if pair is None:
         raise _error("missing", end, 'AnswerTime is missing: add, say, AnswerTime="*now"')
-    return _moment(pair, zone, now)
+    return moments.read(pair)
 
 
-def _moment(pair: _Pair, zone: tzinfo, now: datetime) -> datetime:
-    try:
-        moment = parse_time(pair.value, zone, now)
-    except DecodeError:
-        moment = None
-    if moment is None:
-        raise _error(
-            "time", pair.column, f"{pair.key} {shown(pair.value)!r} is no time: write {FORMS}"
-        )
-    return moment
+@dataclass(frozen=True, slots=True)
+class _Moments:
+    zone: tzinfo
+    now: datetime
+
+    def read(self, pair: _Pair) -> datetime:
+        try:
+            moment = parse_time(pair.value, self.zone, self.now)
+        except DecodeError:
+            moment = None
+        if moment is None:
+            message = f"{pair.key} {shown(pair.value)!r} is no time: write {FORMS}"
+            raise _error("time", pair.column, message)
+        return moment
 
 
-def _usage(
-    pairs: dict[str, _Pair], tor: str, time: datetime, zone: tzinfo, now: datetime, end: int
-) -> int:
+def _usage(pairs: dict[str, _Pair], time: datetime, moments: _Moments, end: int) -> int:
     if "TimeEnd" in pairs:
         pair = pairs["TimeEnd"]
         if "Usage" in pairs:
-            raise _error("conflict", pair.column, "Usage and TimeEnd both say how long; one")
-        length = _moment(pair, zone, now) - time
-        usage = (length.days * 86400 + length.seconds) * 10**9 + length.microseconds * 1000
-        if usage < 0:
-            raise _error("usage", pair.column, "TimeEnd is before the call's answer")
-        return usage
+            message = "Usage and TimeEnd both say how long; leave one out"
+            raise _error("conflict", pair.column, message)
+        length = moments.read(pair) - time
+        if length.days < 0:
+            raise _error("usage", pair.column, "TimeEnd is before the answer")
+        return (length.days * 86400 + length.seconds) * 10**9 + length.microseconds * 1000
     if "Usage" not in pairs:
         raise _error("missing", end, 'Usage is missing: add, say, Usage="60s"')
     pair = pairs["Usage"]
+    if not pair.value:
+        raise _error("usage", pair.column, 'Usage is empty; write, say, "60s"')
     try:
-        usage = parse_duration(pair.value)
+        return parse_duration(pair.value)
     except DecodeError as problem:
         raise _error("usage", pair.column, f"Usage: {problem.message}") from None
-    if usage < 0:
-        raise _error("usage", pair.column, f"Usage {shown(pair.value)!r} is negative")
-    return usage
 
 
 def _by_key(line: str) -> dict[str, _Pair]:

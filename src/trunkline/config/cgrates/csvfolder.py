@@ -14,7 +14,7 @@ from pathlib import Path
 from trunkline.config.cgrates import advice
 from trunkline.config.cgrates.assemble import Assembly
 from trunkline.config.cgrates.files import Kind
-from trunkline.config.cgrates.locate import located
+from trunkline.config.cgrates.locate import located, texts_of
 from trunkline.config.cgrates.problems import Place, Problem, Problems
 from trunkline.config.cgrates.reading import Advance, Found, Pieces, find_files
 from trunkline.rating.errors import TariffError
@@ -83,16 +83,15 @@ def load_folder(
     assembly = Assembly(problems, zone, now or datetime.now(UTC))
     for found in files:
         _take_file(found, assembly, problems, sink, advance)
-    return _finished(folder, assembly, problems, zones or {}, tuple(unused))
+    return _finished(folder, str(folder), assembly, problems, zones or {}, tuple(unused))
 
 
 def compile_lines(
     lines: Iterable[Line],
+    name: str,
     zone: tzinfo,
     zones: Mapping[str, tzinfo],
     now: datetime,
-    *,
-    name: str = "",
 ) -> Tariff:
     """The tariff of rows that were checked and kept before, as a store has them.
 
@@ -103,7 +102,7 @@ def compile_lines(
     assembly = Assembly(problems, zone, now)
     for kind, file, numbered in _runs(lines):
         assembly.take(kind, file, numbered)
-    return _finished(Path(name), assembly, problems, zones, ()).tariff
+    return _finished(None, name, assembly, problems, zones, ()).tariff
 
 
 def _runs(lines: Iterable[Line]) -> Iterator[tuple[Kind, str, list[tuple[int, str]]]]:
@@ -155,7 +154,8 @@ def _take_file(
 
 
 def _finished(
-    folder: Path,
+    folder: Path | None,
+    name: str,
     assembly: Assembly,
     problems: Problems,
     zones: Mapping[str, tzinfo],
@@ -170,13 +170,18 @@ def _finished(
         )
     tariff = None
     try:
-        tariff = assembly.build(str(folder), zones)
+        tariff = assembly.build(name, zones)
     except TariffError as wrong:
         for problem in located(folder, wrong.problems, assembly):
             problems.add_error(problem)
+    if folder is not None:  # rows from a store were looked at when they were loaded
+        if not problems.error_count:
+            advice.give(assembly, problems)
+        found = problems.errors + problems.warnings
+        places = [(problem.place.file, problem.place.line) for problem in found]
+        problems.quote(texts_of(folder, places))
     problems.raise_errors()
     assert tariff is not None  # build returned, or its problems were raised
-    advice.give(assembly, problems)
     report = LoadReport(
         rows=dict(assembly.counts),
         destinations=len(assembly.prefixes),

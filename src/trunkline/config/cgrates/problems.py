@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from trunkline.errors import TrunklineError
 
@@ -13,7 +13,8 @@ __all__ = ["KEPT", "Place", "Problem", "Problems", "TariffErrors", "closest", "n
 KEPT = 100
 """So many errors, and as many warnings, are kept with their text; the rest are counted."""
 
-_SHOWN = 60
+_SHOWN = 90  # characters of a line
+_MARGIN = 30
 _COMPARED = 2000  # names; difflib is quadratic in what it compares
 
 
@@ -47,10 +48,27 @@ class Problem:
     field: str = ""
     """The column's name, as the reference's documentation has it."""
     value: str = ""
+    text: str = ""
+    """The line as it was read."""
 
     def __str__(self) -> str:
         text = f"{self.place}: {self.message}"
         return f"{text}; {self.hint}" if self.hint else text
+
+    @property
+    def excerpt(self) -> str:
+        """The part of the line round the value, printable."""
+        return shown(self.text[self._cut : self._cut + _SHOWN], _SHOWN)
+
+    @property
+    def caret(self) -> str:
+        """Blanks and a mark, to print under :attr:`excerpt`."""
+        return " " * (self.place.column - 1 - self._cut) + "^"
+
+    @property
+    def _cut(self) -> int:
+        """Where the excerpt begins: at the line's beginning, unless the value is far out."""
+        return max(0, self.place.column - _SHOWN + _MARGIN) if len(self.text) > _SHOWN else 0
 
     def to_json(self) -> dict[str, str | int]:
         """As ``--json`` prints it."""
@@ -107,6 +125,14 @@ class Problems:
         if len(self.warnings) < KEPT:
             self.warnings.append(Problem(code, message, place, hint, field, shown(value)))
 
+    def quote(self, texts: Mapping[tuple[str, int], str]) -> None:
+        """Give each problem the line that it is about, by file and number."""
+        for kept in (self.errors, self.warnings):
+            for index, problem in enumerate(kept):
+                place = problem.place
+                if text := texts.get((place.file, place.line)):
+                    kept[index] = replace(problem, text=text)
+
     def raise_errors(self) -> None:
         """Refuse the folder if an error was noted.
 
@@ -155,7 +181,7 @@ def closest(word: str, choices: Iterable[str], otherwise: str) -> str:
     return f"did you mean {found!r}?" if found else otherwise
 
 
-def shown(value: str) -> str:
+def shown(value: str, length: int = 60) -> str:
     """``value`` as a message may show it: printable, and not a page of it."""
-    text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in value[:_SHOWN])
-    return text if len(value) <= _SHOWN else f"{text}…"
+    text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in value[:length])
+    return text if len(value) <= length else f"{text}…"
