@@ -114,9 +114,13 @@ def _timing(timing: Timing) -> Iterator[Problem]:
 
 def _prefixes(parts: Parts) -> Iterator[Problem]:
     for destination in parts.destinations:
-        if "" in destination.prefixes:
-            message = f"Destination {destination.id} has an empty prefix; use *any for every number"
-            yield Problem("rating.prefix", message, destination.source, "Prefix")
+        for prefix in destination.prefixes:
+            if not prefix or prefix[0] == "*":
+                message = (
+                    f"Destination {destination.id} has the prefix {prefix!r}, which is none of a "
+                    "number; name the destination *any in DestinationRates.csv for every number"
+                )
+                yield Problem("rating.prefix", message, destination.source, "Prefix")
 
 
 def _money(name: str, value: Fraction) -> str:

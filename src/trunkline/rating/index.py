@@ -32,6 +32,7 @@ from trunkline.rating.model import (
 from trunkline.rating.rounding import RoundingMethod
 
 __all__ = [
+    "ALWAYS_ACTIVE",
     "DAY",
     "ActivePlan",
     "DayTable",
@@ -45,11 +46,13 @@ __all__ = [
     "active_on",
     "compile_index",
     "is_always",
+    "rank",
 ]
 
 DAY = DAY_SECONDS * SECOND
 """One day of the clock in nanoseconds."""
-_ALWAYS_ACTIVE = datetime.min.replace(tzinfo=UTC)
+ALWAYS_ACTIVE = datetime.min.replace(tzinfo=UTC)
+"""The activation time of a plan without one."""
 _DAYS_KEPT = 4096
 """Different sets of active timings that one day table remembers; beyond it, it starts afresh."""
 
@@ -80,11 +83,12 @@ class Terms:
     denominator: int
     rounding: RoundingMethod
     decimals: int
+    power: int
+    """10 to the ``decimals``."""
     max_cost: Fraction
     strategy: MaxCostStrategy
     flat: tuple[int, int] | None
     """(increment, price) where one slot is all there is and nothing caps it."""
-    source: Source | None
 
     @property
     def free_after(self) -> Fraction | None:
@@ -102,8 +106,15 @@ class Entry:
     timing: Timing
     weight: Fraction
     destination_rate_id: str
+    binding_source: Source | None
+    """The row of the destination rate."""
     source: Source | None
     """The row of the rating plan."""
+
+
+def rank(entry: Entry) -> tuple[Fraction, int]:
+    """By this the prices of a destination are compared: the weight, then the later start."""
+    return entry.weight, entry.timing.start
 
 
 def is_always(timing: Timing) -> bool:
@@ -141,7 +152,7 @@ class DayTable:
     """
 
     timings: tuple[Timing, ...]
-    weights: tuple[Fraction, ...]
+    ranks: tuple[tuple[Fraction, int], ...]
     _weekly: bool = field(init=False)
     _days: dict[int, Segments] = field(init=False, default_factory=dict)
 
@@ -177,7 +188,7 @@ class DayTable:
         for start, end in pairwise(ordered):
             winner = max(
                 (n for n in held if self.timings[n].start <= start < self.timings[n].end),
-                key=lambda n: (self.weights[n], self.timings[n].start, -n),
+                key=lambda n: (self.ranks[n], -n),
                 default=None,
             )
             if segments and segments[-1][1] == winner:
@@ -241,6 +252,8 @@ class Index:
     """A prefix to its destination ID, or to several of them in the file's order."""
     lengths: tuple[int, ...]
     """The lengths that prefixes have, the longest first."""
+    sources: dict[str, Source | None]
+    """Where a destination ID was first read."""
 
 
 def compile_index(parts: Parts) -> Index:
@@ -260,12 +273,13 @@ def compile_index(parts: Parts) -> Index:
         for row in parts.rating_profiles
     }
     lengths = tuple(sorted({len(prefix) for prefix in prefixes}, reverse=True))
-    return Index(profiles, plans, prefixes, lengths)
+    sources = {row.id: row.source for row in parts.destinations}
+    return Index(profiles, plans, prefixes, lengths, sources)
 
 
 def _profile(row: RatingProfile, plans: dict[str, Plan]) -> Profile:
     def start(activation: Activation) -> datetime:
-        return _ALWAYS_ACTIVE if activation.time is None else activation.time.astimezone(UTC)
+        return ALWAYS_ACTIVE if activation.time is None else activation.time.astimezone(UTC)
 
     activations = tuple(
         ActivePlan(start(each), plans[each.plan_id], each.fallbacks, each.source)
@@ -301,6 +315,7 @@ def _plan(
                 timing,
                 planned.weight,
                 planned.destination_rate_id,
+                binding.source,
                 planned.source,
             )
             before = gathered.setdefault(binding.destination_id, entry)
@@ -352,7 +367,7 @@ class _Shared:
         table = self._tables.get(key)
         if table is None:
             table = DayTable(
-                tuple(entry.timing for entry in entries), tuple(entry.weight for entry in entries)
+                tuple(entry.timing for entry in entries), tuple(rank(entry) for entry in entries)
             )
             self._tables[key] = table
         return table
@@ -385,8 +400,8 @@ def _terms(binding: Binding, rate: Rate) -> Terms:
         denominator,
         binding.rounding,
         binding.decimals,
+        10**binding.decimals,
         binding.max_cost,
         binding.strategy,
         flat,
-        binding.source,
     )

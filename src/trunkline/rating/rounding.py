@@ -20,6 +20,7 @@ from trunkline.rating.durations import LIMIT
 __all__ = [
     "MAX_DECIMALS",
     "RoundingMethod",
+    "format_money",
     "round_duration",
     "round_float",
     "round_fraction",
@@ -88,3 +89,17 @@ def round_duration(duration: int, increment: int) -> int:
     if increment <= 0 or not 0 <= duration <= LIMIT:
         raise ValueError(f"no multiple of {increment} holds {duration}")
     return -(-duration // increment) * increment
+
+
+def format_money(value: Fraction | Decimal) -> str:
+    """An amount as text, without zeros at its end; a fraction where no decimal is exact."""
+    exact = Fraction(value)
+    rest, places = exact.denominator, 0
+    while rest > 1:
+        step = next((step for step in (10, 5, 2) if rest % step == 0), 0)
+        if not step:
+            return str(exact)
+        rest //= step
+        places += 1
+    digits = f"{int(exact * 10**places):0{places + 1}d}"
+    return f"{digits[:-places]}.{digits[-places:]}".rstrip("0").rstrip(".") if places else digits

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 
 from trunkline.rating import check, index
+from trunkline.rating.call import USAGE_LIMITS
 from trunkline.rating.errors import Problem, Source, TariffError
 from trunkline.rating.model import (
     ANY,
@@ -78,6 +79,8 @@ class Tariff:
     """The zone of tenants that have none of their own."""
     tenant_time_zones: Mapping[str, tzinfo]
     fallback_depth: int
+    usage_limits: Mapping[str, int]
+    """By type of record; ``*any``: of every other."""
     index: index.Index = field(repr=False)
     """The compiled form: what the engine looks things up in."""
 
@@ -95,11 +98,13 @@ class Tariff:
         time_zone: tzinfo = UTC,
         tenant_time_zones: Mapping[str, tzinfo] | None = None,
         fallback_depth: int = FALLBACK_DEPTH,
+        usage_limits: Mapping[str, int] | None = None,
     ) -> Tariff:
         """Check and compile a tariff.
 
         Every ID may come once in its sequence: whoever reads rows merges those of one ID. Rows
-        keep their order: where two are equal otherwise, the first wins.
+        keep their order: where two are equal otherwise, the first wins. ``usage_limits``
+        replaces those of ``USAGE_LIMITS`` that it names.
 
         Raises:
             TariffError: unknown tags, numbers out of range, slots that do not fit together,
@@ -115,9 +120,15 @@ class Tariff:
             time_zone=time_zone,
             tenant_time_zones=dict(tenant_time_zones or {}),
             fallback_depth=fallback_depth,
+            usage_limits={**USAGE_LIMITS, **(usage_limits or {})},
             index=index.compile_index(parts),
         )
 
     def zone(self, tenant: str) -> tzinfo:
         """The time zone in which the timings of ``tenant`` are read."""
         return self.tenant_time_zones.get(tenant, self.time_zone)
+
+    def usage_limit(self, tor: str) -> int:
+        """The highest usage of a type of record that is priced."""
+        limits = self.usage_limits
+        return limits[tor] if tor in limits else limits[ANY]
