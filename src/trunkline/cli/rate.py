@@ -6,7 +6,6 @@ the shape of the reference's console, ``explain`` the record of the decision.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterable
 from dataclasses import replace
@@ -32,7 +31,7 @@ from trunkline.config.cgrates import (
 )
 from trunkline.rating.cost import EXACT, Cgrates, Cost, Exact, price
 from trunkline.rating.durations import format_usage
-from trunkline.rating.result import event_cost
+from trunkline.rating.result import event_cost_text
 
 if TYPE_CHECKING:
     from trunkline.config.cgrates.csvfolder import Sink
@@ -218,7 +217,7 @@ def cost(
 ) -> None:
     """Print what a call costs, as JSON in the shape of the reference's console."""
     found = _price(line, tariff, precision, decimals, time_zone, store)
-    typer.echo(json.dumps(event_cost(found), indent=1, sort_keys=True, ensure_ascii=False))
+    typer.echo(event_cost_text(found))
 
 
 @app.command(epilog=_EXAMPLE.replace("rate cost", "rate explain"))

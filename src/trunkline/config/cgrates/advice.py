@@ -236,7 +236,7 @@ def _fallbacks(assembly: Assembly, problems: Problems) -> None:
         if depth > FALLBACK_DEPTH:
             problems.warn(
                 "cgrates.deep",
-                f"the fallback subjects of {subject} go {depth} profiles deep",
+                f"the fallback subjects of {subject} go more than {FALLBACK_DEPTH} profiles deep",
                 _place(activations[0].source, 0),
                 f"only the first {FALLBACK_DEPTH} are asked",
                 "FallbackSubjects",

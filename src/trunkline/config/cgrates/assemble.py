@@ -155,7 +155,9 @@ class Assembly:
         for number, text in numbered:
             tag, _, prefix = text.partition(",")
             prefixes = known.get(tag)
-            if prefixes is None or not (prefix.isdigit() and prefix.isascii()):
+            if prefixes is None or not (
+                prefix.isdigit() and prefix.isascii() and len(prefix) <= _LONGEST_PREFIX
+            ):
                 row = split_row(file, "Destinations", number, text, self.problems)
                 if row is None:
                     if self.problems.error_count > errors:
@@ -240,6 +242,7 @@ class Assembly:
                 "ends before it starts, so it never is in force",
                 "for a night write two timings, to 24 h and from 00:00:00",
             )
+            end = DAY_SECONDS
         days = fields.numbers(4, 0, 7)
         self.timings[tag] = Timing(
             tag,
