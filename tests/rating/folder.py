@@ -75,6 +75,7 @@ def tariff(
     time_zone: tzinfo = UTC,
     tenant_time_zones: Mapping[str, tzinfo] | None = None,
     fallback_depth: int = 3,
+    usage_limits: Mapping[str, int] | None = None,
 ) -> Tariff:
     """The tariff of ``files``: file name to text."""
 
@@ -144,6 +145,7 @@ def tariff(
         time_zone=time_zone,
         tenant_time_zones=tenant_time_zones,
         fallback_depth=fallback_depth,
+        usage_limits=usage_limits,
     )
 
 

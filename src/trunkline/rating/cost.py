@@ -123,15 +123,17 @@ class Cost:
         return [(span.duration, span.price, span.count) for span in self.spans]
 
 
-def price(tariff: Tariff, call: Call, precision: Precision = EXACT) -> Cost:
-    """The price of ``call`` with its spans and the reasons for every choice.
+def price(
+    tariff: Tariff, call: Call, precision: Precision = EXACT, *, reasons: bool = True
+) -> Cost:
+    """The price of ``call`` with its spans and, with ``reasons``, why each choice was made.
 
     Raises:
         RatingError: the call has no price; see ``docs/rating.md`` for its codes.
     """
     call = complete(call, tariff.usage_limits)
-    steps: list[Step] = []
     zone, answered = tariff.zone(call.tenant), epoch_nanoseconds(call.time)
+    steps: list[Step] | None = [] if reasons else None
     return _cost(resolve(tariff, call, zone, answered, steps), call, zone, steps, precision)
 
 
@@ -163,22 +165,27 @@ def price_plans(
 
 
 def _cost(
-    parts: Sequence[Part], call: Call, zone: tzinfo, steps: list[Step], precision: Precision
+    parts: Sequence[Part],
+    call: Call,
+    zone: tzinfo,
+    steps: list[Step] | None,
+    precision: Precision,
 ) -> Cost:
     answered = epoch_nanoseconds(call.time)
     billed = bill(parts, call, zone, answered)
     spans = charge(billed, precision)
     total = sum_up(spans, precision)
-    explain.add_timings(steps, billed, zone, answered, voice=call.tor == VOICE)
-    explain.add_slots(steps, billed, call.tor)
-    explain.add_sum(
-        steps,
-        billed,
-        total.amount,
-        total.rounded,
-        total.capped,
-        exact=isinstance(precision, Exact),
-    )
+    if steps is not None:
+        explain.add_timings(steps, billed, zone, answered, voice=call.tor == VOICE)
+        explain.add_slots(steps, billed, call.tor)
+        explain.add_sum(
+            steps,
+            billed,
+            total.amount,
+            total.rounded,
+            total.capped,
+            exact=isinstance(precision, Exact),
+        )
     return Cost(
         call=call,
         total=total.rounded,
@@ -186,7 +193,10 @@ def _cost(
         connect_fee=spans[0].entry.terms.connect_fee if call.usage else Fraction(0),
         spans=tuple(spans),
         decision=Decision(
-            call, local_time(zone, answered), tuple(steps), format_money(total.rounded)
+            call,
+            local_time(zone, answered),
+            tuple(steps or ()),
+            format_money(total.rounded),
         ),
     )
 

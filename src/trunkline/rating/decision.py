@@ -105,6 +105,7 @@ class Decision:
     local_time: datetime
     """The answer time on the clock of the tenant's time zone."""
     steps: tuple[Step, ...]
+    """Empty where no reasons were asked for."""
     total: str
     """The price as text."""
 

@@ -45,6 +45,7 @@ __all__ = [
     "Terms",
     "active_on",
     "compile_index",
+    "compile_terms",
     "is_always",
     "rank",
 ]
@@ -359,7 +360,7 @@ class _Shared:
         )
         terms = self._terms.get(key)
         if terms is None:
-            terms = self._terms[key] = _terms(binding, self.rates[binding.rate_id])
+            terms = self._terms[key] = compile_terms(binding, self.rates[binding.rate_id])
         return terms
 
     def table(self, entries: Sequence[Entry]) -> DayTable:
@@ -373,7 +374,8 @@ class _Shared:
         return table
 
 
-def _terms(binding: Binding, rate: Rate) -> Terms:
+def compile_terms(binding: Binding, rate: Rate) -> Terms:
+    """The terms of one destination rate; units and increments of 0 become 1 s."""
     rows = sorted(rate.slots, key=lambda slot: slot.start)
     fee = rows[0].connect_fee
     prices = [row.rate * (row.increment or SECOND) / (row.unit or SECOND) for row in rows]

@@ -11,7 +11,7 @@ Prices are never negative, so that *up* is away from zero and *middle* is half u
 from __future__ import annotations
 
 import math
-from decimal import Context, Decimal
+from decimal import Context, Decimal, Inexact
 from enum import StrEnum
 from fractions import Fraction
 
@@ -33,6 +33,7 @@ MAX_DECIMALS = 15
 
 _WIDE = Context(prec=200)
 """Wide enough for any price: no result is ever rounded a second time."""
+_divide = Context(prec=60, traps=[Inexact]).divide
 
 
 class RoundingMethod(StrEnum):
@@ -93,13 +94,11 @@ def round_duration(duration: int, increment: int) -> int:
 
 def format_money(value: Fraction | Decimal) -> str:
     """An amount as text, without zeros at its end; a fraction where no decimal is exact."""
-    exact = Fraction(value)
-    rest, places = exact.denominator, 0
-    while rest > 1:
-        step = next((step for step in (10, 5, 2) if rest % step == 0), 0)
-        if not step:
-            return str(exact)
-        rest //= step
-        places += 1
-    digits = f"{int(exact * 10**places):0{places + 1}d}"
-    return f"{digits[:-places]}.{digits[-places:]}".rstrip("0").rstrip(".") if places else digits
+    numerator, denominator = value.as_integer_ratio()
+    if denominator == 1:
+        return str(numerator)
+    try:
+        text = f"{_divide(Decimal(numerator), Decimal(denominator)):f}"
+    except Inexact:
+        return f"{numerator}/{denominator}"
+    return text.rstrip("0") if "." in text else text
