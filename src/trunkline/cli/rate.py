@@ -32,6 +32,7 @@ from trunkline.config.cgrates import (
 from trunkline.rating.cost import EXACT, Cgrates, Cost, Exact, price
 from trunkline.rating.durations import format_usage
 from trunkline.rating.result import event_cost_text
+from trunkline.store.compiled import active_tariff, default_tariff_url, zone_named
 
 if TYPE_CHECKING:
     from trunkline.config.cgrates.csvfolder import Sink
@@ -251,11 +252,7 @@ def _price(
     if folder is not None:
         tariff = _read(folder, zone or UTC, zones, None).tariff
     else:
-        source = _store(store)
-        try:
-            _, tariff = source.active()
-        finally:
-            source.close()
+        _, tariff = active_tariff(store or default_tariff_url(), compile_lines)
         tariff = replace(
             tariff,
             time_zone=zone or tariff.time_zone,
@@ -287,8 +284,6 @@ def _quoted(word: str) -> str:
 
 
 def _zones(texts: Iterable[str]) -> tuple[tzinfo | None, dict[str, tzinfo]]:
-    from trunkline.store.tariffs import zone_named  # SQLAlchemy is heavy
-
     zone: tzinfo | None = None
     zones: dict[str, tzinfo] = {}
     for text in texts:
@@ -301,7 +296,7 @@ def _zones(texts: Iterable[str]) -> tuple[tzinfo | None, dict[str, tzinfo]]:
 
 
 def _store(url: str | None) -> TariffStore:
-    from trunkline.store.tariffs import TariffStore, default_tariff_url  # SQLAlchemy is heavy
+    from trunkline.store.tariffs import TariffStore  # SQLAlchemy is heavy
 
     return TariffStore(url or default_tariff_url(), compile_lines)
 

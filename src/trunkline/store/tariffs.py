@@ -4,29 +4,16 @@ A load is one transaction: its rows become the active version when all of them w
 nothing changes and the version before stays active. The rows are kept as they were read, with
 file and line, so that what a price rests on can be shown and compiled again.
 
-What was compiled lies beside the database as a pickle (for a server's database in the user's
-cache folder). It counts for one version of the tariff, of this package and of Python only, and
-only while nobody else can write it; without it the rows are compiled again.
-
 Left out: taking an older version back. Load its folder again.
 """
 
 from __future__ import annotations
 
-import gc
-import hashlib
 import json
-import os
-import pickle
-import sys
-import tempfile
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
-from pathlib import Path
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sqlalchemy import (
     Column,
@@ -47,20 +34,22 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.schema import CreateTable
 
-from trunkline import __version__, rating
 from trunkline.errors import TrunklineError
 from trunkline.rating.tariff import Tariff
+from trunkline.store.compiled import (
+    Compiler,
+    Line,
+    Version,
+    default_tariff_url,
+    read_compiled,
+    write_compiled,
+    zone_named,
+)
 
-__all__ = ["Compiler", "Line", "Read", "TariffStore", "Version", "default_tariff_url", "zone_named"]
+__all__ = ["Read", "TariffStore", "Version", "default_tariff_url", "zone_named"]
 
 KEPT = 3
 """So many versions are kept, the active one included; older ones go when one is loaded."""
-
-Line = tuple[str, str, int, str]
-"""Kind, file, line number and text of a row."""
-
-Compiler = Callable[[Iterable[Line], str, tzinfo, Mapping[str, tzinfo], datetime], Tariff]
-"""Makes a tariff of rows, its name, its time zone, those of tenants, and the time of the load."""
 
 Read = Callable[[Callable[[Sequence[Line]], None]], Tariff]
 """Reads a tariff and hands every row of it over; raises, if it is not good."""
@@ -91,52 +80,6 @@ _rows = Table(
     Column("row", Text, nullable=False),
     sqlite_with_rowid=False,  # one tree instead of two
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Version:
-    """One load."""
-
-    id: int
-    token: str
-    """Tells it from a version of the same number in a database made anew."""
-    name: str
-    """The folder that it was loaded from."""
-    loaded: datetime
-    time_zone: tzinfo
-    tenant_time_zones: Mapping[str, tzinfo]
-    row_count: int
-
-
-def default_tariff_url() -> str:
-    """The SQLite file of tariffs in the user's state folder (made where it is missing)."""
-    base = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
-    folder = Path(base) / "trunkline"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as problem:
-        raise TrunklineError(
-            "store.unavailable", f"{folder}: {problem.strerror}: set XDG_STATE_HOME to a folder"
-        ) from problem
-    return f"sqlite:///{folder / 'tariffs.sqlite'}"
-
-
-def zone_named(name: str) -> tzinfo:
-    """The time zone ``name`` of the system's database, as ``Europe/Berlin``.
-
-    Raises:
-        TrunklineError: ``store.time-zone``.
-    """
-    if name == "UTC":
-        return UTC
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as problem:
-        raise TrunklineError(
-            "store.time-zone",
-            f"no time zone {name[:60]!r} is known here; write it as Europe/Berlin or UTC "
-            "(package tzdata holds them)",
-        ) from problem
 
 
 class TariffStore:
@@ -222,7 +165,7 @@ class TariffStore:
                 connection.execute(delete(_rows).where(_rows.c.version <= old))
                 connection.execute(delete(_versions).where(_versions.c.id <= old))
         version = Version(identifier, token, name, loaded, time_zone, zones, count)
-        self._keep_compiled(version, tariff)
+        write_compiled(self.url, version, tariff)
         return version, tariff
 
     def versions(self) -> list[Version]:
@@ -257,16 +200,16 @@ class TariffStore:
                 "store.no-tariff", "no tariff is loaded; load one: trunkline rate load DIR"
             )
         version = versions[0]
-        tariff = self._compiled(version)
-        if tariff is None:
-            tariff = self._compiler(
-                self._lines(version),
-                version.name,
-                version.time_zone,
-                version.tenant_time_zones,
-                version.loaded,
-            )
-            self._keep_compiled(version, tariff)
+        if found := read_compiled(self.url, version.id, version.token):
+            return found
+        tariff = self._compiler(
+            self._lines(version),
+            version.name,
+            version.time_zone,
+            version.tenant_time_zones,
+            version.loaded,
+        )
+        write_compiled(self.url, version, tariff)
         return version, tariff
 
     def close(self) -> None:
@@ -284,42 +227,6 @@ class TariffStore:
             for row in connection.execute(query):
                 yield row.kind, row.file, row.line, row.row
 
-    def _keep_compiled(self, version: Version, tariff: Tariff) -> None:
-        """Write the pickle; a disk that is full costs time at the next start, nothing else."""
-        path = _cache_path(self.url)
-        if path is None:
-            return
-        with suppress(OSError):
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.")
-            try:
-                with open(handle, "wb") as stream:
-                    stream.write(_key(version))
-                    with _no_collections():
-                        pickle.dump(tariff, stream, pickle.HIGHEST_PROTOCOL)
-                os.replace(name, path)
-            except BaseException:
-                os.unlink(name)
-                raise
-
-    def _compiled(self, version: Version) -> Tariff | None:
-        path = _cache_path(self.url)
-        if path is None:
-            return None
-        try:
-            with path.open("rb") as stream:
-                status = os.fstat(stream.fileno())
-                # A pickle runs code: read none that somebody else could have written.
-                if status.st_uid != os.getuid() or status.st_mode & 0o022:
-                    return None
-                if stream.read(32) != _key(version):
-                    return None
-                with _no_collections():
-                    found = pickle.load(stream)
-        except Exception:  # absent, torn, or of other classes: the rows are there
-            return None
-        return found if isinstance(found, Tariff) else None
-
     @contextmanager
     def _errors(self) -> Iterator[None]:
         try:
@@ -333,41 +240,6 @@ class TariffStore:
                 "store.unavailable",
                 f"tariff store {url}: {reason}; check that it exists and can be written",
             ) from problem
-
-
-def _cache_path(url: str) -> Path | None:
-    """Where the compiled tariff lies; ``None`` for a database in memory."""
-    parsed = make_url(url)
-    if parsed.get_backend_name() == "sqlite":
-        if not parsed.database or parsed.database == ":memory:":
-            return None
-        return Path(f"{parsed.database}.compiled")
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    digest = hashlib.sha256(url.encode()).hexdigest()[:16]
-    return Path(base) / "trunkline" / f"tariff-{digest}.compiled"
-
-
-def _key(version: Version) -> bytes:
-    """What a pickle counts for: the load, and the code that it was compiled by."""
-    code = [
-        (path.name, status.st_size, status.st_mtime_ns)
-        for path in sorted(Path(rating.__file__).parent.glob("*.py"))
-        for status in (path.stat(),)
-    ]
-    text = repr((version.id, version.token, __version__, sys.version, code))
-    return hashlib.sha256(text.encode()).digest()
-
-
-@contextmanager
-def _no_collections() -> Iterator[None]:
-    """Without the garbage collector, which would look at millions of new objects in vain."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:

@@ -56,7 +56,7 @@ RatingPlans | RP_AUS,DR_AUS_Mobil,*any,10 | rating.unknown-tag | 8 | DR_AUS | 'D
 RatingPlans | RP_AUS,DR_AUS_Mobile,*ny,10 | rating.unknown-tag | 22 | *ny | '*any'
 RatingPlans | RP_AUS,DR_AUS_Mobile,*any,heavy | cgrates.number | 27 | Weight |
 RatingPlans | RP_AUS,DR_AUS_Mobile,*any,-1 | cgrates.negative | 27 | never wins | 0
-RatingProfiles | cgrates.org,call,1,2014-13-01T00:00:00Z,RP_AUS, | cgrates.time | 20 | no time | 2014
+RatingProfiles | cgrates.org,call,1,2014-13-01T00:00:00Z,RP_AUS, | cgrates.time | 20 | no time |
 RatingProfiles | cgrates.org,call,*any,2014-01-14T00:00:00Z,RP_AU, \
              | cgrates.twice | 23 | RatingProfiles.csv:2 | at a time
 RatingProfiles | cgrates.org,call,1,,RP_AU, | rating.unknown-tag | 21 | RP_AU | 'RP_AUS'
@@ -203,7 +203,7 @@ Rates | RT_22c_PM,0,22,60s,60s,0s | repeated | Rates.csv:5 | again
 Rates | RT_22c_PM,1,22,60s,60s,60s | ignored | Rates.csv:5:11 | first row
 Rates | RT_22c_PM,0,2,60s,60s,60s / RT_22c_PM,0,2,60s,60s,90s | slots | Rates.csv:6:23 | multiple
 DestinationRates | DR_2,*any,RT_22c_PM,*up,4,, | unused | DestinationRates.csv:5:1 | DR_2
-DestinationRates | DR_AUS_Mobile,*any,RT_22c_PM,*up,4,1, | ignored | DestinationRates.csv:5:36 | MaxC
+DestinationRates | DR_AUS_Mobile,*any,RT_22c_PM,*up,4,1, | ignored | DestinationRates.csv:5:36 | Max
 RatingPlans | RP_2,DR_AUS_Mobile,*any,10 | unused | RatingPlans.csv:5:1 | RP_2
 RatingPlans | RP_AUS,DR_AUS_Mobile,*asap,5 | shadowed | RatingPlans.csv:5:1 | never in force
 RatingProfiles | cgrates.org,call,1,,RP_AUS,1 | fallback | RatingProfiles.csv:3 | itself

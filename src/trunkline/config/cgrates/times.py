@@ -55,7 +55,7 @@ def parse_time(text: str, zone: tzinfo, now: datetime) -> datetime | None:
             micros = ticks // 1000 if len(text) == 19 else ticks * _DIGITS[len(text)]
             return _EPOCH + timedelta(microseconds=micros)
         return _absolute(text, zone)
-    except (ValueError, OverflowError):
+    except (ValueError, OverflowError, DecodeError):
         raise DecodeError("cgrates.time", f"{text[:60]!r} is no time: {FORMS}") from None
 
 
@@ -91,6 +91,8 @@ def _relative(text: str, now: datetime) -> datetime:
         raise ValueError(text)
     moment = _WORDS[word](now.astimezone(UTC))
     if plus:
+        if not extra:
+            raise ValueError(text)
         moment += timedelta(microseconds=parse_duration(extra) // 1000)
     return moment
 
