@@ -77,7 +77,7 @@ def test_a_load_that_fails_changes_nothing(url: str, tmp_path: Path) -> None:
         return load_folder(folder, sink=sink).tariff
 
     store = TariffStore(url, compile_lines)
-    with pytest.raises(TariffErrors, match="'x': is no number"):
+    with pytest.raises(TariffErrors, match="'x' is no number"):
         store.load(read, name="bad")
     assert [version.id for version in store.versions()] == [1]
     store.close()

@@ -29,6 +29,7 @@ from trunkline.config.cgrates import (
     load_folder,
     parse_cost_line,
 )
+from trunkline.errors import TrunklineError
 from trunkline.rating.cost import EXACT, Cgrates, Cost, Exact, price
 from trunkline.rating.durations import format_usage
 from trunkline.rating.result import event_cost_text
@@ -157,7 +158,7 @@ def load(
         )
         return
     for problem in report.warnings:
-        typer.echo(f"warning: {problem}", err=True)
+        typer.echo(f"trunkline: warning: {folder}/{problem}", err=True)
     typer.echo(f"{folder} is the active tariff, version {version.id}, after {seconds:.2f} s")
     _print_rows(report)
 
@@ -197,8 +198,8 @@ def check(
             }
         )
     else:
-        _print_problems("error", errors, error_count)
-        _print_problems("warning", warnings, warning_count)
+        _print_problems(folder, "error", errors, error_count)
+        _print_problems(folder, "warning", warnings, warning_count)
         counts = f"{_count(error_count, 'error')}, {_count(warning_count, 'warning')}"
         typer.echo(f"{folder}: {counts}")
         if report:
@@ -265,7 +266,7 @@ def _arithmetic(precision: PrecisionName, decimals: int | None) -> Exact | Cgrat
     if precision is PrecisionName.CGRATES:
         return Cgrates() if decimals is None else Cgrates(decimals)
     if decimals is not None:
-        raise typer.BadParameter("goes with --precision cgrates", param_hint="--decimals")
+        raise TrunklineError("rating.precision", "--decimals goes with --precision cgrates")
     return EXACT
 
 
@@ -321,11 +322,12 @@ def _print_rows(report: LoadReport) -> None:
         typer.echo(f"Not used for rating: {', '.join(report.unused_files)}")
 
 
-def _print_problems(what: str, problems: Iterable[Problem], count: int) -> None:
+def _print_problems(folder: Path, what: str, problems: Iterable[Problem], count: int) -> None:
     shown = 0
     for problem in problems:
         shown += 1
-        typer.echo(f"{problem.place}: {what}: {problem.message} [{problem.code}]")
+        within = "" if problem.place.file == str(folder) else f"{folder}/"
+        typer.echo(f"{within}{problem.place}: {what}: {problem.message} [{problem.code}]")
         if problem.text:
             typer.echo(f"    {problem.excerpt}")
             if problem.place.column:

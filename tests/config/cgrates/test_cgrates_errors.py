@@ -19,25 +19,25 @@ NIGHT = "RT_2,0,1,60s,60s,0s"
 # file | row added to the tutorial | code | column | words of the message | words of the hint
 BAD_ROWS = (
     """
-Destinations | DST_AUS_Mobile | cgrates.columns | 15 | 1 columns instead of 2 | missing: Prefix
+Destinations | DST_AUS_Mobile | cgrates.columns | 15 | 1 column instead of 2 | missing: Prefix
 Destinations | DST_AUS_Mobile,615, | cgrates.columns | 20 | 3 columns | ID, Prefix
 Destinations | DST_AUS_Mobile, | cgrates.empty | 16 | Prefix | *any
 Destinations | ,614 | cgrates.empty | 1 | ID |
-Destinations | DST_AUS_Mobile,61 4 | cgrates.value | 16 | blanks |
+Destinations | DST_AUS_Mobile,61 4 | cgrates.value | 16 | blank |
 Destinations | DST_AUS_Mobile,66666666666666666666666666666666666666666666666666666666666666666 \
-             | cgrates.absurd | 16 | 64 |
+             | cgrates.absurd | 16 | longer than 64 |
 Destinations | DST_AUS_Mobile,"614 | cgrates.quotes | 16 | quotes | "…"
 Destinations | DST_AUS_Mobile,6"1"4 | cgrates.quotes | 17 | quotes |
 Rates | RT,x,22,60s,60s,0s | cgrates.number | 4 | no number | point
 Rates | RT,0,"1,5",60s,60s,0s | cgrates.number | 6 | no number | point
 Rates | RT,0,nan,60s,60s,0s | cgrates.number | 6 | no number |
 Rates | RT,0,99999999999999999999999999999999999999999,60s,60s,0s | cgrates.number | 6 | no number |
-Rates | RT,0,-22,60s,60s,0s | cgrates.negative | 6 | not negative |
-Rates | RT,-1,22,60s,60s,0s | cgrates.negative | 4 | not negative |
+Rates | RT,0,-22,60s,60s,0s | cgrates.negative | 6 | negative |
+Rates | RT,-1,22,60s,60s,0s | cgrates.negative | 4 | negative |
 Rates | RT,0,1e15,60s,60s,0s | cgrates.absurd | 6 | 1,000,000,000,000 | digit
 Rates | RT,0,22,60x,60s,0s | cgrates.duration | 9 | no duration | 60s
 Rates | RT,0,22,60s,1 m,0s | cgrates.duration | 13 | no duration |
-Rates | RT,0,22,60s,-60s,0s | cgrates.negative | 13 | not negative |
+Rates | RT,0,22,60s,-60s,0s | cgrates.negative | 13 | negative |
 Rates | RT,0,22,9999h,60s,0s | cgrates.absurd | 9 | year | unit
 Rates | RT_22c_PM,0,20,60s,60s,0s | rating.rate | 24 | start |
 Rates | RT_22c_PM,0,20,60s,60s,90s | rating.rate | 24 | divide |
@@ -50,7 +50,7 @@ DestinationRates | DR,DST_AUS_Mobile,RT_22c_PM,,4,0, | cgrates.value | 29 | empt
 DestinationRates | DR,DST_AUS_Mobile,RT_22c_PM,*up,4.5,0, | cgrates.number | 33 | decimals | 4
 DestinationRates | DR,DST_AUS_Mobile,RT_22c_PM,*up,-4,0, | cgrates.number | 33 | decimals |
 DestinationRates | DR,DST_AUS_Mobile,RT_22c_PM,*up,99,0, | cgrates.absurd | 33 | decimals |
-DestinationRates | DR,DST_AUS_Mobile,RT_22c_PM,*up,4,-1,*free | cgrates.negative | 35 | price |
+DestinationRates | DR,DST_AUS_Mobile,RT_22c_PM,*up,4,-1,*free | cgrates.negative | 35 | negative | 0
 DestinationRates | DR,DST_AUS_Mobile,RT_22c_PM,*up,4,1,*fre | cgrates.value | 37 | not | '*free'
 RatingPlans | RP_AUS,DR_AUS_Mobil,*any,10 | rating.unknown-tag | 8 | DR_AUS | 'DR_AUS_Mobile'
 RatingPlans | RP_AUS,DR_AUS_Mobile,*ny,10 | rating.unknown-tag | 22 | *ny | '*any'
@@ -248,8 +248,8 @@ def test_errors_beyond_the_bound_are_counted(tmp_path: Path) -> None:
         load_folder(tutorial(tmp_path, {"Rates.csv": rows}))
     assert len(refused.value.errors) == KEPT
     assert refused.value.error_count >= 500
-    assert str(refused.value).startswith("Rates.csv:1:6: ConnectFee 'x': is no number")
-    assert "more" in str(refused.value)
+    assert str(refused.value).startswith(f"{tmp_path}/Rates.csv:1:6: ConnectFee 'x' is no number")
+    assert f" more: trunkline rate check {tmp_path}" in str(refused.value)
     assert "\n" not in str(refused.value)
 
 

@@ -190,13 +190,18 @@ class Assembly:
                 1, "cgrates.empty", "may not be empty", "for every number, bind DestinationID *any"
             )
         elif len(prefix) > _LONGEST_PREFIX:
-            fields.error(1, "cgrates.absurd", f"longer than {_LONGEST_PREFIX} characters")
+            fields.error(1, "cgrates.absurd", f"is longer than {_LONGEST_PREFIX} characters")
         elif not prefix.isprintable() or " " in prefix:
-            fields.error(1, "cgrates.value", "a prefix has no blanks", "write the digits alone")
+            fields.error(
+                1,
+                "cgrates.value",
+                "has a blank or a character that cannot be printed",
+                "write the digits alone",
+            )
         if self.problems.error_count > before:
             return None
         if tag.startswith("*"):
-            fields.warn(0, "cgrates.value", "a name with * is one of the reference's own words")
+            fields.warn(0, "cgrates.value", "begins as the reference's own words do")
         if tag not in self.prefixes:
             self.sources[tag] = Source(row.file, row.line)
         return self.prefixes.setdefault(sys.intern(tag), [])
@@ -240,7 +245,7 @@ class Assembly:
                 5,
                 "cgrates.never",
                 "ends before it starts, so it never is in force",
-                "for a night write two timings, to 24 h and from 00:00:00",
+                "for a night write two timings, say 22:00:00 and 00:00:00;06:00:00",
             )
             end = DAY_SECONDS
         days = fields.numbers(4, 0, 7)
@@ -269,7 +274,7 @@ class Assembly:
             fields.warn(
                 1,
                 "cgrates.ignored",
-                "the connect fee of a rate's first row alone counts",
+                "is not charged: only the first row's is",
                 "put it there",
             )
         if len(slots) > 1 and slot.start % slots[-1].increment:  # the first is checked by build
@@ -288,11 +293,11 @@ class Assembly:
             fields.warn(
                 5,
                 "cgrates.ignored",
-                "a MaxCost without a MaxCostStrategy does nothing",
+                "does nothing without a MaxCostStrategy",
                 "write *free or *disconnect",
             )
         elif strategy and not max_cost:
-            fields.warn(6, "cgrates.ignored", "a MaxCostStrategy without a MaxCost does nothing")
+            fields.warn(6, "cgrates.ignored", "does nothing without a MaxCost")
         self.destination_rates.setdefault(fields.tag(0), []).append(
             Binding(
                 destination_id=fields.tag(1),
@@ -320,7 +325,7 @@ class Assembly:
                 fields.error(
                     3,
                     "cgrates.twice",
-                    f"the same time as in {other.source}",
+                    f"is the time of {other.source} too",
                     "one plan is in force at a time",
                 )
                 return

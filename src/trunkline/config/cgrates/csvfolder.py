@@ -180,7 +180,7 @@ def _finished(
         found = problems.errors + problems.warnings
         places = [(problem.place.file, problem.place.line) for problem in found]
         problems.quote(texts_of(folder, places))
-    problems.raise_errors()
+    problems.raise_errors(name)
     assert tariff is not None  # build returned, or its problems were raised
     report = LoadReport(
         rows=dict(assembly.counts),

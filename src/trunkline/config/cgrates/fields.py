@@ -44,13 +44,13 @@ class Fields:
     def error(self, index: int, code: str, message: str, hint: str = "") -> None:
         """Note an error in value number ``index``."""
         name, value = self._names[index], self.row.values[index]
-        text = f"{name} {shown(value)!r}: {message}" if value else f"{name}: {message}"
+        text = f"{name} {shown(value)!r} {message}" if value else f"{name} {message}"
         self._problems.error(code, text, self.row.place(index), hint, name, value)
 
     def warn(self, index: int, code: str, message: str, hint: str = "") -> None:
         """Note a warning about value number ``index``."""
         name, value = self._names[index], self.row.values[index]
-        text = f"{name} {shown(value)!r}: {message}" if value else f"{name}: {message}"
+        text = f"{name} {shown(value)!r} {message}" if value else f"{name} {message}"
         self._problems.warn(code, text, self.row.place(index), hint, name, value)
 
     def text(self, index: int) -> str:
@@ -63,18 +63,18 @@ class Fields:
         if not value:
             self.error(index, "cgrates.empty", "may not be empty", "every row has a name")
         elif len(value) > _LONGEST_TAG:
-            self.error(index, "cgrates.absurd", f"longer than {_LONGEST_TAG} characters")
+            self.error(index, "cgrates.absurd", f"is longer than {_LONGEST_TAG} characters")
         elif not value.isprintable():
-            self.error(index, "cgrates.value", "a name is of printable characters")
+            self.error(index, "cgrates.value", "has a character that cannot be printed")
         return value
 
     def money(self, index: int) -> Fraction:
         """An amount of zero or more; empty is 0."""
         number = self._number(index)
         if number < 0:
-            self.error(index, "cgrates.negative", "a price is not negative")
+            self.error(index, "cgrates.negative", "is negative", "a price is 0 or more")
         elif number > HIGHEST_MONEY:
-            self.error(index, "cgrates.absurd", f"above {HIGHEST_MONEY:,}", "a digit too many?")
+            self.error(index, "cgrates.absurd", f"is above {HIGHEST_MONEY:,}", "a digit too many?")
         else:
             return number
         return Fraction(0)
@@ -86,7 +86,7 @@ class Fields:
             self.error(
                 index,
                 "cgrates.negative",
-                "an entry of negative weight never wins",
+                "is negative, and such an entry never wins",
                 "weights begin at 0",
             )
             return Fraction(0)
@@ -100,7 +100,7 @@ class Fields:
         if not (value.isascii() and value.isdigit() and len(value) < 9):
             self.error(index, "cgrates.number", "is no count of decimals", "write 4")
         elif int(value) > MOST_DECIMALS:
-            self.error(index, "cgrates.absurd", f"more than {MOST_DECIMALS} decimals")
+            self.error(index, "cgrates.absurd", f"is more than {MOST_DECIMALS} decimals")
         else:
             return int(value)
         return 0
@@ -109,7 +109,7 @@ class Fields:
         """A duration in nanoseconds, or units; ``otherwise`` where it is empty or 0."""
         value = self.row.values[index]
         if value.startswith("-"):
-            self.error(index, "cgrates.negative", "a duration is not negative")
+            self.error(index, "cgrates.negative", "is negative", "a duration is 0 or more")
             return otherwise
         try:
             found = parse_duration(value)
@@ -122,7 +122,7 @@ class Fields:
             )
             return otherwise
         if found > LONGEST_DURATION:
-            self.error(index, "cgrates.absurd", "longer than a year", "a unit too large?")
+            self.error(index, "cgrates.absurd", "is longer than a year", "a unit too large?")
             return otherwise
         return found or otherwise
 
@@ -150,7 +150,7 @@ class Fields:
                 self.error(
                     index,
                     "cgrates.number",
-                    f"{shown(word)!r} is not within {low} to {high}",
+                    f"has {shown(word)!r}, which is not within {low} to {high}",
                     f"write *any, one number, or several separated by {LIST_SEPARATOR!r}",
                 )
                 return ()
@@ -171,7 +171,7 @@ class Fields:
             self.error(
                 index,
                 "cgrates.clock",
-                f"{shown(text)!r} is no time of day",
+                f"has {shown(text)!r}, which is no time of day",
                 "write 18:00:00, and 08:00:00;18:00:00 for a start and an end",
             )
             return 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from trunkline.errors import TrunklineError
@@ -133,35 +133,30 @@ class Problems:
                 if text := texts.get((place.file, place.line)):
                     kept[index] = replace(problem, text=text)
 
-    def raise_errors(self) -> None:
-        """Refuse the folder if an error was noted.
+    def raise_errors(self, name: str) -> None:
+        """Refuse the folder ``name`` if an error was noted.
 
         Raises:
             TariffErrors: with all that was found.
         """
         if self.error_count:
-            raise TariffErrors(self.errors, self.error_count, self.warnings, self.warning_count)
+            raise TariffErrors(name, self)
 
 
 class TariffErrors(TrunklineError):  # noqa: N818 - it holds all of them
     """A tariff folder that was refused as a whole; nothing of it counts."""
 
-    def __init__(
-        self,
-        errors: Sequence[Problem],
-        error_count: int | None = None,
-        warnings: Sequence[Problem] = (),
-        warning_count: int | None = None,
-    ) -> None:
-        self.errors = tuple(errors)
-        self.error_count = len(self.errors) if error_count is None else error_count
-        self.warnings = tuple(warnings)
-        self.warning_count = len(self.warnings) if warning_count is None else warning_count
-        first = str(self.errors[0])
+    def __init__(self, name: str, problems: Problems) -> None:
+        self.errors = tuple(problems.errors)
+        self.error_count = problems.error_count
+        self.warnings = tuple(problems.warnings)
+        self.warning_count = problems.warning_count
+        first = self.errors[0]
+        text = str(first) if first.place.file == name else f"{name}/{first}"
         more = self.error_count - 1
         if more:
-            first += f" (and {more} more; `trunkline rate check` lists them)"
-        super().__init__("cgrates.refused", first)
+            text += f" (and {more} more: trunkline rate check {name})"
+        super().__init__("cgrates.refused", text)
 
 
 def nearest(word: str, choices: Iterable[str]) -> str | None:

@@ -226,7 +226,11 @@ def _wrong_count(row: Row, names: tuple[str, ...], problems: Problems) -> None:
     else:
         place, hint = row.place(len(names)), f"the columns are {', '.join(names)}"
     problems.error(
-        "cgrates.columns", f"{count} columns instead of {len(names)}", place, hint, value=row.text
+        "cgrates.columns",
+        f"{count} column{'' if count == 1 else 's'} instead of {len(names)}",
+        place,
+        hint,
+        value=row.text,
     )
 
 
