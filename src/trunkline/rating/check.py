@@ -106,7 +106,7 @@ def _timing(timing: Timing) -> Iterator[Problem]:
                 yield wrong(field, f"{value} is not one of {low} to {high}")
     if not 0 <= timing.start < DAY_SECONDS:
         yield wrong("Time", f"the start, {timing.start} s, is no time of day")
-    if not 0 < timing.end <= DAY_SECONDS:
+    elif not 0 < timing.end <= DAY_SECONDS:
         yield wrong("Time", f"the end, {timing.end} s, is no time of day")
     elif timing.end <= timing.start:
         yield wrong("Time", "it ends before it starts; make two of it, to and from midnight")
