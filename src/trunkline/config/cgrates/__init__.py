@@ -1,0 +1,30 @@
+"""Readers of what CGRateS users have: tariff folders of CSV files, and console lines."""
+
+from __future__ import annotations
+
+from trunkline.config.cgrates.console import EXAMPLE, parse_cost_line
+from trunkline.config.cgrates.csvfolder import (
+    Line,
+    Loaded,
+    LoadReport,
+    compile_lines,
+    folder_size,
+    load_folder,
+)
+from trunkline.config.cgrates.problems import Place, Problem, TariffErrors
+from trunkline.config.cgrates.times import parse_time
+
+__all__ = [
+    "EXAMPLE",
+    "Line",
+    "LoadReport",
+    "Loaded",
+    "Place",
+    "Problem",
+    "TariffErrors",
+    "compile_lines",
+    "folder_size",
+    "load_folder",
+    "parse_cost_line",
+    "parse_time",
+]

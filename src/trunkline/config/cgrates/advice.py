@@ -1,0 +1,285 @@
+"""Warnings about a tariff that loads: what is never used, never reached or decided by chance.
+
+Nothing here changes a price. Each rule says which entry wins instead.
+"""
+
+from __future__ import annotations
+
+import calendar
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Final
+
+from trunkline.config.cgrates.assemble import Assembly
+from trunkline.config.cgrates.problems import Place, Problems, closest
+from trunkline.rating.durations import SECOND, format_duration
+from trunkline.rating.errors import Source
+from trunkline.rating.model import (
+    ANY,
+    BUILT_IN_TIMINGS,
+    DEFAULT_CATEGORY,
+    FALLBACK_DEPTH,
+    Binding,
+    PlanEntry,
+    Timing,
+)
+
+__all__ = ["give"]
+
+_MOST_COMPARED: Final = 64
+"""Entries of one destination within one plan; a plan with more has its first ones compared."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Offer:
+    """A binding as one entry of a plan brings it in."""
+
+    entry: PlanEntry
+    binding: Binding
+    timing: Timing
+
+
+def give(assembly: Assembly, problems: Problems) -> None:
+    """Note the warnings about what ``assembly`` took."""
+    _unused(assembly, problems)
+    for timing in assembly.timings.values():
+        if not _ever(timing):
+            problems.warn(
+                "cgrates.never",
+                f"Timing {timing.id}: no such day is in the calendar",
+                _place(timing.source),
+                "mend Months or MonthDays",
+                "MonthDays",
+            )
+    for tag, entries in assembly.plans.items():
+        _plan(tag, list(_offers(entries, assembly)), assembly, problems)
+    _fallbacks(assembly, problems)
+    _bare_numbers(assembly, problems)
+
+
+def _place(source: Source | None, column: int = 1) -> Place:
+    return Place(source.file, source.line, column) if source else Place("")
+
+
+def _unused(assembly: Assembly, problems: Problems) -> None:
+    bindings = [b for rows in assembly.destination_rates.values() for b in rows]
+    entries = [e for rows in assembly.plans.values() for e in rows]
+    activations = [a for rows in assembly.profiles.values() for a in rows]
+
+    def check(
+        kind: str, there: Iterable[tuple[str, Source | None]], used: set[str], where: str
+    ) -> None:
+        for tag, source in there:
+            if tag not in used:
+                problems.warn(
+                    "cgrates.unused",
+                    f"{kind} {tag} is in no row of {where}.csv",
+                    _place(source),
+                    "no call can reach it",
+                    "ID",
+                    tag,
+                )
+
+    check(
+        "Timing",
+        ((t.id, t.source) for t in assembly.timings.values()),
+        {e.timing_id for e in entries},
+        "RatingPlans",
+    )
+    check(
+        "Destination",
+        assembly.sources.items(),
+        {b.destination_id for b in bindings},
+        "DestinationRates",
+    )
+    check(
+        "Rate",
+        ((tag, slots[0].source) for tag, slots in assembly.rates.items()),
+        {b.rate_id for b in bindings},
+        "DestinationRates",
+    )
+    check(
+        "DestinationRate",
+        ((tag, rows[0].source) for tag, rows in assembly.destination_rates.items()),
+        {e.destination_rate_id for e in entries},
+        "RatingPlans",
+    )
+    check(
+        "RatingPlan",
+        ((tag, rows[0].source) for tag, rows in assembly.plans.items()),
+        {a.plan_id for a in activations},
+        "RatingProfiles",
+    )
+
+
+def _ever(timing: Timing) -> bool:
+    """Whether some month that the timing allows is long enough for one of its days."""
+    if not timing.month_days:
+        return True
+    years = timing.years or (2000,)  # a leap year
+    months = timing.months or range(1, 13)
+    longest = max(calendar.monthrange(year, month)[1] for year in years for month in months)
+    return timing.month_days[0] <= longest
+
+
+def _offers(entries: list[PlanEntry], assembly: Assembly) -> Iterator[_Offer]:
+    for entry in entries:
+        timing = assembly.timings.get(entry.timing_id) or BUILT_IN_TIMINGS[entry.timing_id]
+        for binding in assembly.destination_rates[entry.destination_rate_id]:
+            yield _Offer(entry, binding, timing)
+
+
+def _plan(tag: str, offers: list[_Offer], assembly: Assembly, problems: Problems) -> None:
+    by_destination: dict[str, list[_Offer]] = {}
+    for offer in offers:
+        by_destination.setdefault(offer.binding.destination_id, []).append(offer)
+    for destination, rivals in by_destination.items():
+        for one, other in combinations(rivals[:_MOST_COMPARED], 2):
+            _compare(f"RatingPlan {tag}, {destination}", one, other, problems)
+    for (first, second), shared in assembly.shared.items():
+        if first in by_destination and second in by_destination:
+            _compare_shared(
+                tag,
+                by_destination[first][0],
+                by_destination[second][0],
+                f"{shared.count} prefixes, say {shared.example}"
+                if shared.count > 1
+                else f"prefix {shared.example}",
+                problems,
+            )
+
+
+def _compare(what: str, one: _Offer, other: _Offer, problems: Problems) -> None:
+    """Warn if one of two entries for a destination leaves the other no moment."""
+    if other.entry.weight == one.entry.weight:
+        return  # the later start wins; equal starts are an error
+    strong, weak = (one, other) if one.entry.weight > other.entry.weight else (other, one)
+    if _covers(strong.timing, weak.timing):
+        problems.warn(
+            "cgrates.shadowed",
+            f"{what}: {_name(weak)} is never in force, {_name(strong)} outweighs it",
+            _place(weak.entry.source),
+            "remove it or give it more weight",
+            "Weight",
+            str(weak.entry.weight),
+        )
+
+
+def _compare_shared(tag: str, one: _Offer, other: _Offer, what: str, problems: Problems) -> None:
+    first, second = one.binding, other.binding
+    if first.rate_id == second.rate_id and one.entry.weight == other.entry.weight:
+        return
+    ids = f"{first.destination_id} and {second.destination_id}"
+    if one.entry.weight == other.entry.weight:
+        problems.warn(
+            "cgrates.chance",
+            f"RatingPlan {tag}: {ids} share {what} at the same weight",
+            _place(other.entry.source),
+            f"{first.destination_id} wins, because it stands first; give it more weight",
+            "Weight",
+            str(other.entry.weight),
+        )
+        return
+    strong, weak = (one, other) if one.entry.weight > other.entry.weight else (other, one)
+    if _covers(strong.timing, weak.timing):
+        problems.warn(
+            "cgrates.shadowed",
+            f"RatingPlan {tag}: {ids} share {what}; there {_name(strong)} always wins",
+            _place(weak.entry.source),
+            "take the prefix out of one of them",
+            "Weight",
+            str(weak.entry.weight),
+        )
+
+
+def _name(offer: _Offer) -> str:
+    return f"{offer.entry.destination_rate_id} at {offer.entry.timing_id}"
+
+
+def _covers(strong: Timing, weak: Timing) -> bool:
+    def every(wide: tuple[int, ...], narrow: tuple[int, ...]) -> bool:
+        return not wide or (bool(narrow) and set(narrow) <= set(wide))
+
+    return (
+        strong.start <= weak.start
+        and strong.end >= weak.end
+        and every(strong.years, weak.years)
+        and every(strong.months, weak.months)
+        and every(strong.month_days, weak.month_days)
+        and every(strong.week_days, weak.week_days)
+    )
+
+
+def _fallbacks(assembly: Assembly, problems: Problems) -> None:
+    profiles = assembly.profiles
+    for (tenant, category, subject), activations in profiles.items():
+        for activation in activations:
+            for name in activation.fallbacks:
+                if name == subject:
+                    message, hint = "is the subject itself", "it is passed over"
+                elif name != ANY and (tenant, category, name) not in profiles:
+                    subjects = [s for t, c, s in profiles if (t, c) == (tenant, category)]
+                    message = f"has no rating profile in {tenant}:{category}"
+                    hint = closest(name, subjects, "it is passed over")
+                else:
+                    continue
+                problems.warn(
+                    "cgrates.fallback",
+                    f"fallback subject {name} {message}",
+                    _place(activation.source, 0),
+                    hint,
+                    "FallbackSubjects",
+                    name,
+                )
+        depth = _depth((tenant, category, subject), assembly)
+        if depth > FALLBACK_DEPTH:
+            problems.warn(
+                "cgrates.deep",
+                f"the fallback subjects of {subject} go more than {FALLBACK_DEPTH} profiles deep",
+                _place(activations[0].source, 0),
+                f"only the first {FALLBACK_DEPTH} are asked",
+                "FallbackSubjects",
+            )
+
+
+def _depth(key: tuple[str, str, str], assembly: Assembly) -> int:
+    """Profiles on the longest way through the fallback subjects; stops beyond what counts."""
+    level = {key}
+    depth = 0
+    while level and depth <= FALLBACK_DEPTH:
+        depth += 1
+        level = {
+            (tenant, category, name)
+            for tenant, category, subject in level
+            for activation in assembly.profiles[tenant, category, subject]
+            for name in activation.fallbacks
+            if name != subject and (tenant, category, name) in assembly.profiles
+        }
+    return depth
+
+
+def _bare_numbers(assembly: Assembly, problems: Problems) -> None:
+    """``60`` as an increment of a call is 60 ns: an old trap of these files."""
+    plans = {
+        activation.plan_id
+        for (_, category, _), activations in assembly.profiles.items()
+        if category == DEFAULT_CATEGORY
+        for activation in activations
+    }
+    tags = {e.destination_rate_id for plan in plans for e in assembly.plans[plan]}
+    rates = {b.rate_id for tag in tags for b in assembly.destination_rates[tag]}
+    for tag, slots in assembly.rates.items():
+        if tag not in rates:
+            continue
+        for slot in slots:
+            short = min(slot.unit, slot.increment)
+            if short < SECOND // 1000:
+                problems.warn(
+                    "cgrates.bare-number",
+                    f"Rate {tag} counts calls in steps of {format_duration(short)}",
+                    _place(slot.source),
+                    "a bare number is nanoseconds; write 60s",
+                    "RateIncrement",
+                    format_duration(short),
+                )

@@ -1,0 +1,107 @@
+"""Give the problems that a tariff's own check finds their column, value and a hint."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Final, TextIO
+
+from trunkline.config.cgrates.assemble import Assembly
+from trunkline.config.cgrates.files import COLUMNS, Kind
+from trunkline.config.cgrates.problems import KEPT, Place, Problem, Problems, nearest, shown
+from trunkline.config.cgrates.reading import LONGEST_LINE, Row, split_row
+from trunkline.rating import errors
+from trunkline.rating.model import ANY, BUILT_IN_TIMINGS
+
+__all__ = ["located", "texts_of"]
+
+_NAMES: Final[dict[str, Kind]] = {
+    "DestinationID": "Destinations",
+    "RatesTag": "Rates",
+    "DestinationRatesID": "DestinationRates",
+    "TimingTag": "Timings",
+    "RatingPlanID": "RatingPlans",
+}
+"""The columns that name rows of another file, and which."""
+
+
+def located(
+    folder: Path | None, found: Sequence[errors.Problem], assembly: Assembly
+) -> Iterator[Problem]:
+    """Yield ``found``, each with its place in ``folder``; those that follow from others not."""
+    sources = [problem.source for problem in found[:KEPT] if problem.source is not None]
+    texts = (
+        {}
+        if folder is None
+        else texts_of(folder, [(source.file, source.line) for source in sources])
+    )
+    for problem in found:
+        source = problem.source
+        if source is None:
+            yield Problem(problem.code, problem.message, Place(str(folder or "")))
+            continue
+        kind = Path(source.file).stem
+        row = _row(texts.get((source.file, source.line), ""), source, kind)
+        if row is None or problem.field not in COLUMNS[kind]:
+            yield Problem(problem.code, problem.message, Place(source.file, source.line))
+            continue
+        index = COLUMNS[kind].index(problem.field)
+        value = row.values[index]
+        hint = ""
+        if problem.code == "rating.unknown-tag":
+            named = _NAMES[problem.field]
+            if (named, value) in assembly.refused:
+                continue
+            near = nearest(value, _tags(named, assembly))
+            hint = f"did you mean {near!r}?" if near else ""
+        yield Problem(
+            problem.code, problem.message, row.place(index), hint, problem.field, shown(value)
+        )
+
+
+def texts_of(folder: Path, places: Iterable[tuple[str, int]]) -> dict[tuple[str, int], str]:
+    """The lines that problems were found in: read again, because rows are not kept."""
+    wanted: dict[str, set[int]] = {}
+    for file, line in places:
+        if line:
+            wanted.setdefault(file, set()).add(line)
+    texts: dict[tuple[str, int], str] = {}
+    for file, numbers in wanted.items():
+        try:
+            with (folder / file).open(
+                encoding="utf-8-sig", errors="replace", newline="\n"
+            ) as lines:
+                for number, text in enumerate(_short_lines(lines, max(numbers)), 1):
+                    if number in numbers:
+                        texts[file, number] = text
+        except OSError:  # gone since; the problem keeps its line
+            continue
+    return texts
+
+
+def _short_lines(lines: TextIO, count: int) -> Iterator[str]:
+    """The first ``count`` lines, each cut off where no row goes on."""
+    for _ in range(count):
+        text = lines.readline(LONGEST_LINE)
+        if not text:
+            return
+        rest = text
+        while rest and not rest.endswith("\n"):
+            rest = lines.readline(LONGEST_LINE)
+        yield text.rstrip("\r\n")
+
+
+def _row(text: str, source: errors.Source, kind: Kind) -> Row | None:
+    if not text or kind not in COLUMNS:
+        return None
+    return split_row(source.file, kind, source.line, text, Problems())
+
+
+def _tags(kind: Kind, assembly: Assembly) -> Iterable[str]:
+    return {
+        "Destinations": [*assembly.prefixes, ANY],
+        "Rates": assembly.rates,
+        "DestinationRates": assembly.destination_rates,
+        "Timings": [*assembly.timings, *BUILT_IN_TIMINGS],
+        "RatingPlans": assembly.plans,
+    }[kind]

@@ -1,0 +1,409 @@
+"""The compiled tariff: what the engine looks things up in.
+
+One dictionary from prefix to destination IDs is shared by all plans; each plan has one from
+destination ID to its ``Group`` of prices. Money is put over a common denominator, so that pricing
+adds and multiplies integers and divides once. What two rows have in common (terms, day tables) is
+one object, so that half a million prefixes fit into memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from fractions import Fraction
+from itertools import pairwise
+from math import lcm
+
+from trunkline.rating.durations import SECOND
+from trunkline.rating.errors import Source
+from trunkline.rating.model import (
+    BUILT_IN_TIMINGS,
+    DAY_SECONDS,
+    Activation,
+    Binding,
+    MaxCostStrategy,
+    Parts,
+    Rate,
+    RatingPlan,
+    RatingProfile,
+    Timing,
+)
+from trunkline.rating.rounding import RoundingMethod
+
+__all__ = [
+    "ALWAYS_ACTIVE",
+    "DAY",
+    "ActivePlan",
+    "DayTable",
+    "Entry",
+    "Group",
+    "Index",
+    "Plan",
+    "Profile",
+    "Slot",
+    "Terms",
+    "active_on",
+    "compile_index",
+    "compile_terms",
+    "is_always",
+    "rank",
+]
+
+DAY = DAY_SECONDS * SECOND
+"""One day of the clock in nanoseconds."""
+ALWAYS_ACTIVE = datetime.min.replace(tzinfo=UTC)
+"""The activation time of a plan without one."""
+_DAYS_KEPT = 4096
+"""Different sets of active timings that one day table remembers; beyond it, it starts afresh."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A rate slot with its defaults filled in."""
+
+    start: int
+    end: int | None
+    """Where the next slot starts; None: never."""
+    rate: Fraction
+    unit: int
+    increment: int
+    price: int
+    """One increment in parts of the terms' denominator."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a destination rate asks for, whichever destination it is bound to."""
+
+    rate_id: str
+    slots: tuple[Slot, ...]
+    connect_fee: Fraction
+    fee: int
+    """The connect fee in parts of ``denominator``."""
+    denominator: int
+    rounding: RoundingMethod
+    decimals: int
+    power: int
+    """10 to the ``decimals``."""
+    max_cost: Fraction
+    strategy: MaxCostStrategy
+    flat: tuple[int, int] | None
+    """(increment, price) where one slot is all there is and nothing caps it."""
+
+    @property
+    def free_after(self) -> Fraction | None:
+        """The total that is never exceeded, None where there is none."""
+        if self.strategy is MaxCostStrategy.FREE and self.max_cost:
+            return self.max_cost
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One price of a destination in a plan: terms, when they apply and how much they weigh."""
+
+    terms: Terms
+    timing: Timing
+    weight: Fraction
+    destination_rate_id: str
+    binding_source: Source | None
+    """The row of the destination rate."""
+    source: Source | None
+    """The row of the rating plan."""
+
+
+def rank(entry: Entry) -> tuple[Fraction, int]:
+    """By this the prices of a destination are compared: the weight, then the later start."""
+    return entry.weight, entry.timing.start
+
+
+def is_always(timing: Timing) -> bool:
+    """Whether the timing holds at every moment."""
+    return (
+        timing.start == 0
+        and timing.end == DAY_SECONDS
+        and not (timing.years or timing.months or timing.month_days or timing.week_days)
+    )
+
+
+def active_on(timing: Timing, ordinal: int) -> bool:
+    """Whether the timing holds at some moment of the local day with this ordinal."""
+    if timing.week_days and ordinal % 7 not in timing.week_days:
+        return False
+    if timing.years or timing.months or timing.month_days:
+        day = date.fromordinal(ordinal)
+        return (
+            (not timing.years or day.year in timing.years)
+            and (not timing.months or day.month in timing.months)
+            and (not timing.month_days or day.day in timing.month_days)
+        )
+    return True
+
+
+Segments = tuple[tuple[int, int | None], ...]
+
+
+@dataclass(slots=True)
+class DayTable:
+    """Which of several timings wins when: the segments of a local day.
+
+    Of the timings that hold, the highest weight wins, among equals the one that started latest,
+    then the one that stands first in the plan.
+    """
+
+    timings: tuple[Timing, ...]
+    ranks: tuple[tuple[Fraction, int], ...]
+    _weekly: bool = field(init=False)
+    _days: dict[int, Segments] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._weekly = not any(t.years or t.months or t.month_days for t in self.timings)
+
+    def day(self, ordinal: int) -> Segments:
+        """(end, winner) one after another, from midnight to midnight of the day's clock.
+
+        ``end`` is in nanoseconds of the day, ``winner`` the position of the timing in
+        ``timings``; None where none holds.
+        """
+        if self._weekly:
+            key = ordinal % 7
+        else:
+            key = 0
+            for bit, timing in enumerate(self.timings):
+                key |= active_on(timing, ordinal) << bit
+        segments = self._days.get(key)
+        if segments is None:
+            if len(self._days) >= _DAYS_KEPT:
+                self._days.clear()
+            segments = self._days[key] = self._segments(ordinal)
+        return segments
+
+    def _segments(self, ordinal: int) -> Segments:
+        held = [n for n, timing in enumerate(self.timings) if active_on(timing, ordinal)]
+        bounds = {0, DAY_SECONDS}
+        for number in held:
+            bounds |= {self.timings[number].start, self.timings[number].end}
+        ordered = sorted(bounds)
+        segments: list[tuple[int, int | None]] = []
+        for start, end in pairwise(ordered):
+            winner = max(
+                (n for n in held if self.timings[n].start <= start < self.timings[n].end),
+                key=lambda n: (self.ranks[n], -n),
+                default=None,
+            )
+            if segments and segments[-1][1] == winner:
+                segments.pop()
+            segments.append((end * SECOND, winner))
+        return tuple(segments)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """All prices of one destination in one plan."""
+
+    destination_id: str
+    entries: tuple[Entry, ...]
+    """In the plan's order."""
+    steady: Entry | None
+    """The one that wins at every moment, if there is one."""
+    table: DayTable | None
+    """Which one wins when; None where one is steady."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A rating plan: its prices by destination ID."""
+
+    id: str
+    groups: dict[str, Group]
+    source: Source | None
+
+
+@dataclass(frozen=True, slots=True)
+class ActivePlan:
+    """A plan from the time it is in force."""
+
+    time: datetime
+    """``datetime.min`` in UTC: always."""
+    plan: Plan
+    fallbacks: tuple[str, ...]
+    source: Source | None
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A rating profile; ``only`` is its activation where it has no more than one."""
+
+    tenant: str
+    category: str
+    subject: str
+    activations: tuple[ActivePlan, ...]
+    only: ActivePlan | None
+    source: Source | None
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """The whole tariff, ready for look-ups."""
+
+    profiles: dict[tuple[str, str, str], Profile]
+    plans: dict[str, Plan]
+    prefixes: dict[str, str | tuple[str, ...]]
+    """A prefix to its destination ID, or to several of them in the file's order."""
+    lengths: tuple[int, ...]
+    """The lengths that prefixes have, the longest first."""
+    sources: dict[str, Source | None]
+    """Where a destination ID was first read."""
+
+
+def compile_index(parts: Parts) -> Index:
+    """Compile rows that ``check.problems`` found nothing wrong with."""
+    prefixes: dict[str, str | tuple[str, ...]] = {}
+    for destination in parts.destinations:
+        tag = destination.id
+        for prefix in destination.prefixes:
+            held = prefixes.setdefault(prefix, tag)
+            if held is not tag and held != tag:
+                tags = (held,) if isinstance(held, str) else held
+                if tag not in tags:
+                    prefixes[prefix] = (*tags, tag)
+    plans = _plans(parts)
+    profiles = {
+        (row.tenant, row.category, row.subject): _profile(row, plans)
+        for row in parts.rating_profiles
+    }
+    lengths = tuple(sorted({len(prefix) for prefix in prefixes}, reverse=True))
+    sources = {row.id: row.source for row in parts.destinations}
+    return Index(profiles, plans, prefixes, lengths, sources)
+
+
+def _profile(row: RatingProfile, plans: dict[str, Plan]) -> Profile:
+    def start(activation: Activation) -> datetime:
+        return ALWAYS_ACTIVE if activation.time is None else activation.time.astimezone(UTC)
+
+    activations = tuple(
+        ActivePlan(start(each), plans[each.plan_id], each.fallbacks, each.source)
+        for each in sorted(row.activations, key=start)
+    )
+    only = activations[0] if len(activations) == 1 else None
+    return Profile(row.tenant, row.category, row.subject, activations, only, row.source)
+
+
+def _plans(parts: Parts) -> dict[str, Plan]:
+    rates = {row.id: row for row in parts.rates}
+    bindings = {row.id: row.bindings for row in parts.destination_rates}
+    timings = {**BUILT_IN_TIMINGS, **{row.id: row for row in parts.timings}}
+    shared = _Shared(rates)
+    plans: dict[str, Plan] = {}
+    for row in parts.rating_plans:
+        plans[row.id] = _plan(row, bindings, timings, shared)
+    return plans
+
+
+def _plan(
+    row: RatingPlan,
+    bindings: dict[str, tuple[Binding, ...]],
+    timings: dict[str, Timing],
+    shared: _Shared,
+) -> Plan:
+    gathered: dict[str, Entry | list[Entry]] = {}
+    for planned in row.entries:
+        timing = timings[planned.timing_id]
+        for binding in bindings[planned.destination_rate_id]:
+            entry = Entry(
+                shared.terms(binding),
+                timing,
+                planned.weight,
+                planned.destination_rate_id,
+                binding.source,
+                planned.source,
+            )
+            before = gathered.setdefault(binding.destination_id, entry)
+            if isinstance(before, list):
+                before.append(entry)
+            elif before is not entry:
+                gathered[binding.destination_id] = [before, entry]
+    groups: dict[str, Group] = {}
+    for tag, held in gathered.items():
+        entries = (held,) if isinstance(held, Entry) else tuple(held)
+        steady = _steady(entries)
+        table = None if steady is not None else shared.table(entries)
+        groups[tag] = Group(tag, entries, steady, table)
+    return Plan(row.id, groups, row.source)
+
+
+def _steady(entries: Sequence[Entry]) -> Entry | None:
+    """The entry that always holds and outweighs every other."""
+    best = max(entries, key=lambda entry: entry.weight)
+    if not is_always(best.timing):
+        return None
+    others = [entry for entry in entries if entry is not best]
+    return best if all(entry.weight < best.weight for entry in others) else None
+
+
+@dataclass(slots=True)
+class _Shared:
+    """Terms and day tables, each made once."""
+
+    rates: dict[str, Rate]
+    _terms: dict[tuple[object, ...], Terms] = field(default_factory=dict)
+    _tables: dict[tuple[tuple[str, Fraction], ...], DayTable] = field(default_factory=dict)
+
+    def terms(self, binding: Binding) -> Terms:
+        key = (
+            binding.rate_id,
+            binding.rounding,
+            binding.decimals,
+            binding.max_cost,
+            binding.strategy,
+        )
+        terms = self._terms.get(key)
+        if terms is None:
+            terms = self._terms[key] = compile_terms(binding, self.rates[binding.rate_id])
+        return terms
+
+    def table(self, entries: Sequence[Entry]) -> DayTable:
+        key = tuple((entry.timing.id, entry.weight) for entry in entries)
+        table = self._tables.get(key)
+        if table is None:
+            table = DayTable(
+                tuple(entry.timing for entry in entries), tuple(rank(entry) for entry in entries)
+            )
+            self._tables[key] = table
+        return table
+
+
+def compile_terms(binding: Binding, rate: Rate) -> Terms:
+    """The terms of one destination rate; units and increments of 0 become 1 s."""
+    rows = sorted(rate.slots, key=lambda slot: slot.start)
+    fee = rows[0].connect_fee
+    prices = [row.rate * (row.increment or SECOND) / (row.unit or SECOND) for row in rows]
+    denominator = lcm(fee.denominator, *(price.denominator for price in prices))
+    ends = [*(row.start for row in rows[1:]), None]
+    slots = tuple(
+        Slot(
+            row.start,
+            end,
+            row.rate,
+            row.unit or SECOND,
+            row.increment or SECOND,
+            int(price * denominator),
+        )
+        for row, price, end in zip(rows, prices, ends, strict=True)
+    )
+    capped = binding.strategy is MaxCostStrategy.FREE and binding.max_cost > 0
+    flat = (slots[0].increment, slots[0].price) if len(slots) == 1 and not capped else None
+    return Terms(
+        rate.id,
+        slots,
+        fee,
+        int(fee * denominator),
+        denominator,
+        binding.rounding,
+        binding.decimals,
+        10**binding.decimals,
+        binding.max_cost,
+        binding.strategy,
+        flat,
+    )

@@ -1,0 +1,149 @@
+"""The price alone, as fast as it can be had: no breakdown, no reasons, nothing remembered.
+
+The same tariff, the same rules and the same integers as ``cost.price``. Calls that one price
+covers from end to end (nearly all) are answered here; whatever is less usual (a call over a
+change of timing or plan, fallback subjects, several IDs on one prefix, a ``*free`` maximum, a
+refusal) goes the long way. A property test holds the two together.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from decimal import Context, Decimal
+
+from trunkline.rating.call import FIRST_YEAR, LAST_YEAR, VOICE, Call, complete, epoch_nanoseconds
+from trunkline.rating.chain import resolve
+from trunkline.rating.clock import utc_offset
+from trunkline.rating.cost import EXACT, Exact, Precision, bill, charge, sum_up
+from trunkline.rating.index import DAY, ActivePlan, Entry, Profile
+from trunkline.rating.model import ANY, DEFAULT_CATEGORY, DEFAULT_TENANT
+from trunkline.rating.rounding import RoundingMethod
+from trunkline.rating.tariff import Tariff
+
+__all__ = ["price_number"]
+
+_UP = RoundingMethod.UP
+_DOWN = RoundingMethod.DOWN
+_EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
+_scale = Context(prec=200).scaleb
+
+
+def price_number(tariff: Tariff, call: Call, precision: Precision = EXACT) -> Decimal:
+    """``cost.price(tariff, call, precision).total``, without the rest.
+
+    Raises:
+        RatingError: as ``cost.price``.
+    """
+    usage = call.usage
+    time = call.time
+    tor = call.tor or VOICE
+    if (
+        type(precision) is not Exact
+        or not 0 < usage <= tariff.usage_limit(tor)
+        or time.tzinfo is None
+        or not FIRST_YEAR <= time.year <= LAST_YEAR
+    ):
+        return _the_long_way(tariff, call, precision)
+
+    tenant = call.tenant or DEFAULT_TENANT
+    category = call.category or DEFAULT_CATEGORY
+    index = tariff.index
+    profiles = index.profiles
+    profile = profiles.get((tenant, category, call.subject or call.account)) or profiles.get(
+        (tenant, category, ANY)
+    )
+    if profile is None:
+        return _the_long_way(tariff, call, precision)
+    active = profile.only
+    if active is None:
+        active = _in_force(profile, time, usage if tor == VOICE else 0)
+    if active is None or active.time > time:
+        return _the_long_way(tariff, call, precision)
+
+    number = call.destination
+    groups = active.plan.groups
+    prefixes = index.prefixes
+    for length in index.lengths:
+        tag = prefixes.get(number[:length])
+        if tag is not None:
+            if type(tag) is not str:
+                return _the_long_way(tariff, call, precision)
+            if (group := groups.get(tag)) is not None:
+                break
+    else:
+        if (group := groups.get(ANY)) is None:
+            return _the_long_way(tariff, call, precision)
+
+    entry = group.steady
+    if entry is None:
+        at = epoch_nanoseconds(time)
+        zone = tariff.zone(tenant)
+        offset = 0 if zone is UTC else utc_offset(zone, at)
+        days, of_day = divmod(at + offset, DAY)
+        table = group.table
+        assert table is not None
+        winner = None
+        end = 0
+        for end, position in table.day(days + _EPOCH_ORDINAL):
+            if of_day < end:
+                winner = position
+                break
+        if winner is None or (
+            tor == VOICE
+            and (
+                of_day + usage > end or (zone is not UTC and utc_offset(zone, at + usage) != offset)
+            )
+        ):
+            return _the_long_way(tariff, call, precision)
+        entry = group.entries[winner]
+    amount = _amount(entry, usage)
+    if amount is None:
+        return _the_long_way(tariff, call, precision)
+
+    terms = entry.terms
+    whole, rest = divmod(amount * terms.power, terms.denominator)
+    if rest:
+        rounding = terms.rounding
+        if rounding is _UP or (rounding is not _DOWN and 2 * rest >= terms.denominator):
+            whole += 1
+    return _scale(Decimal(whole), -terms.decimals)
+
+
+def _in_force(profile: Profile, time: datetime, usage: int) -> ActivePlan | None:
+    """The activation that is in force from end to end; None where there is no such one."""
+    later: ActivePlan | None = None
+    for active in reversed(profile.activations):
+        if active.time <= time:
+            if later is not None and later.time <= time + timedelta(microseconds=usage // 1_000):
+                return None
+            return active
+        later = active
+    return None
+
+
+def _amount(entry: Entry, usage: int) -> int | None:
+    """Fee and increments in parts of the denominator; None where a maximum may cap them."""
+    terms = entry.terms
+    if terms.flat is not None:
+        increment, price = terms.flat
+        return terms.fee - (-usage // increment) * price
+    if terms.free_after is not None:
+        return None
+    amount = terms.fee
+    reached = 0
+    for slot in terms.slots:
+        end = slot.end
+        to = usage if end is None or usage < end else end
+        if to > reached:
+            count = -((reached - to) // slot.increment)
+            amount += count * slot.price
+            reached += count * slot.increment
+    return amount
+
+
+def _the_long_way(tariff: Tariff, call: Call, precision: Precision) -> Decimal:
+    call = complete(call, tariff.usage_limits)
+    zone = tariff.zone(call.tenant)
+    answered = epoch_nanoseconds(call.time)
+    parts = resolve(tariff, call, zone, answered, None)
+    return sum_up(charge(bill(parts, call, zone, answered), precision), precision).rounded

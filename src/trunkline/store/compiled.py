@@ -1,0 +1,208 @@
+"""The active tariff, compiled, kept beside its database as a pickle: for quick starts.
+
+It counts for one load, one version of this package's code and of Python, and only while nobody
+else can write it, because a pickle runs code. Without it the rows are compiled again, which gives
+the same tariff.
+
+``active_tariff`` finds it without SQLAlchemy where the database is a SQLite file: importing that
+library takes longer than pricing a call.
+"""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import os
+import pickle
+import sqlite3
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from trunkline import __version__, rating
+from trunkline.errors import TrunklineError
+from trunkline.rating.tariff import Tariff
+
+__all__ = [
+    "Compiler",
+    "Line",
+    "Version",
+    "active_tariff",
+    "default_tariff_url",
+    "read_compiled",
+    "write_compiled",
+    "zone_named",
+]
+
+Line = tuple[str, str, int, str]
+"""Kind, file, line number and text of a row."""
+
+Compiler = Callable[[Iterable[Line], str, tzinfo, Mapping[str, tzinfo], datetime], Tariff]
+"""Makes a tariff of rows, its name, its time zone, those of tenants, and the time of the load."""
+
+_KEY_OCTETS = 32
+_SQLITE = "sqlite:///"
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One load of a tariff."""
+
+    id: int
+    token: str
+    """Tells it from a version of the same number in a database made anew."""
+    name: str
+    """The folder that it was loaded from."""
+    loaded: datetime
+    time_zone: tzinfo
+    tenant_time_zones: Mapping[str, tzinfo]
+    row_count: int
+
+
+def default_tariff_url() -> str:
+    """The SQLite file of tariffs in the user's state folder (made where it is missing)."""
+    base = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    folder = Path(base) / "trunkline"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise TrunklineError(
+            "store.unavailable", f"{folder}: {problem.strerror}: set XDG_STATE_HOME to a folder"
+        ) from problem
+    return f"{_SQLITE}{folder / 'tariffs.sqlite'}"
+
+
+def zone_named(name: str) -> tzinfo:
+    """The time zone ``name`` of the system's database, as ``Europe/Berlin``.
+
+    Raises:
+        TrunklineError: ``store.time-zone``.
+    """
+    if name == "UTC":
+        return UTC
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as problem:
+        raise TrunklineError(
+            "store.time-zone",
+            f"no time zone {name[:60]!r} is known here; write it as Europe/Berlin or UTC "
+            "(package tzdata holds them)",
+        ) from problem
+
+
+def active_tariff(url: str, compiler: Compiler) -> tuple[Version, Tariff]:
+    """The active version at a database URL and its tariff.
+
+    Raises:
+        TrunklineError: ``store.no-tariff`` before the first load, ``store.unavailable``.
+    """
+    if newest := _newest_in_file(url):
+        found = read_compiled(url, *newest)
+        if found is not None:
+            return found
+    from trunkline.store.tariffs import TariffStore  # SQLAlchemy is heavy
+
+    store = TariffStore(url, compiler)
+    try:
+        return store.active()
+    finally:
+        store.close()
+
+
+def read_compiled(url: str, identifier: int, token: str) -> tuple[Version, Tariff] | None:
+    """What was kept of a load; ``None`` if there is nothing that counts."""
+    path = _path(url)
+    if path is None:
+        return None
+    try:
+        with path.open("rb") as stream:
+            status = os.fstat(stream.fileno())
+            if status.st_uid != os.getuid() or status.st_mode & 0o022:
+                return None
+            if stream.read(_KEY_OCTETS) != _key(identifier, token):
+                return None
+            with _no_collections():
+                version, tariff = pickle.load(stream)
+    except Exception:  # absent, torn, or of other classes: the rows are there
+        return None
+    if isinstance(version, Version) and isinstance(tariff, Tariff):
+        return version, tariff
+    return None
+
+
+def write_compiled(url: str, version: Version, tariff: Tariff) -> None:
+    """Keep ``tariff``; a disk that is full costs time at the next start, nothing else."""
+    path = _path(url)
+    if path is None:
+        return
+    with suppress(OSError):
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.")
+        try:
+            with open(handle, "wb") as stream:
+                stream.write(_key(version.id, version.token))
+                with _no_collections():
+                    pickle.dump((version, tariff), stream, pickle.HIGHEST_PROTOCOL)
+            os.replace(name, path)
+        except BaseException:
+            os.unlink(name)
+            raise
+
+
+def _file(url: str) -> str | None:
+    """The file of a SQLite URL."""
+    name = url.removeprefix(_SQLITE)
+    return name if name not in (url, "", ":memory:") and "?" not in name else None
+
+
+def _path(url: str) -> Path | None:
+    """Where the compiled tariff lies; ``None`` for a database in memory."""
+    if file := _file(url):
+        return Path(f"{file}.compiled")
+    if url.startswith("sqlite"):
+        return None
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    digest = hashlib.sha256(url.encode()).hexdigest()[:16]
+    return Path(base) / "trunkline" / f"tariff-{digest}.compiled"
+
+
+def _newest_in_file(url: str) -> tuple[int, str] | None:
+    """Number and token of the newest load, asked of SQLite directly; ``None``: ask elsewhere."""
+    file = _file(url)
+    if file is None or not os.path.exists(file):
+        return None
+    try:
+        with closing(sqlite3.connect(file, timeout=1)) as connection:
+            query = "SELECT id, token FROM tariff_versions ORDER BY id DESC LIMIT 1"
+            row = connection.execute(query).fetchone()
+    except sqlite3.Error:
+        return None
+    return (int(row[0]), str(row[1])) if row else None
+
+
+def _key(identifier: int, token: str) -> bytes:
+    """What a pickle counts for: the load, and the code that it was compiled by."""
+    code = [
+        (path.name, status.st_size, status.st_mtime_ns)
+        for path in sorted(Path(rating.__file__).parent.glob("*.py"))
+        for status in (path.stat(),)
+    ]
+    text = repr((identifier, token, __version__, sys.version, code))
+    return hashlib.sha256(text.encode()).digest()
+
+
+@contextmanager
+def _no_collections() -> Iterator[None]:
+    """Without the garbage collector, which would look at millions of new objects in vain."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
