@@ -62,6 +62,7 @@ class Traffic:
             self._reroute,
             self.route_management.tell_again,
         )
+        self.changeover = self.link_management.changeover
         self.pings = Pings(core, self.originate)
         self.loops = Loops(core, self._send_over, self._route_of_one_changed)
 
@@ -274,7 +275,7 @@ class Traffic:
             self._core.events.append(
                 ManagementReceived(slink, message.name, True, show(message.pc))
             )
-        elif self.link_management.management(slink, opc, sls, message, now):
+        elif self.changeover.management(slink, opc, sls, message, now):
             self._core.events.append(ManagementReceived(slink, message.name, True))
         else:
             self._core.events.append(ManagementReceived(slink, message.name, False))
