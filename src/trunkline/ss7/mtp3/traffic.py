@@ -73,12 +73,13 @@ class Traffic:
         flows = slink.linkset.flows
         lane_of = flows.get
         header = self._header
+        longest = MAX_SIF + 1
         touched = self._touched
         others = 0
         for item in items:
             if type(item) is bytes:
                 lane = lane_of(item[:header])
-                if lane is None or len(item) > MAX_SIF + 1:
+                if lane is None or len(item) > longest:
                     self._discriminate(slink, item, now)
                     touched = self._touched  # handing over starts a new list
                 else:
