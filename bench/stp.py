@@ -4,7 +4,8 @@ Three processes: a generator, the product's own node (``trunkline run``, from a 
 configuration, with counters, link tests and acknowledgements on), a sink (``bench.stp_roles``).
 A run in which a message is lost, or overtaken by another of its SLS, is no result but an error.
 
-Its denominator is ``transport.two_hop`` in the same run: the same path without M2PA and MTP3.
+Its denominator is ``transport.two_hop`` in the same run: the same path without M2PA and MTP3, once
+with messages of 100 octets and once with messages as long as M2PA makes them of these (117).
 
     python -m bench.stp [--runs 5] [--messages 200000] [--runtime cpython|pypy] [--json]
 """
@@ -25,6 +26,7 @@ from bench import stp_roles, transport
 from bench.figures import Figure, show
 from bench.runtimes import CPYTHON, Runtime, pypy
 from trunkline.net.control import ControlClient, Json
+from trunkline.ss7.m2pa.traffic import DATA_OVERHEAD
 
 __all__ = ["Result", "compare", "forward"]
 
@@ -161,25 +163,36 @@ def compare(
     Rates in messages per second, CPU in microseconds per message.
     """
     bare: list[transport.Result] = []
+    framed: list[transport.Result] = []
     node: dict[str, list[Result]] = {runtime.name: [] for runtime in runtimes}
     for number in range(runs):
         progress(f"transfer point, run {number + 1} of {runs}")
         bare.append(transport.two_hop(messages))
+        framed.append(transport.two_hop(messages, transport.Load(size=100 + DATA_OVERHEAD)))
         for runtime in runtimes:
             node[runtime.name].append(forward(messages, runtime=runtime))
-    ceiling = {
-        "rate": Figure.of([run.rate for run in bare]),
-        "cpu_stp": Figure.of([run.cpu["forwarder"] for run in bare]),
-        "cpu_ends": Figure.of([run.cpu["generator"] + run.cpu["sink"] for run in bare]),
+    figures = {
+        "transport": _ceiling(bare),
+        "transport, M2PA's length": _ceiling(framed),
     }
-    return {"transport": ceiling} | {
-        name: {
+    for name, results in node.items():
+        figures[name] = {
             "rate": Figure.of([run.rate for run in results]),
             "ratio": Figure.of([a.rate / b.rate for a, b in zip(results, bare, strict=True)]),
+            "ratio_framed": Figure.of(
+                [a.rate / b.rate for a, b in zip(results, framed, strict=True)]
+            ),
             "cpu_stp": Figure.of([run.cpu_stp for run in results]),
             "cpu_ends": Figure.of([run.cpu_generator + run.cpu_sink for run in results]),
         }
-        for name, results in node.items()
+    return figures
+
+
+def _ceiling(runs: list[transport.Result]) -> dict[str, Figure]:
+    return {
+        "rate": Figure.of([run.rate for run in runs]),
+        "cpu_stp": Figure.of([run.cpu["forwarder"] for run in runs]),
+        "cpu_ends": Figure.of([run.cpu["generator"] + run.cpu["sink"] for run in runs]),
     }
 
 

@@ -44,6 +44,10 @@ def test_multihomed_association_survives_a_cut_and_uses_the_mended_path(
         right.wait_for("up")
         left.command("send 500 100")
         assert right.wait_for("received") == received(500)
+        # On a slow machine a HEARTBEAT to the second address can overtake the COOKIE ECHO; the
+        # peer, knowing of nothing yet, aborts (RFC 9260 8.4), and it is set up once more.
+        left.events.clear()
+        right.events.clear()
 
         ip("-n", left_ns, "link", "set", "l1", "down")
         left.command("send 500 100")
@@ -55,10 +59,10 @@ def test_multihomed_association_survives_a_cut_and_uses_the_mended_path(
         right.command("send 500 100")
         assert left.wait_for("received") == received(500)
 
-        both = [*left.events, *right.events]
-        assert not [event for event in both if event["event"] == "down"]
+        for end in (left, right):
+            assert not [event for event in end.events if event["event"] == "down"], end.events
         assert left.close() == 0
-        assert right.wait_for("down")["reason"] == "aborted by the peer"
+        right.wait_for("down")  # "aborted by the peer", if its ABORT is not lost
         assert right.close() == 0
 
 

@@ -1,8 +1,8 @@
 """What the parts of one node's MTP3 share: tables, timers, counters, and the way out.
 
-The node is cut where Q.704 cuts it: message handling (:mod:`.router`), link management
-(:mod:`.link_management`), route management (:mod:`.route_management`). Each holds this core; none
-holds another.
+The node is cut where Q.704 cuts it: message handling (:mod:`.traffic`), traffic management
+(:mod:`.changeover`), link management (:mod:`.link_management`), route management
+(:mod:`.route_management`). Each holds this core; what they want of each other are callbacks.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ A body is a string of bit fields, the first one in the low bits of the first oct
 which fields each message has; what a message holds beyond them, and the whole body of a message
 that is not in the table, is kept in ``rest`` and written back.
 
-Left out: acting on any of them, which is :mod:`.link_management` (changeover) and
+Left out: acting on any of them, which is :mod:`.changeover` and
 :mod:`.route_management` (transfer prohibited and allowed).
 """
 

@@ -7,7 +7,7 @@ seconds and returns them; links that were given something are gathered in :attr:
 the driver to drain. After any call :meth:`Router.next_timeout` says when to come back.
 
 This file is the door: tables and commands. Messages are handled in :mod:`.traffic`, links in
-:mod:`.link_management`, destinations in :mod:`.route_management`.
+:mod:`.link_management` and :mod:`.changeover`, destinations in :mod:`.route_management`.
 
 Left out: see the conformance page; above all restart (Q.704 9), inhibiting (10), flow control (11).
 """
@@ -233,7 +233,7 @@ class Router:
         linkset.shutdown = flag
         for slink in linkset.links.values():
             self._activate(slink, now)
-        self._link_management.shutdown_changed(linkset, now)
+        self._traffic.changeover.shutdown_changed(linkset, now)
         return self._finish(now)
 
     def _activate(self, slink: SLink, now: float) -> None:
@@ -296,6 +296,8 @@ class Router:
                 self._route_management.timer(now)
             elif kind is Timer.LOOP:
                 self._traffic.loops.timer(now)
+            elif kind in (Timer.T2, Timer.T3):
+                self._traffic.changeover.timer(kind, subject, now)
             else:
                 self._link_management.timer(kind, subject, now)
         return self._finish(now)

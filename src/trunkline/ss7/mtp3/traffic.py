@@ -62,6 +62,7 @@ class Traffic:
             self._reroute,
             self.route_management.tell_again,
         )
+        self.changeover = self.link_management.changeover
         self.pings = Pings(core, self.originate)
         self.loops = Loops(core, self._send_over, self._route_of_one_changed)
 
@@ -72,12 +73,13 @@ class Traffic:
         flows = slink.linkset.flows
         lane_of = flows.get
         header = self._header
+        longest = MAX_SIF + 1
         touched = self._touched
         others = 0
         for item in items:
             if type(item) is bytes:
                 lane = lane_of(item[:header])
-                if lane is None or len(item) > MAX_SIF + 1:
+                if lane is None or len(item) > longest:
                     self._discriminate(slink, item, now)
                     touched = self._touched  # handing over starts a new list
                 else:
@@ -274,7 +276,7 @@ class Traffic:
             self._core.events.append(
                 ManagementReceived(slink, message.name, True, show(message.pc))
             )
-        elif self.link_management.management(slink, opc, sls, message, now):
+        elif self.changeover.management(slink, opc, sls, message, now):
             self._core.events.append(ManagementReceived(slink, message.name, True))
         else:
             self._core.events.append(ManagementReceived(slink, message.name, False))
