@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -113,3 +114,15 @@ def test_a_locked_file_is_not_waited_for_long(tmp_path: Path) -> None:
     store.add([_record("a")])
     assert [record.id for record in store.recent()] == ["a"]
     store.close()
+
+
+def test_a_file_of_an_earlier_version_gets_the_columns_that_came_since(tmp_path: Path) -> None:
+    file = tmp_path / "calls.sqlite"
+    CallStore(f"sqlite:///{file}").close()
+    with closing(sqlite3.connect(file)) as old:
+        old.execute("ALTER TABLE calls DROP COLUMN cost")
+        old.execute("ALTER TABLE calls DROP COLUMN rating")
+    calls = CallStore(f"sqlite:///{file}")
+    calls.add([replace(_record("a"), cost="22", rating="{}")])
+    assert calls.get("a").cost == "22"
+    calls.close()

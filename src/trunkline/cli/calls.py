@@ -83,9 +83,17 @@ def show(
         ("OPC", record.opc),
         ("DPC", record.dpc or "-"),
         ("CIC", _circuit(record.cic)),
+        ("cost", record.cost or _unpriced(record)),
     ):
         table.add_row(Text(name, style="dim"), value)
     print_table(console(), table)
+    if record.cost is not None:
+        console().print_json(data=record.rating, sort_keys=True)
+
+
+def _unpriced(record: Record) -> str:
+    reason = (record.rating or {}).get("error")
+    return f"none: {reason}" if reason else "-"
 
 
 @app.command()
@@ -126,7 +134,7 @@ def release(
 def print_records(records: list[Record]) -> None:
     """Print a table of call records."""
     out = console()
-    names = ["Id", "Exchange", "", "Calling", "Called", "Start", "Duration", "Cause"]
+    names = ["Id", "Exchange", "", "Calling", "Called", "Start", "Duration", "Cost", "Cause"]
     table = grid(*names, "OPC", "DPC", "CIC")
     wide = out.width >= _WIDE
     for record in records:
@@ -140,6 +148,7 @@ def print_records(records: list[Record]) -> None:
             record.called,
             _short_moment(record.start),
             f"{record.duration:.2f} s" if record.answer is not None else "no answer",
+            record.cost or "-",
             Text(cause, style="green" if good else "yellow"),
             record.opc,
             record.dpc or "-",

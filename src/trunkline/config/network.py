@@ -30,6 +30,10 @@ control = "even"                         # ours when both ends seize one; else b
 prefix = "61"
 trunk = "ToExchangeD"
 
+[rating]                                 # optional: the exchanges price their callers' calls
+tariff = "../tutorial-tariff"
+tenant = "cgrates.org"
+
 [demo]                                   # optional: what `trunkline demo` does
 pings = [["CountryA", "CountryC"]]
 cut = "CountryB-CountryD"
@@ -40,6 +44,7 @@ exchange = "ExchangeA"
 calling = "3005"
 called = "61412345678"
 label = "mobile"
+cost = "22"                              # optional: what it must come to
 ```
 
 Everything is checked before anything counts; a ``NetworkFileError`` names file, line, value and
@@ -65,6 +70,7 @@ __all__ = [
     "NetworkFileError",
     "NetworkSettings",
     "NodeSettings",
+    "RatingSettings",
     "RouteSettings",
     "SctpSettings",
     "TrunkSettings",
@@ -190,6 +196,18 @@ class DemoCall:
     calling: str
     called: str
     label: str = ""
+    cost: str = ""
+    """What it must cost by the tariff, worked out by hand; empty: not looked at."""
+
+
+@attrs.frozen
+class RatingSettings:
+    """By what the calls of the network's exchanges are priced."""
+
+    tariff: str = ""
+    """A folder of CSV files, relative to the network file; empty: calls are not priced."""
+    tenant: str = ""
+    category: str = ""
 
 
 @attrs.frozen
@@ -221,6 +239,12 @@ class NetworkSettings:
     nodes: dict[str, NodeSettings]
     sctp: SctpSettings = SctpSettings()
     demo: DemoSettings = DemoSettings()
+    rating: RatingSettings = RatingSettings()
+
+    @property
+    def tariff(self) -> Path | None:
+        """The folder of the tariff, if calls are priced."""
+        return self.path.parent / self.rating.tariff if self.rating.tariff else None
 
     def layers(self, node: str) -> list[Path]:
         """The configuration files of ``node``, in the order in which they apply."""
@@ -233,6 +257,7 @@ class _File:
     network: _Network = _Network()
     sctp: SctpSettings = SctpSettings()
     demo: DemoSettings = DemoSettings()
+    rating: RatingSettings = RatingSettings()
 
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}\Z")
@@ -269,6 +294,7 @@ def load_network(path: Path) -> NetworkSettings:
         nodes=settings.node,
         sctp=settings.sctp,
         demo=settings.demo,
+        rating=settings.rating,
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -347,6 +348,7 @@ class _Control:
         show = self._node.config.format_pc
         answer: dict[str, Json] = {**dataclasses.asdict(record)}
         answer["duration"] = record.duration
+        answer["rating"] = None if record.rating is None else json.loads(record.rating)
         answer["opc"] = show(record.opc)
         answer["dpc"] = None if record.dpc is None else show(record.dpc)
         answer["cause_text"] = CAUSE_NAMES.get(record.cause, "")

@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import attrs
 
@@ -38,6 +38,9 @@ from trunkline.ss7.mtp3 import events as mtp3
 from trunkline.ss7.mtp3.traffic_test import HEADER, PingHandle, PingStats
 from trunkline.store.calls import CallRecord, CallStore, default_url
 
+if TYPE_CHECKING:
+    from trunkline.elements.pricing import Pricing
+
 __all__ = ["Node", "NodePlan", "run_node"]
 
 ISUP = 5  # service indicator, Q.704 section 14.2.1
@@ -59,6 +62,8 @@ class NodePlan:
     real_addresses: bool = False
     notes: tuple[str, ...] = ()
     """What the reader of the configuration had to remark."""
+    pricing: Pricing | None = None
+    """By what its exchange prices calls."""
 
     @classmethod
     def read(
@@ -96,8 +101,15 @@ class NodePlan:
         else:
             config, notes = _load(network.layers(node), node)
         exchange = network.nodes[node].exchange
+        pricing = None
+        if exchange is not None and network.tariff is not None:
+            from trunkline.elements.pricing import Pricing  # transfer points need no tariff
+
+            pricing = Pricing(network.tariff, network.rating)
         sctp_settings = _choose(network.sctp, sctp)
-        return cls(network.name, node, config, exchange, sctp_settings, real_addresses, notes)
+        return cls(
+            network.name, node, config, exchange, sctp_settings, real_addresses, notes, pricing
+        )
 
     def stack_settings(self) -> StackSettings:
         """How this node reaches its peers."""
@@ -360,7 +372,8 @@ class Node:
         if len(self._outbox) >= _OUTBOX_LIMIT:
             lost = self._outbox.popleft()
             self.log("CS7CDR", 2, "LOST", f"record of call {lost.id}: the store stays unwritable")
-        self._outbox.append(record)
+        pricing = self.plan.pricing
+        self._outbox.append(record if pricing is None else pricing.priced(record))
         if not self._writing:
             self._writing = True
             self.loop.call_soon(self._write_records)

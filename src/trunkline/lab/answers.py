@@ -149,6 +149,10 @@ class Record:
     dpc: str | None
     """``None``, as ``cic``, for a call that found no circuit."""
     cic: int | None
+    cost: str | None = None
+    """``None`` for a call that was not priced."""
+    rating: dict[str, object] | None = None
+    """How the cost came about, or ``error`` alone: why there is none."""
 
     def to_json(self) -> dict[str, object]:
         """Plain values."""
@@ -156,6 +160,7 @@ class Record:
 
 
 _converter = cattrs.Converter()
+_converter.register_structure_hook_func(lambda kind: kind is object, lambda value, _: value)
 
 
 def read(answer: Json, kind: type[T]) -> T:

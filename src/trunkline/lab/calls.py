@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -150,6 +151,8 @@ def _from_store(record: CallRecord) -> Record:
         opc=_point_code(record.opc) or "",
         dpc=_point_code(record.dpc),
         cic=record.cic,
+        cost=record.cost,
+        rating=None if record.rating is None else json.loads(record.rating),
     )
 
 

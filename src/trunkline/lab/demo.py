@@ -315,6 +315,10 @@ class Demo:
                 good = [r for r in (*own, *pair) if r.answer is not None and r.cause == 16]
                 text = f"{call.label or call.called}: recorded by both exchanges, cause 16"
                 _check(step, text, len(own) == 1 and len(pair) == 1 and len(good) == 2)
+                if call.cost and own:
+                    price = own[0].cost or "nothing"
+                    text = f"{call.label or call.called}: costs {price}, by hand {call.cost}"
+                    _check(step, text, price == call.cost)
 
     # what the steps are made of
 

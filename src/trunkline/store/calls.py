@@ -20,16 +20,18 @@ from sqlalchemy import (
     Select,
     String,
     Table,
+    Text,
     create_engine,
     event,
     insert,
+    inspect,
     select,
 )
 from sqlalchemy.engine import Engine
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
-from sqlalchemy.schema import CreateIndex, CreateTable
+from sqlalchemy.schema import CreateColumn, CreateIndex, CreateTable
 
 from trunkline.errors import TrunklineError
 
@@ -57,6 +59,8 @@ _calls = Table(
     Column("dpc", Integer),
     Column("cic", Integer),
     Column("trace", String, nullable=False),
+    Column("cost", String),
+    Column("rating", Text),
 )
 
 
@@ -84,6 +88,10 @@ class CallRecord:
     dpc: int | None
     cic: int | None
     trace: str
+    cost: str | None = None
+    """Exact, in the tariff's unit of money; ``None`` for a call that was not priced."""
+    rating: str | None = None
+    """How the cost came about, or why there is none: JSON, see ``trunkline.rating.result``."""
 
     @property
     def duration(self) -> float:
@@ -125,8 +133,25 @@ class CallStore:
                 connection.execute(CreateTable(_calls, if_not_exists=True))
                 for index in _calls.indexes:
                     connection.execute(CreateIndex(index, if_not_exists=True))
+            self._add_columns()
         except SQLAlchemyError as problem:
             raise _unavailable(url, problem) from problem
+
+    def _add_columns(self) -> None:
+        """Give a file of an earlier version the columns that came since."""
+        dialect = self._engine.dialect
+        for column in self._missing():
+            text = CreateColumn(column).compile(dialect=dialect)
+            try:
+                with self._engine.begin() as connection:
+                    connection.exec_driver_sql(f"ALTER TABLE calls ADD COLUMN {text}")
+            except SQLAlchemyError:
+                if column in self._missing():  # otherwise another exchange was faster
+                    raise
+
+    def _missing(self) -> list[Column[object]]:
+        present = {column["name"] for column in inspect(self._engine).get_columns("calls")}
+        return [column for column in _calls.columns if column.name not in present]
 
     def add(self, records: Iterable[CallRecord]) -> None:
         """Write ``records`` in one transaction; one that is there already stays as it is."""
