@@ -27,8 +27,9 @@ from trunkline.rating import (
     price_plans,
 )
 from trunkline.rating.call import epoch_nanoseconds
+from trunkline.rating.compiler import compile_terms
 from trunkline.rating.durations import HOUR, SECOND
-from trunkline.rating.index import DayTable, Entry, Group, Terms, active_on, compile_terms
+from trunkline.rating.index import DayTable, Entry, Group, Terms, active_on
 from trunkline.rating.model import DAY_SECONDS, Timing
 from trunkline.rating.rounding import round_duration, round_float
 from trunkline.rating.spans import Piece, split, stretch, timed_group

@@ -33,7 +33,12 @@ from trunkline.errors import TrunklineError
 from trunkline.rating.cost import EXACT, Cgrates, Cost, Exact, price
 from trunkline.rating.durations import format_usage
 from trunkline.rating.result import event_cost_text
-from trunkline.store.compiled import active_tariff, default_tariff_url, zone_named
+from trunkline.store.compiled import (
+    active_tariff,
+    default_tariff_url,
+    without_collections,
+    zone_named,
+)
 
 if TYPE_CHECKING:
     from trunkline.config.cgrates.csvfolder import Sink
@@ -303,7 +308,7 @@ def _store(url: str | None) -> TariffStore:
 
 
 def _read(folder: Path, zone: tzinfo, zones: dict[str, tzinfo], sink: Sink | None) -> Loaded:
-    with Bar(f"Reading {folder}", folder_size(folder)) as bar:
+    with Bar(f"Reading {folder}", folder_size(folder)) as bar, without_collections():
         return load_folder(folder, zone, zones, sink=sink, advance=bar.advance)
 
 

@@ -8,7 +8,7 @@ reader of files to warn about.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Protocol
 
@@ -79,8 +79,8 @@ def _profile_twice(profiles: Sequence[RatingProfile]) -> Iterator[Problem]:
         seen.add(key)
         times: set[datetime | None] = set()
         for activation in profile.activations:
-            if activation.time is not None and activation.time.utcoffset() is None:
-                message = f"the activation time {activation.time} has no time zone"
+            if why := _activation_time(activation.time):
+                message = f"the activation time {activation.time} {why}"
                 yield Problem("rating.time", message, activation.source, "ActivationTime")
             elif activation.time in times:
                 message = (
@@ -89,6 +89,18 @@ def _profile_twice(profiles: Sequence[RatingProfile]) -> Iterator[Problem]:
                 )
                 yield Problem("rating.twice", message, activation.source, "ActivationTime")
             times.add(activation.time)
+
+
+def _activation_time(time: datetime | None) -> str:
+    if time is None:
+        return ""
+    if time.utcoffset() is None:
+        return "has no time zone"
+    try:
+        time.astimezone(UTC)
+    except OverflowError:
+        return "is outside of the calendar in UTC"
+    return ""
 
 
 def _timing(timing: Timing) -> Iterator[Problem]:

@@ -19,9 +19,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 
-from trunkline.rating import check, index
+from trunkline.rating import check, compiler
 from trunkline.rating.call import USAGE_LIMITS
 from trunkline.rating.errors import Problem, Source, TariffError
+from trunkline.rating.index import Index
 from trunkline.rating.model import (
     ANY,
     BUILT_IN_TIMINGS,
@@ -81,7 +82,7 @@ class Tariff:
     fallback_depth: int
     usage_limits: Mapping[str, int]
     """By type of record; ``*any``: of every other."""
-    index: index.Index = field(repr=False)
+    index: Index = field(repr=False)
     """The compiled form: what the engine looks things up in."""
 
     @classmethod
@@ -121,7 +122,7 @@ class Tariff:
             tenant_time_zones=dict(tenant_time_zones or {}),
             fallback_depth=fallback_depth,
             usage_limits={**USAGE_LIMITS, **(usage_limits or {})},
-            index=index.compile_index(parts),
+            index=compiler.compile_index(parts),
         )
 
     def zone(self, tenant: str) -> tzinfo:

@@ -35,6 +35,7 @@ __all__ = [
     "active_tariff",
     "default_tariff_url",
     "read_compiled",
+    "without_collections",
     "write_compiled",
     "zone_named",
 ]
@@ -126,7 +127,7 @@ def read_compiled(url: str, identifier: int, token: str) -> tuple[Version, Tarif
                 return None
             if stream.read(_KEY_OCTETS) != _key(identifier, token):
                 return None
-            with _no_collections():
+            with without_collections():
                 version, tariff = pickle.load(stream)
     except Exception:  # absent, torn, or of other classes: the rows are there
         return None
@@ -146,7 +147,7 @@ def write_compiled(url: str, version: Version, tariff: Tariff) -> None:
         try:
             with open(handle, "wb") as stream:
                 stream.write(_key(version.id, version.token))
-                with _no_collections():
+                with without_collections():
                     pickle.dump((version, tariff), stream, pickle.HIGHEST_PROTOCOL)
             os.replace(name, path)
         except BaseException:
@@ -197,7 +198,7 @@ def _key(identifier: int, token: str) -> bytes:
 
 
 @contextmanager
-def _no_collections() -> Iterator[None]:
+def without_collections() -> Iterator[None]:
     """Without the garbage collector, which would look at millions of new objects in vain."""
     enabled = gc.isenabled()
     gc.disable()

@@ -42,6 +42,7 @@ from trunkline.store.compiled import (
     Version,
     default_tariff_url,
     read_compiled,
+    without_collections,
     write_compiled,
     zone_named,
 )
@@ -155,7 +156,8 @@ class TariffStore:
                     connection.execute(insert(_rows), batch)
                     count += len(batch)
 
-            tariff = read(keep)
+            with without_collections():
+                tariff = read(keep)
             connection.execute(
                 _versions.update().where(_versions.c.id == identifier).values(row_count=count)
             )
@@ -202,13 +204,14 @@ class TariffStore:
         version = versions[0]
         if found := read_compiled(self.url, version.id, version.token):
             return found
-        tariff = self._compiler(
-            self._lines(version),
-            version.name,
-            version.time_zone,
-            version.tenant_time_zones,
-            version.loaded,
-        )
+        with without_collections():
+            tariff = self._compiler(
+                self._lines(version),
+                version.name,
+                version.time_zone,
+                version.tenant_time_zones,
+                version.loaded,
+            )
         write_compiled(self.url, version, tariff)
         return version, tariff
 

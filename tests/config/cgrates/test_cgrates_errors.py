@@ -40,7 +40,7 @@ Rates | RT,0,22,60x,60s,0s | cgrates.duration | 9 | no duration | 60s
 Rates | RT,0,22,60s,1 m,0s | cgrates.duration | 13 | no duration |
 Rates | RT,0,22,60s,-60s,0s | cgrates.negative | 13 | negative |
 Rates | RT,0,22,9999h,60s,0s | cgrates.absurd | 9 | year | unit
-Rates | RT_22c_PM,0,20,60s,60s,0s | rating.rate | 24 | start |
+Rates | RT_22c_PM,0,20,60s,60s,0s | cgrates.twice | 24 | Rates.csv:2 | another usage
 Rates | RT_22c_PM,0,20,60s,60s,90s | rating.rate | 24 | divide |
 DestinationRates | DR,DST_AUS_Mobil,RT_22c_PM,*up,4,0, \
              | rating.unknown-tag | 4 | DST_AUS_Mobil | 'DST_AUS_Mobile'
@@ -201,6 +201,11 @@ Destinations | DST_AUS_Mobile,614 | repeated | Destinations.csv:9 | 614
 Destinations | DST_AUS_Fixed,614 | chance | RatingPlans.csv:3:1 | 614
 Rates | RT_2,0,1,60s,60s,0s | unused | Rates.csv:5:1 | RT_2
 Rates | RT_22c_PM,0,22,60s,60s,0s | repeated | Rates.csv:5 | again
+DestinationRates | DR_AUS_Mobile,DST_AUS_Mobile,RT_22c_PM,*up,4,0.12,*disconnect \
+    | repeated | DestinationRates.csv:5 | again
+RatingPlans | RP_AUS,DR_AUS_Mobile,*any,10 | repeated | RatingPlans.csv:5 | again
+RatingProfiles | cgrates.org,call,*any,2014-01-14T00:00:00Z,RP_AUS, \
+    | repeated | RatingProfiles.csv:3 | again
 Rates | RT_22c_PM,1,22,60s,60s,60s | ignored | Rates.csv:5:11 | first row
 Rates | RT_22c_PM,0,2,60s,60s,60s / RT_22c_PM,0,2,60s,60s,90s | slots | Rates.csv:6:23 | multiple
 DestinationRates | DR_2,*any,RT_22c_PM,*up,4,, | unused | DestinationRates.csv:5:1 | DR_2
@@ -235,6 +240,16 @@ def test_a_bare_number_as_an_increment_of_calls(tmp_path: Path) -> None:
     [warning] = load(tmp_path, {"Rates.csv": rates}).report.warnings
     assert (warning.code, str(warning.place)) == ("cgrates.bare-number", "Rates.csv:2:1")
     assert "60ns" in warning.message
+
+
+def test_a_timing_stands_once(tmp_path: Path) -> None:
+    rows = "T,,,,,08:00:00\nT,,,,,{}\n"
+    used = added("RatingPlans.csv", "RP_AUS,DR_AUS_Mobile,T,20")
+    found = only(errors(tmp_path, {"Timings.csv": rows.format("09:00:00"), **used}))
+    assert (found.code, str(found.place)) == ("cgrates.twice", "Timings.csv:2:1")
+    assert "Timings.csv:1" in found.message
+    [warning] = load(tmp_path, {"Timings.csv": rows.format("08:00:00"), **used}).report.warnings
+    assert (warning.code, str(warning.place)) == ("cgrates.repeated", "Timings.csv:2")
 
 
 def test_a_timing_that_never_comes(tmp_path: Path) -> None:

@@ -6,12 +6,12 @@ Nothing here changes a price. Each rule says which entry wins instead.
 from __future__ import annotations
 
 import calendar
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Final
 
-from trunkline.config.cgrates.assemble import Assembly
+from trunkline.config.cgrates.assemble import Assembly, first
 from trunkline.config.cgrates.problems import Place, Problems, closest
 from trunkline.rating.durations import SECOND, format_duration
 from trunkline.rating.errors import Source
@@ -53,7 +53,7 @@ def give(assembly: Assembly, problems: Problems) -> None:
                 "MonthDays",
             )
     for tag, entries in assembly.plans.items():
-        _plan(tag, list(_offers(entries, assembly)), assembly, problems)
+        _plan(tag, entries, assembly, problems)
     _fallbacks(assembly, problems)
     _bare_numbers(assembly, problems)
 
@@ -65,7 +65,7 @@ def _place(source: Source | None, column: int = 1) -> Place:
 def _unused(assembly: Assembly, problems: Problems) -> None:
     bindings = [b for rows in assembly.destination_rates.values() for b in rows]
     entries = [e for rows in assembly.plans.values() for e in rows]
-    activations = [a for rows in assembly.profiles.values() for a in rows]
+    activations = [a for rows in assembly.profiles.values() for a in rows.values()]
 
     def check(
         kind: str, there: Iterable[tuple[str, Source | None]], used: set[str], where: str
@@ -89,13 +89,13 @@ def _unused(assembly: Assembly, problems: Problems) -> None:
     )
     check(
         "Destination",
-        assembly.sources.items(),
+        ((d.id, d.source) for d in assembly.destinations),
         {b.destination_id for b in bindings},
         "DestinationRates",
     )
     check(
         "Rate",
-        ((tag, slots[0].source) for tag, slots in assembly.rates.items()),
+        ((tag, first(slots).source) for tag, slots in assembly.rates.items()),
         {b.rate_id for b in bindings},
         "DestinationRates",
     )
@@ -123,36 +123,43 @@ def _ever(timing: Timing) -> bool:
     return timing.month_days[0] <= longest
 
 
-def _offers(entries: list[PlanEntry], assembly: Assembly) -> Iterator[_Offer]:
+def _plan(tag: str, entries: list[PlanEntry], assembly: Assembly, problems: Problems) -> None:
+    """Compare what a plan offers for destinations that it has several times, or in part."""
+    doubtful = {tag for pair in assembly.prefixes.shared for tag in pair}
+    seen: set[str] = set()
+    for entry in entries:
+        for binding in assembly.destination_rates[entry.destination_rate_id]:
+            destination = binding.destination_id
+            (doubtful if destination in seen else seen).add(destination)
+    offers: dict[str, list[_Offer]] = {}
     for entry in entries:
         timing = assembly.timings.get(entry.timing_id) or BUILT_IN_TIMINGS[entry.timing_id]
         for binding in assembly.destination_rates[entry.destination_rate_id]:
-            yield _Offer(entry, binding, timing)
-
-
-def _plan(tag: str, offers: list[_Offer], assembly: Assembly, problems: Problems) -> None:
-    by_destination: dict[str, list[_Offer]] = {}
-    for offer in offers:
-        by_destination.setdefault(offer.binding.destination_id, []).append(offer)
-    for destination, rivals in by_destination.items():
-        for one, other in combinations(rivals[:_MOST_COMPARED], 2):
+            if binding.destination_id in doubtful:
+                rivals = offers.setdefault(binding.destination_id, [])
+                if len(rivals) < _MOST_COMPARED:
+                    rivals.append(_Offer(entry, binding, timing))
+    for destination, rivals in offers.items():
+        for one, other in combinations(rivals, 2):
             _compare(f"RatingPlan {tag}, {destination}", one, other, problems)
-    for (first, second), shared in assembly.shared.items():
-        if first in by_destination and second in by_destination:
-            _compare_shared(
-                tag,
-                by_destination[first][0],
-                by_destination[second][0],
-                f"{shared.count} prefixes, say {shared.example}"
-                if shared.count > 1
-                else f"prefix {shared.example}",
-                problems,
-            )
+    for (one_id, other_id), shared in assembly.prefixes.shared.items():
+        if one_id in offers and other_id in offers:
+            count = f"{shared.count} prefixes, say" if shared.count > 1 else "prefix"
+            what = f"{count} {shared.example}"
+            _compare_shared(tag, offers[one_id][0], offers[other_id][0], what, problems)
 
 
 def _compare(what: str, one: _Offer, other: _Offer, problems: Problems) -> None:
     """Warn if one of two entries for a destination leaves the other no moment."""
     if other.entry.weight == one.entry.weight:
+        if _terms(one) == _terms(other):
+            row = other.binding if other.entry is one.entry else other.entry
+            problems.warn(
+                "cgrates.repeated",
+                f"{what} is bound in the same way again",
+                _place(row.source, 0),
+                "leave it out",
+            )
         return  # the later start wins; equal starts are an error
     strong, weak = (one, other) if one.entry.weight > other.entry.weight else (other, one)
     if _covers(strong.timing, weak.timing):
@@ -193,6 +200,10 @@ def _compare_shared(tag: str, one: _Offer, other: _Offer, what: str, problems: P
         )
 
 
+def _terms(offer: _Offer) -> tuple[Timing, Binding]:
+    return offer.timing, replace(offer.binding, source=None)
+
+
 def _name(offer: _Offer) -> str:
     return f"{offer.entry.destination_rate_id} at {offer.entry.timing_id}"
 
@@ -214,7 +225,7 @@ def _covers(strong: Timing, weak: Timing) -> bool:
 def _fallbacks(assembly: Assembly, problems: Problems) -> None:
     profiles = assembly.profiles
     for (tenant, category, subject), activations in profiles.items():
-        for activation in activations:
+        for activation in activations.values():
             for name in activation.fallbacks:
                 if name == subject:
                     message, hint = "is the subject itself", "it is passed over"
@@ -237,7 +248,7 @@ def _fallbacks(assembly: Assembly, problems: Problems) -> None:
             problems.warn(
                 "cgrates.deep",
                 f"the fallback subjects of {subject} go more than {FALLBACK_DEPTH} profiles deep",
-                _place(activations[0].source, 0),
+                _place(first(activations).source, 0),
                 f"only the first {FALLBACK_DEPTH} are asked",
                 "FallbackSubjects",
             )
@@ -252,7 +263,7 @@ def _depth(key: tuple[str, str, str], assembly: Assembly) -> int:
         level = {
             (tenant, category, name)
             for tenant, category, subject in level
-            for activation in assembly.profiles[tenant, category, subject]
+            for activation in assembly.profiles[tenant, category, subject].values()
             for name in activation.fallbacks
             if name != subject and (tenant, category, name) in assembly.profiles
         }
@@ -265,14 +276,14 @@ def _bare_numbers(assembly: Assembly, problems: Problems) -> None:
         activation.plan_id
         for (_, category, _), activations in assembly.profiles.items()
         if category == DEFAULT_CATEGORY
-        for activation in activations
+        for activation in activations.values()
     }
     tags = {e.destination_rate_id for plan in plans for e in assembly.plans[plan]}
     rates = {b.rate_id for tag in tags for b in assembly.destination_rates[tag]}
     for tag, slots in assembly.rates.items():
         if tag not in rates:
             continue
-        for slot in slots:
+        for slot in slots.values():
             short = min(slot.unit, slot.increment)
             if short < SECOND // 1000:
                 problems.warn(

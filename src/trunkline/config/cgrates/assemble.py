@@ -7,15 +7,16 @@ a deck has by the hundred thousand, go by a short path of their own; everything 
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, tzinfo
-from typing import Final
+from sys import intern
+from typing import Final, TypeVar
 
 from trunkline.config.cgrates.fields import Fields
 from trunkline.config.cgrates.files import KINDS, Kind
-from trunkline.config.cgrates.problems import Place, Problems
+from trunkline.config.cgrates.prefixes import Prefixes
+from trunkline.config.cgrates.problems import Problems
 from trunkline.config.cgrates.reading import Row, split_row
 from trunkline.rating.durations import SECOND
 from trunkline.rating.errors import Source
@@ -37,26 +38,29 @@ from trunkline.rating.model import (
 from trunkline.rating.rounding import RoundingMethod
 from trunkline.rating.tariff import Tariff
 
-__all__ = ["Assembly", "Shared"]
+__all__ = ["Assembly", "first"]
 
 _ROUNDING: Final = tuple(RoundingMethod)
 _STRATEGIES: Final = tuple(MaxCostStrategy)
 _STARTS_AT_ONCE: Final = ("", "*any", *BUILT_IN_TIMINGS)
-_LONGEST_PREFIX: Final = 64
+_ENDINGS_KEPT: Final = 4096
 
 
-@dataclass(slots=True)
-class Shared:
-    """Prefixes that two destinations have both."""
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
 
-    example: str
-    place: Place
-    count: int = 1
+
+def first(rows: Mapping[_Key, _Value]) -> _Value:
+    """The row that stands first among those of one ID."""
+    return next(iter(rows.values()))
 
 
 @dataclass(slots=True)
 class Assembly:
-    """Takes the rows of all files, in the order of :data:`KINDS`; then builds the tariff."""
+    """Takes the rows of all files, in the order of :data:`KINDS`; then builds the tariff.
+
+    Whatever is looked for among rows of one ID is found by a key: a file may be one ID throughout.
+    """
 
     problems: Problems
     zone: tzinfo = UTC
@@ -64,40 +68,49 @@ class Assembly:
     counts: dict[Kind, int] = field(default_factory=lambda: dict.fromkeys(KINDS, 0))
     """Rows of each kind."""
     timings: dict[str, Timing] = field(default_factory=dict)
-    prefixes: dict[str, list[str]] = field(default_factory=dict)
-    rates: dict[str, list[RateSlot]] = field(default_factory=dict)
+    rates: dict[str, dict[int, RateSlot]] = field(default_factory=dict)
     destination_rates: dict[str, list[Binding]] = field(default_factory=dict)
     plans: dict[str, list[PlanEntry]] = field(default_factory=dict)
-    profiles: dict[tuple[str, str, str], list[Activation]] = field(default_factory=dict)
-    shared: dict[tuple[str, str], Shared] = field(default_factory=dict)
-    sources: dict[str, Source] = field(default_factory=dict)
-    """Where each destination begins."""
+    profiles: dict[tuple[str, str, str], dict[datetime | None, Activation]] = field(
+        default_factory=dict
+    )
+    destinations: list[Destination] = field(default_factory=list)
+    """Made when all rows were taken."""
     refused: set[tuple[Kind, str]] = field(default_factory=set)
     """IDs of rows that could not be read: a row that names one is not wrong for it."""
-    _owners: dict[str, str] = field(default_factory=dict)
-    _seen: set[tuple[str, ...]] = field(default_factory=set)
+    prefixes: Prefixes = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.prefixes = Prefixes(self.problems)
 
     def take(self, kind: Kind, file: str, numbered: Iterable[tuple[int, str]]) -> None:
         """Take lines of one file, each with its number."""
         if kind == "Destinations":
-            self._take_destinations(file, numbered)
+            plain = self.prefixes.take(file, numbered, self._row)  # which counts as well
+            self.counts[kind] += plain
+            return
+        if kind == "DestinationRates":
+            self._take_destination_rates(file, numbered)
             return
         add = {
             "Timings": self._timing,
             "Rates": self._rate,
-            "DestinationRates": self._destination_rate,
             "RatingPlans": self._plan,
             "RatingProfiles": self._profile,
         }[kind]
         for number, text in numbered:
-            before = self.problems.error_count
-            row = split_row(file, kind, number, text, self.problems)
-            if row is not None:
-                self.counts[kind] += 1
-                if not self._is_repeated(kind, row):
-                    add(Fields(kind, row, self.problems), Source(file, number))
-            elif self.problems.error_count > before:
-                self.refused.add((kind, text.partition(",")[0].strip()))
+            if row := self._row(file, kind, number, text):
+                add(Fields(kind, row, self.problems), Source(file, number))
+
+    def _row(self, file: str, kind: Kind, number: int, text: str) -> Row | None:
+        """The row in a line, counted; or remember that its ID could not be read."""
+        before = self.problems.error_count
+        row = split_row(file, kind, number, text, self.problems)
+        if row is not None:
+            self.counts[kind] += 1
+        elif self.problems.error_count > before:
+            self.refused.add((kind, text.partition(",")[0].strip()))
+        return row
 
     def build(self, name: str, zones: Mapping[str, tzinfo]) -> Tariff:
         """Compile what was taken.
@@ -105,15 +118,14 @@ class Assembly:
         Raises:
             TariffError: what the tariff's own check finds.
         """
-        self._owners.clear()
-        self._seen.clear()
+        self.destinations = self.prefixes.destinations()
         return Tariff.build(
-            destinations=[
-                Destination(tag, tuple(prefixes), self.sources[tag])
-                for tag, prefixes in self.prefixes.items()
-            ],
+            destinations=self.destinations,
             timings=list(self.timings.values()),
-            rates=[Rate(tag, tuple(slots), slots[0].source) for tag, slots in self.rates.items()],
+            rates=[
+                Rate(tag, tuple(slots.values()), first(slots).source)
+                for tag, slots in self.rates.items()
+            ],
             destination_rates=[
                 DestinationRate(tag, tuple(bindings), bindings[0].source)
                 for tag, bindings in self.destination_rates.items()
@@ -123,7 +135,7 @@ class Assembly:
                 for tag, entries in self.plans.items()
             ],
             rating_profiles=[
-                RatingProfile(*key, tuple(activations), activations[0].source)
+                RatingProfile(*key, tuple(activations.values()), first(activations).source)
                 for key, activations in self.profiles.items()
             ],
             name=name,
@@ -131,114 +143,18 @@ class Assembly:
             tenant_time_zones=zones,
         )
 
-    def _is_repeated(self, kind: Kind, row: Row) -> bool:
-        """Note a row that stands there twice, word for word, and leave the second out."""
-        key = (kind, *row.values)
-        if key in self._seen:
-            self.problems.warn(
-                "cgrates.repeated",
-                "the same row again",
-                row.place(),
-                "leave it out",
-                value=row.text,
-            )
-            return True
-        self._seen.add(key)
-        return False
-
-    def _take_destinations(self, file: str, numbered: Iterable[tuple[int, str]]) -> None:
-        known = self.prefixes
-        owners = self._owners
-        owned = len(owners)
-        taken = 0
-        errors = self.problems.error_count
-        for number, text in numbered:
-            tag, _, prefix = text.partition(",")
-            prefixes = known.get(tag)
-            if prefixes is None or not (
-                prefix.isdigit() and prefix.isascii() and len(prefix) <= _LONGEST_PREFIX
-            ):
-                row = split_row(file, "Destinations", number, text, self.problems)
-                if row is None:
-                    if self.problems.error_count > errors:
-                        errors = self.problems.error_count
-                        self.refused.add(("Destinations", tag.strip()))
-                    continue
-                tag, prefix = row.values
-                prefixes = self._destination(row)
-                if prefixes is None:
-                    taken += 1
-                    continue
-            taken += 1
-            owner = owners.setdefault(prefix, tag)
-            if len(owners) == owned:
-                if not self._share(owner, tag, prefix, Place(file, number)):
-                    continue
-            else:
-                owned += 1
-            prefixes.append(prefix)
-        self.counts["Destinations"] += taken
-
-    def _destination(self, row: Row) -> list[str] | None:
-        """The prefixes of a row that is new or unusual; ``None`` if it has to be left out."""
-        fields = Fields("Destinations", row, self.problems)
-        before = self.problems.error_count
-        tag = fields.tag(0)
-        prefix = fields.text(1)
-        if not prefix:
-            fields.error(
-                1, "cgrates.empty", "may not be empty", "for every number, bind DestinationID *any"
-            )
-        elif len(prefix) > _LONGEST_PREFIX:
-            fields.error(1, "cgrates.absurd", f"is longer than {_LONGEST_PREFIX} characters")
-        elif not prefix.isprintable() or " " in prefix:
-            fields.error(
-                1,
-                "cgrates.value",
-                "has a blank or a character that cannot be printed",
-                "write the digits alone",
-            )
-        if self.problems.error_count > before:
-            return None
-        if tag.startswith("*"):
-            fields.warn(0, "cgrates.value", "begins as the reference's own words do")
-        if tag not in self.prefixes:
-            self.sources[tag] = Source(row.file, row.line)
-        return self.prefixes.setdefault(sys.intern(tag), [])
-
-    def _share(self, owner: str, tag: str, prefix: str, place: Place) -> bool:
-        """Note a prefix that is there already; ``False`` if it is of the same destination."""
-        if owner == tag:
-            self.problems.warn(
-                "cgrates.repeated",
-                f"prefix {prefix} of {tag} again",
-                place,
-                "leave it out",
-                "Prefix",
-                prefix,
-            )
-            return False
-        pair = (owner, tag)
-        if pair in self.shared:
-            self.shared[pair].count += 1
-        else:
-            self.shared[pair] = Shared(prefix, place)
-        return True
+    def _repeated(self, row: Row) -> None:
+        """Note a row that stands there already; it is left out."""
+        self.problems.warn(
+            "cgrates.repeated", "the same row again", row.place(), "leave it out", value=row.text
+        )
 
     def _timing(self, fields: Fields, source: Source) -> None:
         tag = fields.tag(0)
         if tag in BUILT_IN_TIMINGS:
             fields.error(0, "cgrates.built-in", "is there without a file", "give it another name")
-        if tag in self.timings:
-            fields.error(
-                0,
-                "cgrates.twice",
-                f"stands in {self.timings[tag].source} already",
-                "a timing is one row; several are bound by several rating plan rows",
-            )
-        text = fields.text(5)
-        first, _, last = text.partition(";")
-        start = 0 if first in _STARTS_AT_ONCE else fields.clock(5, first)
+        opening, _, last = fields.text(5).partition(";")
+        start = 0 if opening in _STARTS_AT_ONCE else fields.clock(5, opening)
         end = fields.clock(5, last) if last else DAY_SECONDS
         if end <= start and last:
             fields.error(
@@ -249,7 +165,7 @@ class Assembly:
             )
             end = DAY_SECONDS
         days = fields.numbers(4, 0, 7)
-        self.timings[tag] = Timing(
+        timing = Timing(
             tag,
             years=fields.numbers(1, 1970, 9999),
             months=fields.numbers(2, 1, 12),
@@ -259,9 +175,21 @@ class Assembly:
             end=end,
             source=source,
         )
+        other = self.timings.setdefault(tag, timing)
+        if other is timing:
+            return
+        if replace(other, source=source) == timing:
+            self._repeated(fields.row)
+        else:
+            fields.error(
+                0,
+                "cgrates.twice",
+                f"stands in {other.source} already",
+                "a timing is one row; several are bound by several rows of a rating plan",
+            )
 
     def _rate(self, fields: Fields, source: Source) -> None:
-        slots = self.rates.setdefault(fields.tag(0), [])
+        slots = self.rates.setdefault(fields.tag(0), {})
         slot = RateSlot(
             connect_fee=fields.money(1),
             rate=fields.money(2),
@@ -270,23 +198,68 @@ class Assembly:
             start=fields.duration(5),
             source=source,
         )
+        if other := slots.get(slot.start):
+            if replace(other, source=source) == slot:
+                self._repeated(fields.row)
+            else:
+                fields.error(
+                    5,
+                    "cgrates.twice",
+                    f"is the start of {other.source} too",
+                    "each row of a rate begins at another usage",
+                )
+            return
         if slots and slot.connect_fee:
             fields.warn(
-                1,
-                "cgrates.ignored",
-                "is not charged: only the first row's is",
-                "put it there",
+                1, "cgrates.ignored", "is not charged: only the first row's is", "put it there"
             )
-        if len(slots) > 1 and slot.start % slots[-1].increment:  # the first is checked by build
-            fields.warn(
-                5,
-                "cgrates.slots",
-                f"is no multiple of the RateIncrement in {slots[-1].source}",
-                "a slot should begin where an increment ends",
-            )
-        slots.append(slot)
+        if len(slots) > 1:  # after the first row, build checks it
+            before = slots[next(reversed(slots))]
+            if slot.start % before.increment:
+                fields.warn(
+                    5,
+                    "cgrates.slots",
+                    f"is no multiple of the RateIncrement in {before.source}",
+                    "a slot should begin where an increment ends",
+                )
+        slots[slot.start] = slot
 
-    def _destination_rate(self, fields: Fields, source: Source) -> None:
+    def _take_destination_rates(self, file: str, numbered: Iterable[tuple[int, str]]) -> None:
+        """As :meth:`take`; a deck has as many of these as destinations, all with few endings."""
+        known = self.destination_rates
+        endings: dict[str, Binding] = {}
+        taken = 0
+        for number, text in numbered:
+            parts = text.split(",", 3)
+            like = endings.get(parts[-1])
+            if (
+                like is not None
+                and parts[0] in known
+                and parts[1] in self.prefixes
+                and parts[2] in self.rates
+            ):
+                binding = Binding(
+                    intern(parts[1]),
+                    intern(parts[2]),
+                    like.rounding,
+                    like.decimals,
+                    like.max_cost,
+                    like.strategy,
+                    Source(file, number),
+                )
+                known[parts[0]].append(binding)
+                taken += 1
+                continue
+            before = self.problems.error_count + self.problems.warning_count
+            if row := self._row(file, "DestinationRates", number, text):
+                fields = Fields("DestinationRates", row, self.problems)
+                binding = self._destination_rate(fields, Source(file, number))
+                clean = before == self.problems.error_count + self.problems.warning_count
+                if clean and '"' not in text and len(endings) < _ENDINGS_KEPT:
+                    endings[parts[-1]] = binding
+        self.counts["DestinationRates"] += taken
+
+    def _destination_rate(self, fields: Fields, source: Source) -> Binding:
         max_cost = fields.money(5)
         strategy = MaxCostStrategy(fields.choice(6, _STRATEGIES))
         if max_cost and not strategy:
@@ -298,17 +271,17 @@ class Assembly:
             )
         elif strategy and not max_cost:
             fields.warn(6, "cgrates.ignored", "does nothing without a MaxCost")
-        self.destination_rates.setdefault(fields.tag(0), []).append(
-            Binding(
-                destination_id=fields.tag(1),
-                rate_id=fields.tag(2),
-                rounding=RoundingMethod(fields.choice(3, _ROUNDING)),
-                decimals=fields.decimals(4),
-                max_cost=max_cost,
-                strategy=strategy,
-                source=source,
-            )
+        binding = Binding(
+            destination_id=intern(fields.tag(1)),
+            rate_id=intern(fields.tag(2)),
+            rounding=RoundingMethod(fields.choice(3, _ROUNDING)),
+            decimals=fields.decimals(4),
+            max_cost=max_cost,
+            strategy=strategy,
+            source=source,
         )
+        self.destination_rates.setdefault(fields.tag(0), []).append(binding)
+        return binding
 
     def _plan(self, fields: Fields, source: Source) -> None:
         entry = PlanEntry(fields.tag(1), fields.tag(2), fields.weight(3), source)
@@ -316,17 +289,19 @@ class Assembly:
 
     def _profile(self, fields: Fields, source: Source) -> None:
         key = (fields.tag(0), fields.tag(1), fields.tag(2))
-        activations = self.profiles.setdefault(key, [])
+        activations = self.profiles.setdefault(key, {})
         activation = Activation(
             fields.time(3, self.zone, self.now), fields.tag(4), fields.words(5), source
         )
-        for other in activations:
-            if other.time == activation.time:
-                fields.error(
-                    3,
-                    "cgrates.twice",
-                    f"is the time of {other.source} too",
-                    "one plan is in force at a time",
-                )
-                return
-        activations.append(activation)
+        other = activations.setdefault(activation.time, activation)
+        if other is activation:
+            return
+        if replace(other, source=source) == activation:
+            self._repeated(fields.row)
+        else:
+            fields.error(
+                3,
+                "cgrates.twice",
+                f"is the time of {other.source} too",
+                "one plan is in force at a time",
+            )

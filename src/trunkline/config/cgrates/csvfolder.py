@@ -184,7 +184,7 @@ def _finished(
     assert tariff is not None  # build returned, or its problems were raised
     report = LoadReport(
         rows=dict(assembly.counts),
-        destinations=len(assembly.prefixes),
+        destinations=len(assembly.destinations),
         unused_files=unused,
         warnings=tuple(problems.warnings),
         warning_count=problems.warning_count,

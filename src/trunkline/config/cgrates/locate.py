@@ -99,7 +99,7 @@ def _row(text: str, source: errors.Source, kind: Kind) -> Row | None:
 
 def _tags(kind: Kind, assembly: Assembly) -> Iterable[str]:
     return {
-        "Destinations": [*assembly.prefixes, ANY],
+        "Destinations": [*(row.id for row in assembly.destinations), ANY],
         "Rates": assembly.rates,
         "DestinationRates": assembly.destination_rates,
         "Timings": [*assembly.timings, *BUILT_IN_TIMINGS],
