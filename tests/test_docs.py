@@ -46,7 +46,7 @@ def sections(text: str) -> dict[str, str]:
 
 _ROOMS = sorted(code.partition(".")[0] for code in table_column(text_of("docs/errors.md")))
 _CODE = re.compile(rf"(?:{'|'.join(sorted(set(_ROOMS)))})(?:\.[a-z][a-z0-9-]*)+\Z")
-_FILES = re.compile(r"\.(?:json|lock|sqlite|log|sock|cfg)\Z")
+_FILES = re.compile(r"\.(?:json|lock|sqlite|log|sock|cfg|org)\Z")  # files, and a tenant
 
 
 def constants(file: Path) -> Iterator[tuple[ast.Constant, str]]:
@@ -149,6 +149,7 @@ _TABLES = {
     "[[node.NAME.exchange.trunk]]": "TrunkSettings",
     "[[node.NAME.exchange.route]]": "RouteSettings",
     "[sctp]": "SctpSettings",
+    "[rating]": "RatingSettings",
     "[demo]": "DemoSettings",
     "[[demo.call]]": "DemoCall",
 }

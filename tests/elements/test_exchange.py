@@ -400,6 +400,7 @@ def test_a_store_that_stays_broken_costs_the_oldest_records(
 
 def test_two_exchanges_of_one_name_for_a_trunk_and_oneself_are_refused(tmp_path: Path) -> None:
     text = FOUR.read_text().replace('point_code = "7.8.2"', 'point_code = "1.2.4"')
+    text = text.replace('tariff = "..', f'tariff = "{FOUR.parent.parent}')
     text = text.replace('config = ["', f'config = ["{FOUR.parent}/').replace(
         '", "overlay', f'", "{FOUR.parent}/overlay'
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import resource
 import time
 from pathlib import Path
@@ -294,17 +293,3 @@ def test_excerpt_and_caret_of_a_long_line(tmp_path: Path) -> None:
     found = only(errors(tmp_path, added("Destinations.csv", row)))
     assert found.place.column == 202
     assert found.excerpt[len(found.caret) - 1 :] == "6 1"
-
-
-def test_every_code_is_documented() -> None:
-    root = TUTORIAL.parents[1]
-    documented = set(re.findall(r"^\| `([\w.-]+)`", (root / "docs/errors.md").read_text(), re.M))
-    used: set[str] = set()
-    for path in (root / "src/trunkline/config/cgrates").glob("*.py"):
-        text = path.read_text()
-        used |= set(re.findall(r'"(cgrates\.(?!org)[a-z-]+)"', text))
-        if path.stem == "console":
-            used |= {f"console.{code}" for code in re.findall(r'_error\(\s*"([a-z]+)"', text)}
-    assert len(used) > 40
-    ours = {code for code in documented if code.startswith(("cgrates.", "console."))}
-    assert used == ours

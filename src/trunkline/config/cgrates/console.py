@@ -78,16 +78,16 @@ def parse_cost_line(
         DecodeError: ``console.…``; ``offset`` is the column of the mistake, from 0.
     """
     if len(line) > LONGEST:
-        raise _error("length", LONGEST, f"longer than {LONGEST} characters")
+        raise _error("console.length", LONGEST, f"longer than {LONGEST} characters")
     pairs = _by_key(line)
     if not pairs:
-        raise _error("empty", 0, f"nothing is asked; an example: {EXAMPLE}")
+        raise _error("console.empty", 0, f"nothing is asked; an example: {EXAMPLE}")
     end = len(line.rstrip())
     tor = _text(pairs, "ToR") or VOICE
     if not tor.startswith("*"):
         tor = f"*{tor}"
     if tor == VOICE and "Destination" not in pairs:
-        raise _error("missing", end, 'Destination is missing: add, say, Destination="614"')
+        raise _error("console.missing", end, 'Destination is missing: add, say, Destination="614"')
     tenant = _text(pairs, "Tenant")
     moments = _Moments(zone_of(tenant or DEFAULT_TENANT), now or datetime.now(UTC))
     time = _time(pairs, moments, end)
@@ -110,10 +110,12 @@ def _text(pairs: dict[str, _Pair], key: str) -> str:
 def _time(pairs: dict[str, _Pair], moments: _Moments, end: int) -> datetime:
     if "AnswerTime" in pairs and "TimeStart" in pairs:
         column = pairs["TimeStart"].column
-        raise _error("conflict", column, "AnswerTime and TimeStart both say when; leave one out")
+        raise _error(
+            "console.conflict", column, "AnswerTime and TimeStart both say when; leave one out"
+        )
     pair = pairs.get("AnswerTime") or pairs.get("TimeStart")
     if pair is None:
-        raise _error("missing", end, 'AnswerTime is missing: add, say, AnswerTime="*now"')
+        raise _error("console.missing", end, 'AnswerTime is missing: add, say, AnswerTime="*now"')
     return moments.read(pair)
 
 
@@ -129,7 +131,7 @@ class _Moments:
             moment = None
         if moment is None:
             message = f"{pair.key} {shown(pair.value)!r} is no time: write {FORMS}"
-            raise _error("time", pair.column, message)
+            raise _error("console.time", pair.column, message)
         return moment
 
 
@@ -138,20 +140,20 @@ def _usage(pairs: dict[str, _Pair], time: datetime, moments: _Moments, end: int)
         pair = pairs["TimeEnd"]
         if "Usage" in pairs:
             message = "Usage and TimeEnd both say how long; leave one out"
-            raise _error("conflict", pair.column, message)
+            raise _error("console.conflict", pair.column, message)
         length = moments.read(pair) - time
         if length.days < 0:
-            raise _error("usage", pair.column, "TimeEnd is before the answer")
+            raise _error("console.usage", pair.column, "TimeEnd is before the answer")
         return (length.days * 86400 + length.seconds) * 10**9 + length.microseconds * 1000
     if "Usage" not in pairs:
-        raise _error("missing", end, 'Usage is missing: add, say, Usage="60s"')
+        raise _error("console.missing", end, 'Usage is missing: add, say, Usage="60s"')
     pair = pairs["Usage"]
     if not pair.value:
-        raise _error("usage", pair.column, 'Usage is empty; write, say, "60s"')
+        raise _error("console.usage", pair.column, 'Usage is empty; write, say, "60s"')
     try:
         return parse_duration(pair.value)
     except DecodeError as problem:
-        raise _error("usage", pair.column, f"Usage: {problem.message}") from None
+        raise _error("console.usage", pair.column, f"Usage: {problem.message}") from None
 
 
 def _by_key(line: str) -> dict[str, _Pair]:
@@ -161,9 +163,9 @@ def _by_key(line: str) -> dict[str, _Pair]:
         key = names.get(pair.key.lower())
         if key is None:
             hint = closest(pair.key, KEYS, f"the keys are {', '.join(KEYS)}")
-            raise _error("key", column, f"unknown key {shown(pair.key)!r}; {hint}")
+            raise _error("console.key", column, f"unknown key {shown(pair.key)!r}; {hint}")
         if key in pairs:
-            raise _error("twice", column, f"{key} is given twice; leave one out")
+            raise _error("console.twice", column, f"{key} is given twice; leave one out")
         pairs[key] = _Pair(key, pair.value, pair.column)
     return pairs
 
@@ -177,11 +179,11 @@ def _pairs(line: str) -> Iterator[tuple[int, _Pair]]:
     while position < len(line):
         key = _KEY.match(line, position)
         if key is None:
-            raise _error("syntax", position, f"{line[position]!r} where a key is due")
+            raise _error("console.syntax", position, f"{line[position]!r} where a key is due")
         equals = _skip(line, key.end())
         if not line.startswith("=", equals):
             raise _error(
-                "syntax",
+                "console.syntax",
                 position,
                 f'{shown(key[0])!r} is followed by no "="; a value with blanks needs quotes',
             )
@@ -190,9 +192,11 @@ def _pairs(line: str) -> Iterator[tuple[int, _Pair]]:
         yield position, _Pair(key[0], value, start)
         position = _skip(line, end)
         if position == end < len(line) and line[end] not in ",;":
-            raise _error("syntax", end, f"{line[end]!r} right behind the value of {key[0]}")
+            raise _error("console.syntax", end, f"{line[end]!r} right behind the value of {key[0]}")
         if position < len(line) and line[position] in ",;":
-            raise _error("syntax", position, f"{line[position]!r}: blanks separate the pairs")
+            raise _error(
+                "console.syntax", position, f"{line[position]!r}: blanks separate the pairs"
+            )
 
 
 def _value(line: str, start: int, key: str) -> tuple[str, int]:
@@ -200,13 +204,15 @@ def _value(line: str, start: int, key: str) -> tuple[str, int]:
     if closing is None:
         plain = _PLAIN.match(line, start)
         if plain is None:
-            raise _error("value", start, f'{shown(key)} has no value; an empty one is ""')
+            raise _error("console.value", start, f'{shown(key)} has no value; an empty one is ""')
         return plain[0], plain.end()
     position = start + 1
     while position < len(line) and line[position] != closing:
         position += 2 if line[position] == "\\" else 1
     if position >= len(line):
-        raise _error("quote", start, f"the quote before the value of {shown(key)} is not closed")
+        raise _error(
+            "console.quote", start, f"the quote before the value of {shown(key)} is not closed"
+        )
     return _ESCAPED.sub(r"\1", line[start + 1 : position]), position + 1
 
 
@@ -216,4 +222,4 @@ def _skip(line: str, position: int) -> int:
 
 
 def _error(code: str, column: int, message: str) -> DecodeError:
-    return DecodeError(f"console.{code}", f"column {column + 1}: {message}", offset=column)
+    return DecodeError(code, f"column {column + 1}: {message}", offset=column)
