@@ -30,7 +30,7 @@ from trunkline.rating.call import epoch_nanoseconds
 from trunkline.rating.compiler import compile_terms
 from trunkline.rating.durations import HOUR, SECOND
 from trunkline.rating.index import DayTable, Entry, Group, Terms, active_on
-from trunkline.rating.model import DAY_SECONDS, Timing
+from trunkline.rating.model import DAY_SECONDS, PlanEntry, Timing
 from trunkline.rating.rounding import round_duration, round_float
 from trunkline.rating.spans import Piece, split, stretch, timed_group
 from trunkline.rating.tariff import Binding, Rate, RateSlot
@@ -154,7 +154,7 @@ def _rate(slots: list[dict[str, Any]], timing: Timing) -> Group:
         for slot in slots
     )
     terms: Terms = compile_terms(Binding("D", "R", RoundingMethod.MIDDLE, 4), Rate("R", rows))
-    entry = Entry(terms, timing, Fraction(0), "DR", None, None)
+    entry = Entry(terms, timing, PlanEntry("DR", "T", Fraction(0)), None, None)
     table = DayTable((timing,), ((Fraction(0), timing.start),))
     return Group("D", (entry,), None, table)
 

@@ -227,7 +227,7 @@ class Chain:
 
     def _destination(self, profile: Profile, active: ActivePlan, at: int) -> Match | None:
         """The longest prefix that the plan has a price for at this moment."""
-        groups = active.plan.groups
+        plan = active.plan
         number = self.call.destination
         losers: list[Candidate] = []
         untimed = False
@@ -244,7 +244,7 @@ class Chain:
                     if best is not None:
                         losers.append(Candidate(tag, Reason.SHORTER, f"prefix {prefix}"))
                         continue
-                    group = groups.get(tag)
+                    group = plan.group(tag)
                     if group is None:
                         losers.append(Candidate(tag, Reason.NOT_IN_PLAN, f"prefix {prefix}"))
                         continue
@@ -267,7 +267,7 @@ class Chain:
                     best = found
                     if self.steps is None:
                         return best
-        anything = groups.get(ANY)
+        anything = plan.group(ANY)
         reason = Reason.LONGEST
         if anything is not None:
             if best is not None:
@@ -280,9 +280,10 @@ class Chain:
         if self.steps is not None:
             winner = None
             if best is not None:
-                tag = best.group.destination_id
-                source = self.tariff.index.sources.get(tag)
-                winner = Candidate(tag, reason, f"prefix {best.prefix}", source)
+                group = best.group
+                detail = f"prefix {best.prefix}"
+                source = group.entries[0].destination_source
+                winner = Candidate(group.destination_id, reason, detail, source)
             self.steps.append(Step(Stage.DESTINATION, winner, tuple(losers)))
         if best is None:
             self._no_destination(profile, active, at, untimed)

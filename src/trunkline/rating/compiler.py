@@ -13,6 +13,7 @@ from fractions import Fraction
 from math import lcm
 
 from trunkline.rating.durations import SECOND
+from trunkline.rating.errors import Source
 from trunkline.rating.index import (
     ALWAYS_ACTIVE,
     ActivePlan,
@@ -59,8 +60,7 @@ def compile_index(parts: Parts) -> Index:
         for row in parts.rating_profiles
     }
     lengths = tuple(sorted({len(prefix) for prefix in prefixes}, reverse=True))
-    sources = {row.id: row.source for row in parts.destinations}
-    return Index(profiles, plans, prefixes, lengths, sources)
+    return Index(profiles, plans, prefixes, lengths)
 
 
 def _profile(row: RatingProfile, plans: dict[str, Plan]) -> Profile:
@@ -80,42 +80,38 @@ def _plans(parts: Parts) -> dict[str, Plan]:
     bindings = {row.id: row.bindings for row in parts.destination_rates}
     timings = {**BUILT_IN_TIMINGS, **{row.id: row for row in parts.timings}}
     shared = _Shared(rates)
-    plans: dict[str, Plan] = {}
-    for row in parts.rating_plans:
-        plans[row.id] = _plan(row, bindings, timings, shared)
-    return plans
+    sources = {row.id: row.source for row in parts.destinations}
+    return {
+        row.id: Plan(row.id, _prices(row, bindings, timings, shared, sources), row.source)
+        for row in parts.rating_plans
+    }
 
 
-def _plan(
+def _prices(
     row: RatingPlan,
     bindings: dict[str, tuple[Binding, ...]],
     timings: dict[str, Timing],
     shared: _Shared,
-) -> Plan:
-    gathered: dict[str, Entry | list[Entry]] = {}
+    sources: dict[str, Source | None],
+) -> dict[str, Entry | Group]:
+    prices: dict[str, Entry | Group] = {}
+    several: dict[str, list[Entry]] = {}
     for planned in row.entries:
         timing = timings[planned.timing_id]
         for binding in bindings[planned.destination_rate_id]:
-            entry = Entry(
-                shared.terms(binding),
-                timing,
-                planned.weight,
-                planned.destination_rate_id,
-                binding.source,
-                planned.source,
-            )
-            before = gathered.setdefault(binding.destination_id, entry)
-            if isinstance(before, list):
-                before.append(entry)
-            elif before is not entry:
-                gathered[binding.destination_id] = [before, entry]
-    groups: dict[str, Group] = {}
-    for tag, held in gathered.items():
-        entries = (held,) if isinstance(held, Entry) else tuple(held)
+            tag = binding.destination_id
+            terms = shared.terms(binding)
+            entry = Entry(terms, timing, planned, binding.source, sources.get(tag))
+            first = prices.setdefault(tag, entry)
+            if first is not entry and isinstance(first, Entry):
+                several.setdefault(tag, [first]).append(entry)
+            elif not is_always(timing):
+                several[tag] = [entry]
+    for tag, entries in several.items():
         steady = _steady(entries)
         table = None if steady is not None else shared.table(entries)
-        groups[tag] = Group(tag, entries, steady, table)
-    return Plan(row.id, groups, row.source)
+        prices[tag] = Group(tag, tuple(entries), steady, table)
+    return prices
 
 
 def _steady(entries: Sequence[Entry]) -> Entry | None:
@@ -136,11 +132,12 @@ class _Shared:
     _tables: dict[tuple[tuple[str, Fraction], ...], DayTable] = field(default_factory=dict)
 
     def terms(self, binding: Binding) -> Terms:
+        # Integers, since the hash of a Fraction costs more than all the rest.
         key = (
             binding.rate_id,
             binding.rounding,
             binding.decimals,
-            binding.max_cost,
+            *binding.max_cost.as_integer_ratio(),
             binding.strategy,
         )
         terms = self._terms.get(key)

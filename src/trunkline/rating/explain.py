@@ -65,8 +65,10 @@ def _timing_step(group: Group, won: Entry, zone: tzinfo, at: int, *, voice: bool
 
 
 def _timing(entry: Entry, reason: Reason, when: str) -> Candidate:
-    detail = f"{entry.destination_rate_id}, weight {format_money(entry.weight)}"
-    return Candidate(entry.timing.id, reason, f"{detail}, {when}" if when else detail, entry.source)
+    detail = f"{entry.planned.destination_rate_id}, weight {format_money(entry.weight)}"
+    return Candidate(
+        entry.timing.id, reason, f"{detail}, {when}" if when else detail, entry.planned.source
+    )
 
 
 def add_slots(steps: list[Step], billed: Sequence[Billed], tor: str) -> None:

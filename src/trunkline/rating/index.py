@@ -15,7 +15,7 @@ from itertools import pairwise
 
 from trunkline.rating.durations import SECOND
 from trunkline.rating.errors import Source
-from trunkline.rating.model import DAY_SECONDS, MaxCostStrategy, Timing
+from trunkline.rating.model import DAY_SECONDS, MaxCostStrategy, PlanEntry, Timing
 from trunkline.rating.rounding import RoundingMethod
 
 __all__ = [
@@ -86,16 +86,24 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One price of a destination in a plan: terms, when they apply and how much they weigh."""
+    """One price of a destination in a plan: terms, when they apply and how much they weigh.
+
+    A large tariff has one for every destination, so what another row holds is not held again.
+    """
 
     terms: Terms
     timing: Timing
-    weight: Fraction
-    destination_rate_id: str
+    planned: PlanEntry
+    """The row of the rating plan."""
     binding_source: Source | None
     """The row of the destination rate."""
-    source: Source | None
-    """The row of the rating plan."""
+    destination_source: Source | None
+    """Where the destination was first read; None for ``*any``."""
+
+    @property
+    def weight(self) -> Fraction:
+        """That of the plan's row."""
+        return self.planned.weight
 
 
 def rank(entry: Entry) -> tuple[Fraction, int]:
@@ -201,8 +209,14 @@ class Plan:
     """A rating plan: its prices by destination ID."""
 
     id: str
-    groups: dict[str, Group]
+    prices: dict[str, Entry | Group]
+    """An ``Entry`` stands for the group of it alone, if it always holds: most are so."""
     source: Source | None
+
+    def group(self, destination_id: str) -> Group | None:
+        """The prices of a destination; None where the plan has none."""
+        held = self.prices.get(destination_id)
+        return Group(destination_id, (held,), held, None) if isinstance(held, Entry) else held
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,5 +252,3 @@ class Index:
     """A prefix to its destination ID, or to several of them in the file's order."""
     lengths: tuple[int, ...]
     """The lengths that prefixes have, the longest first."""
-    sources: dict[str, Source | None]
-    """Where a destination ID was first read."""

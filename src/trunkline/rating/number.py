@@ -8,14 +8,15 @@ refusal) goes the long way. A property test holds the two together.
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from decimal import Context, Decimal
+from typing import cast
 
 from trunkline.rating.call import FIRST_YEAR, LAST_YEAR, VOICE, Call, complete, epoch_nanoseconds
 from trunkline.rating.chain import resolve
 from trunkline.rating.clock import utc_offset
 from trunkline.rating.cost import EXACT, Exact, Precision, bill, charge, sum_up
-from trunkline.rating.index import DAY, ActivePlan, Entry, Profile
+from trunkline.rating.index import DAY, ActivePlan, Entry, Group, Profile
 from trunkline.rating.model import ANY, DEFAULT_CATEGORY, DEFAULT_TENANT
 from trunkline.rating.rounding import RoundingMethod
 from trunkline.rating.tariff import Tariff
@@ -61,41 +62,27 @@ def price_number(tariff: Tariff, call: Call, precision: Precision = EXACT) -> De
         return _the_long_way(tariff, call, precision)
 
     number = call.destination
-    groups = active.plan.groups
+    prices = active.plan.prices
     prefixes = index.prefixes
     for length in index.lengths:
         tag = prefixes.get(number[:length])
         if tag is not None:
             if type(tag) is not str:
                 return _the_long_way(tariff, call, precision)
-            if (group := groups.get(tag)) is not None:
+            if (held := prices.get(tag)) is not None:
                 break
     else:
-        if (group := groups.get(ANY)) is None:
+        if (held := prices.get(ANY)) is None:
             return _the_long_way(tariff, call, precision)
 
-    entry = group.steady
-    if entry is None:
-        at = epoch_nanoseconds(time)
-        zone = tariff.zone(tenant)
-        offset = 0 if zone is UTC else utc_offset(zone, at)
-        days, of_day = divmod(at + offset, DAY)
-        table = group.table
-        assert table is not None
-        winner = None
-        end = 0
-        for end, position in table.day(days + _EPOCH_ORDINAL):
-            if of_day < end:
-                winner = position
-                break
-        if winner is None or (
-            tor == VOICE
-            and (
-                of_day + usage > end or (zone is not UTC and utc_offset(zone, at + usage) != offset)
-            )
-        ):
-            return _the_long_way(tariff, call, precision)
-        entry = group.entries[winner]
+    if type(held) is Group:
+        entry = held.steady
+        if entry is None:
+            entry = _timed(tariff.zone(tenant), held, time, usage if tor == VOICE else 0)
+            if entry is None:
+                return _the_long_way(tariff, call, precision)
+    else:
+        entry = cast(Entry, held)
     amount = _amount(entry, usage)
     if amount is None:
         return _the_long_way(tariff, call, precision)
@@ -107,6 +94,25 @@ def price_number(tariff: Tariff, call: Call, precision: Precision = EXACT) -> De
         if rounding is _UP or (rounding is not _DOWN and 2 * rest >= terms.denominator):
             whole += 1
     return _scale(Decimal(whole), -terms.decimals)
+
+
+def _timed(zone: tzinfo, group: Group, time: datetime, usage: int) -> Entry | None:
+    """The price that holds from end to end; None where there is no such one."""
+    at = epoch_nanoseconds(time)
+    offset = 0 if zone is UTC else utc_offset(zone, at)
+    days, of_day = divmod(at + offset, DAY)
+    table = group.table
+    assert table is not None
+    for end, winner in table.day(days + _EPOCH_ORDINAL):
+        if of_day < end:
+            if (
+                winner is None
+                or of_day + usage > end
+                or (zone is not UTC and usage and utc_offset(zone, at + usage) != offset)
+            ):
+                return None
+            return group.entries[winner]
+    return None
 
 
 def _in_force(profile: Profile, time: datetime, usage: int) -> ActivePlan | None:
