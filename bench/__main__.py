@@ -118,26 +118,34 @@ def _stp_table(figures: _Figures, plan: _Plan) -> str:
         **{name: f"node on {title}" for name, title in _titles(plan).items()},
     }
 
-    def cell(row: Mapping[str, Figure], key: str, form: str) -> str:
-        return f"{row[key]:{form}}" if key in row else ""
-
-    return table(
-        (
-            *("", "messages/s", "of the ceiling", "of that at 117 octets"),
-            *("µs of CPU a message, middle", "both ends"),
-        ),
+    costs = table(
+        ("", "messages/s", "µs of CPU a message, middle", "both ends", "MB, middle"),
         (
             (
                 titles[name],
-                cell(row, "rate", ",.0f"),
-                cell(row, "ratio", ".0%"),
-                cell(row, "ratio_framed", ".0%"),
-                cell(row, "cpu_stp", ".1f"),
-                cell(row, "cpu_ends", ".1f"),
+                f"{row['rate']:,.0f}",
+                f"{row['cpu_stp']:.1f}",
+                f"{row['cpu_ends']:.1f}",
+                f"{row['memory']:.0f}" if "memory" in row else "",
             )
             for name, row in figures.items()
         ),
     )
+    ratios = table(
+        ("of the ceiling", "by rate", "by CPU", "117 octets, by rate", "by CPU"),
+        (
+            (
+                titles[name],
+                *(
+                    f"{row[key]:.0%}"
+                    for key in ("ratio", "ratio_cpu", "ratio_framed", "ratio_framed_cpu")
+                ),
+            )
+            for name, row in figures.items()
+            if "ratio" in row
+        ),
+    )
+    return f"{costs}\n\n{ratios}"
 
 
 def _breakdown_table(figures: _Figures, plan: _Plan) -> str:
@@ -219,7 +227,7 @@ def _machine(plan: _Plan) -> str:
             model = line.partition(":")[2].strip()
             break
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
-    pythons = ", ".join(runtime.title for runtime in plan.runtimes)
+    pythons = ", ".join(runtime.title + runtime.note for runtime in plan.runtimes)
     return (
         f"{datetime.now(UTC):%Y-%m-%d}; {os.cpu_count()} cores ({model}), {memory:.0f} GB, "
         f"{platform.system()} {platform.release().partition('-')[0]}; {pythons}. "

@@ -22,14 +22,14 @@ from typing import cast
 from unittest import mock
 
 from bench.figures import Figure, show
-from bench.stp_roles import cpu_of
+from bench.processes import cpu_of, memory_of, switches_of
 from trunkline.lab.client import LabClient
 from trunkline.lab.lifecycle import bring_down, bring_up
 from trunkline.lab.network import Network, read_network
 from trunkline.lab.status import await_links
 from trunkline.net.control import Json
 
-__all__ = ["measure", "memory_of", "running_lab"]
+__all__ = ["measure", "running_lab"]
 
 _EXAMPLE = Path(__file__).parents[1] / "examples" / "four-countries"
 _COUNTRIES = ("CountryA", "CountryB", "CountryC", "CountryD")
@@ -65,12 +65,6 @@ class _Reading:
 
 
 def _read(client: LabClient, pids: dict[str, int]) -> _Reading:
-    def switches(pid: int) -> int:
-        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-            if line.startswith("voluntary_ctxt_switches"):
-                return int(line.split()[1])
-        raise RuntimeError("this kernel does not count context switches")
-
     def seam(node: str) -> dict[str, int]:
         counters = cast("dict[str, Json]", client.call(node, "node.counters"))
         return cast("dict[str, int]", counters["seam"])
@@ -78,17 +72,9 @@ def _read(client: LabClient, pids: dict[str, int]) -> _Reading:
     return _Reading(
         time.perf_counter(),
         {node: cpu_of(pid) for node, pid in pids.items()},
-        {node: switches(pid) for node, pid in pids.items()},
+        {node: switches_of(pid) for node, pid in pids.items()},
         {node: seam(node) for node in pids},
     )
-
-
-def memory_of(pid: int) -> float:
-    """Resident megabytes (10^6 octets)."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) * 1024 / 1e6
-    raise RuntimeError("this kernel does not tell the resident memory")
 
 
 def measure(

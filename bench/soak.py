@@ -31,7 +31,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
 
-from bench.idle import memory_of, running_lab
+from bench.idle import running_lab
+from bench.processes import memory_of
 from bench.soak_traffic import Caller, Pinger, Placed, Saboteur, Worker
 from trunkline.errors import TrunklineError
 from trunkline.lab.answers import ActiveCall, read

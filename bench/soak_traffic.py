@@ -36,8 +36,8 @@ _PINGS = (
     ("CountryD", "1.2.3"),
     ("CountryB", "7.8.1"),
 )
-_DOWN = (2.0, 9.0)
-_BETWEEN = (3.0, 12.0)
+_DOWN = (1.0, 8.0)  # seconds
+_BETWEEN = (5.0, 20.0)
 _KILLED = ("CountryB", "CountryC")
 """Killed now and then; not exchanges, whose calls and records would die with them."""
 

@@ -24,6 +24,7 @@ from typing import cast
 
 from bench import stp_roles, transport
 from bench.figures import Figure, show
+from bench.processes import cpu_of, memory_of
 from bench.runtimes import CPYTHON, Runtime, pypy
 from trunkline.net.control import ControlClient, Json
 from trunkline.ss7.m2pa.traffic import DATA_OVERHEAD
@@ -62,6 +63,8 @@ class Result:
     cpu_stp: float
     cpu_generator: float
     cpu_sink: float
+    memory: float
+    """Resident megabytes of the node at the end."""
     extra: Json = field(default=None, compare=False)
     """What the node itself reported (``bench.breakdown``)."""
 
@@ -117,7 +120,8 @@ def forward(
         }
         try:
             reports = {role: _outcome(role, peer, log) for role, peer in peers.items()}
-            cpu = stp_roles.cpu_of(node.pid) - reports["generator"]["node_cpu"]
+            cpu = cpu_of(node.pid) - reports["generator"]["node_cpu"]
+            memory = memory_of(node.pid)
             extra: Json = None
             if ask:
                 socket = folder / "trunkline" / stp_roles.NETWORK / "STP.sock"
@@ -138,6 +142,7 @@ def forward(
         cpu_stp=cpu / messages * 1e6,
         cpu_generator=reports["generator"]["cpu"] / messages * 1e6,
         cpu_sink=sink["cpu"] / messages * 1e6,
+        memory=memory,
         extra=extra,
     )
 
@@ -178,14 +183,27 @@ def compare(
     for name, results in node.items():
         figures[name] = {
             "rate": Figure.of([run.rate for run in results]),
-            "ratio": Figure.of([a.rate / b.rate for a, b in zip(results, bare, strict=True)]),
-            "ratio_framed": Figure.of(
-                [a.rate / b.rate for a, b in zip(results, framed, strict=True)]
-            ),
+            "ratio": Figure.of(_by_rate(results, bare)),
+            "ratio_framed": Figure.of(_by_rate(results, framed)),
+            "ratio_cpu": Figure.of(_by_cpu(results, bare)),
+            "ratio_framed_cpu": Figure.of(_by_cpu(results, framed)),
             "cpu_stp": Figure.of([run.cpu_stp for run in results]),
             "cpu_ends": Figure.of([run.cpu_generator + run.cpu_sink for run in results]),
+            "memory": Figure.of([run.memory for run in results]),
         }
     return figures
+
+
+def _by_rate(node: list[Result], bare: list[transport.Result]) -> list[float]:
+    return [mine.rate / ceiling.rate for mine, ceiling in zip(node, bare, strict=True)]
+
+
+def _by_cpu(node: list[Result], bare: list[transport.Result]) -> list[float]:
+    """Return what the ceiling spends as a share of what the node's run spends, all processes."""
+    return [
+        ceiling.cpu_total / (mine.cpu_stp + mine.cpu_generator + mine.cpu_sink)
+        for mine, ceiling in zip(node, bare, strict=True)
+    ]
 
 
 def _ceiling(runs: list[transport.Result]) -> dict[str, Figure]:

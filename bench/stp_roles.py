@@ -12,9 +12,9 @@ import argparse
 import json
 import sys
 import time
-from pathlib import Path
 from typing import TypedDict, cast
 
+from bench.processes import cpu_of
 from trunkline.net.control import ControlClient, socket_path
 from trunkline.net.loop import TimerWheel, new_event_loop
 from trunkline.net.sctp import Association, AssociationSettings, Settings, open_stack
@@ -22,7 +22,7 @@ from trunkline.ss7 import m2pa
 from trunkline.ss7.mtp3.message import Msu, parse
 from trunkline.ss7.pointcode import ITU
 
-__all__ = ["ADDRESSES", "NETWORK", "POINT_CODES", "PORT", "UDP_PORT", "cpu_of"]
+__all__ = ["ADDRESSES", "NETWORK", "POINT_CODES", "PORT", "UDP_PORT"]
 
 UDP_PORT = 19898
 PORT = 3565
@@ -41,14 +41,6 @@ _STOPPED = {m2pa.State.ASSOCIATION_DOWN, m2pa.State.OUT_OF_SERVICE}
 class _Status(TypedDict):
     pid: int
     links: list[dict[str, str]]
-
-
-def cpu_of(pid: int) -> float:
-    """Seconds of CPU of all threads of a process (schedstat counts nanoseconds)."""
-    total = 0
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        total += int((task / "schedstat").read_text().split()[0])
-    return total / 1e9
 
 
 class _Peer:
