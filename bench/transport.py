@@ -115,7 +115,7 @@ class _Role:
     def association_up(self, now: float) -> None:
         self.others_up += 1
         if self.others_up == len(self.links):
-            self.loop.call_later(0.3, self.ready)
+            self.ready()
 
     def association_down(self, now: float, reason: str) -> None:
         self.loop.stop()
@@ -133,7 +133,7 @@ class _Role:
 
 
 class _Generator(_Role):
-    """Sends numbered messages as fast as the credits allow."""
+    """Sends numbered messages as fast as the credits allow, once the way is open."""
 
     def __init__(self, messages: int, size: int, window: int) -> None:
         super().__init__(messages)
@@ -141,12 +141,8 @@ class _Generator(_Role):
         self._next = 0
         self._credits = window
 
-    def ready(self) -> None:
-        super().ready()
-        self._send()
-
     def messages(self, batch: list[tuple[int, bytes]], now: float) -> None:
-        self._credits += len(batch) * _CREDIT
+        self._credits += sum(data == b"credit" for _, data in batch) * _CREDIT
         self._send()
         if any(data == b"done" for _, data in batch):
             self.finish()
@@ -163,6 +159,10 @@ class _Generator(_Role):
 
 class _Forwarder(_Role):
     """Passes every batch on to the other side; only the sink's last message ends it."""
+
+    def ready(self) -> None:
+        super().ready()
+        self.links[0].send([(1, b"ready")])
 
     def attach(self, index: int) -> _Side:
         return _Side(self, index)
@@ -186,10 +186,17 @@ class _Side:
 class _Sink(_Role):
     """Checks the numbers and gives credit."""
 
+    alone = False
+    """No forwarder comes before it: the generator waits for its word."""
     received = 0
     disorder = 0
     started = 0.0
     _owed = 0
+
+    def ready(self) -> None:
+        super().ready()
+        if self.alone:
+            self.links[0].send([(1, b"ready")])
 
     def messages(self, batch: list[tuple[int, bytes]], now: float) -> None:
         if not self.received:
@@ -219,6 +226,7 @@ def _play(arguments: argparse.Namespace) -> None:
         role = _Forwarder(arguments.messages)
     else:
         role = _Sink(arguments.messages)
+        role.alone = arguments.neighbours == ["generator"]
     settings = Settings(backend="udp", udp_port=arguments.udp_port, mtu=arguments.mtu)
     stack = open_stack(role.loop, settings)
     for index, neighbour in enumerate(arguments.neighbours):

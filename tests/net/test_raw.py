@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -21,7 +22,7 @@ QUICK = (
 )
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def two_links() -> Iterator[tuple[str, str]]:
     try:
         socket.socket(socket.AF_INET, socket.SOCK_RAW, 132).close()
@@ -48,6 +49,7 @@ def test_multihomed_association_survives_a_cut_and_uses_the_mended_path(
         # peer, knowing of nothing yet, aborts (RFC 9260 8.4), and it is set up once more.
         left.events.clear()
         right.events.clear()
+        time.sleep(1.0)  # the second address is in use only when a HEARTBEAT has proved it (5.4)
 
         ip("-n", left_ns, "link", "set", "l1", "down")
         left.command("send 500 100")
