@@ -43,8 +43,8 @@ fuzz: $(READY) ## Feed every codec and reader with mutated input (SECONDS_EACH=6
 	@$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS_EACH),60)
 
 interop: $(READY) ## The full list of foreign peers
-	@tools/system-packages.sh libusrsctp2 tshark iproute2
-	@$(BIN)/pytest -m interop $(ARGS)
+	@tools/system-packages.sh libusrsctp2 tshark iproute2 qemu-system-x86 busybox-static cpio osmo-stp
+	@TRUNKLINE_INTEROP_PAGE=docs/interop.md $(BIN)/pytest tests/interop $(ARGS)
 
 soak: $(READY) ## The lab under calls and cuts for an hour (MINUTES=60)
 	@tools/system-packages.sh libusrsctp2
