@@ -147,7 +147,7 @@ def _long_call(work: Callable[[Tariff, Call], object], rounds: int) -> float:
             RatingProfile("cgrates.org", "call", "*any", (Activation(None, "RP"),)),
         ],
     )
-    answered = datetime(2024, 5, 15, 13, tzinfo=UTC)
+    answered = datetime(2024, 5, 15, 20, tzinfo=UTC)  # ten hours go over midnight: two spans
     short, long = (
         [Call(destination="61412345", time=answered, usage=usage)] * 2_000
         for usage in (_MINUTE, 36_000 * SECOND)
