@@ -17,9 +17,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from fractions import Fraction
 from functools import partial
+from zoneinfo import ZoneInfo
 
 from trunkline.rating import Call, Cgrates, Tariff, event_cost, price, price_number
 from trunkline.rating.durations import SECOND
@@ -57,7 +58,7 @@ def _rates() -> list[Rate]:
     return rates
 
 
-def tariff(prefixes: int, *, timed: bool) -> Tariff:
+def tariff(prefixes: int, *, timed: bool, zone: tzinfo = UTC) -> Tariff:
     """A tariff of so many prefixes; with ``timed`` each destination has a peak price."""
     numbers = random.Random(7).sample(range(10_000_000, 100_000_000), prefixes)
     count = min(_DESTINATIONS, prefixes)
@@ -94,6 +95,7 @@ def tariff(prefixes: int, *, timed: bool) -> Tariff:
                 (Activation(datetime(2014, 1, 14, tzinfo=UTC), "RP"),),
             )
         ],
+        time_zone=zone,
     )
 
 
@@ -145,7 +147,7 @@ def _long_call(work: Callable[[Tariff, Call], object], rounds: int) -> float:
             RatingProfile("cgrates.org", "call", "*any", (Activation(None, "RP"),)),
         ],
     )
-    answered = datetime(2024, 5, 15, 13, tzinfo=UTC)
+    answered = datetime(2024, 5, 15, 20, tzinfo=UTC)  # ten hours go over midnight: two spans
     short, long = (
         [Call(destination="61412345", time=answered, usage=usage)] * 2_000
         for usage in (_MINUTE, 36_000 * SECOND)
@@ -188,6 +190,9 @@ def run(quick: bool) -> dict[str, float]:
             ("json", partial(_json, of)),
         ):
             figures[f"{kind}{name}_per_s"] = _rate(work, some, rounds)
+    berlin = tariff(prefixes // 10, timed=True, zone=ZoneInfo("Europe/Berlin"))
+    drawn = calls(berlin, count)
+    figures["number_peak_zone_per_s"] = _rate(partial(price_number, berlin), drawn, rounds)
     figures["long_call_number_ratio"] = _long_call(price_number, rounds)
     figures["long_call_breakdown_ratio"] = _long_call(price, rounds)
     built = _build(prefixes)

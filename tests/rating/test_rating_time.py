@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo
 
@@ -63,6 +64,17 @@ def test_a_timing_in_the_gap_starts_after_it() -> None:
     of = tariff(files, time_zone=BERLIN)
     # 01:59 local, then 03:00: from there until 04:00 the night price holds.
     assert _cost(of, "2024-03-31T00:59:00Z", "2m") == 1 + 10
+
+
+@pytest.mark.parametrize("fold", [0, 1])
+@pytest.mark.parametrize("naive", [datetime(2024, 3, 31, 2, 30), datetime(2024, 10, 27, 2, 30)])
+def test_a_reading_that_never_was_or_was_twice(naive: datetime, fold: int) -> None:
+    of = tariff(_NIGHT, time_zone=BERLIN)
+    local = Call(destination="1", time=naive.replace(tzinfo=BERLIN, fold=fold), usage=MINUTE)
+    utc = replace(local, time=local.time.astimezone(UTC))
+    expected = 1 if naive.month == 3 else 10
+    assert price(of, local).total == price(of, utc).total == expected
+    assert price_number(of, local) == price_number(of, utc) == expected
 
 
 def test_time_zones_are_of_the_tenant_then_of_the_tariff() -> None:

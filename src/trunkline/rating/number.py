@@ -8,15 +8,13 @@ refusal) goes the long way. A property test holds the two together.
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Context, Decimal
-from typing import cast
 
 from trunkline.rating.call import FIRST_YEAR, LAST_YEAR, VOICE, Call, complete, epoch_nanoseconds
 from trunkline.rating.chain import resolve
-from trunkline.rating.clock import utc_offset
 from trunkline.rating.cost import EXACT, Exact, Precision, bill, charge, sum_up
-from trunkline.rating.index import DAY, ActivePlan, Entry, Group, Profile
+from trunkline.rating.index import ActivePlan, Entry, Group, Profile
 from trunkline.rating.model import ANY, DEFAULT_CATEGORY, DEFAULT_TENANT
 from trunkline.rating.rounding import RoundingMethod
 from trunkline.rating.tariff import Tariff
@@ -25,7 +23,6 @@ __all__ = ["price_number"]
 
 _UP = RoundingMethod.UP
 _DOWN = RoundingMethod.DOWN
-_EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 _scale = Context(prec=200).scaleb
 
 
@@ -75,14 +72,15 @@ def price_number(tariff: Tariff, call: Call, precision: Precision = EXACT) -> De
         if (held := prices.get(ANY)) is None:
             return _the_long_way(tariff, call, precision)
 
-    if type(held) is Group:
+    entry: Entry | None
+    if isinstance(held, Entry):
+        entry = held
+    else:
         entry = held.steady
         if entry is None:
             entry = _timed(tariff.zone(tenant), held, time, usage if tor == VOICE else 0)
             if entry is None:
                 return _the_long_way(tariff, call, precision)
-    else:
-        entry = cast(Entry, held)
     amount = _amount(entry, usage)
     if amount is None:
         return _the_long_way(tariff, call, precision)
@@ -98,21 +96,26 @@ def price_number(tariff: Tariff, call: Call, precision: Precision = EXACT) -> De
 
 def _timed(zone: tzinfo, group: Group, time: datetime, usage: int) -> Entry | None:
     """The price that holds from end to end; None where there is no such one."""
-    at = epoch_nanoseconds(time)
-    offset = 0 if zone is UTC else utc_offset(zone, at)
-    days, of_day = divmod(at + offset, DAY)
+    utc = time.astimezone(UTC)
+    local = utc if zone is UTC else utc.astimezone(zone)
+    second = (local.hour * 60 + local.minute) * 60 + local.second
+    of_day = (second * 1_000_000 + local.microsecond) * 1_000
     table = group.table
     assert table is not None
-    for end, winner in table.day(days + _EPOCH_ORDINAL):
+    for end, winner in table.day(local.toordinal()):
         if of_day < end:
-            if (
-                winner is None
-                or of_day + usage > end
-                or (zone is not UTC and usage and utc_offset(zone, at + usage) != offset)
-            ):
+            if winner is None or of_day + usage > end:
                 return None
+            if usage and zone is not UTC:
+                hung_up = (utc + _microseconds(usage)).astimezone(zone)
+                if hung_up.utcoffset() != local.utcoffset():
+                    return None
             return group.entries[winner]
     return None
+
+
+def _microseconds(nanoseconds: int) -> timedelta:
+    return timedelta(microseconds=nanoseconds // 1_000)
 
 
 def _in_force(profile: Profile, time: datetime, usage: int) -> ActivePlan | None:
@@ -120,7 +123,7 @@ def _in_force(profile: Profile, time: datetime, usage: int) -> ActivePlan | None
     later: ActivePlan | None = None
     for active in reversed(profile.activations):
         if active.time <= time:
-            if later is not None and later.time <= time + timedelta(microseconds=usage // 1_000):
+            if later is not None and later.time <= time.astimezone(UTC) + _microseconds(usage):
                 return None
             return active
         later = active
