@@ -18,6 +18,7 @@ from trunkline.rating.call import Call
 from trunkline.rating.cost import price
 from trunkline.rating.errors import RatingError
 from trunkline.rating.result import event_cost
+from trunkline.rating.rounding import format_money
 from trunkline.store.calls import CallRecord
 
 __all__ = ["Pricing"]
@@ -49,8 +50,7 @@ class Pricing:
             usage=round(record.duration * _NANOSECONDS),
         )
         try:
-            cost = price(self._tariff, call)
+            cost = price(self._tariff, call, reasons=False)
         except RatingError as problem:
             return replace(record, rating=json.dumps({"error": problem.message}))
-        plain = format(cost.total.normalize(), "f")
-        return replace(record, cost=plain, rating=json.dumps(event_cost(cost)))
+        return replace(record, cost=format_money(cost.total), rating=json.dumps(event_cost(cost)))
