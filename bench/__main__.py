@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import breakdown, idle, micro, stp, transport, waiting
+from bench import breakdown, idle, micro, rating, stp, transport, waiting
 from bench.figures import Figure, table
 from bench.runtimes import CPYTHON, Runtime, pypy
 
@@ -191,6 +191,38 @@ def _micro_table(figures: _Figures, plan: _Plan) -> str:
     )
 
 
+def _measure_rating(plan: _Plan, progress: _Progress) -> _Figures:
+    progress("rating")
+    quick = plan.runs == 1
+    return {
+        "rating": {name: Figure.of([value]) for name, value in rating.run(quick).items()},
+    }
+
+
+_RATING = {
+    "number_per_s": "prices a second, the number alone",
+    "number_peak_per_s": "the same by a tariff with peak hours",
+    "number_peak_zone_per_s": "the same in a time zone with daylight saving",
+    "breakdown_per_s": "prices a second with the breakdown",
+    "breakdown_reasons_per_s": "the same with every reason",
+    "json_per_s": "the same as the reference's JSON text",
+    "number_cgrates_per_s": "the number in the `cgrates` precision",
+    "long_call_number_ratio": "10 h billed per second over 1 min, the number",
+    "long_call_breakdown_ratio": "the same with breakdown and reasons",
+    "build_prefixes": "prefixes of the tariff that is compiled",
+    "build_seconds": "seconds to compile it",
+    "build_peak_mb": "MB of the whole process then",
+}
+
+
+def _rating_table(figures: _Figures, plan: _Plan) -> str:
+    found = figures["rating"]
+    return table(
+        ("one core, CPython", "figure"),
+        ((text, f"{found[name].median:,.2f}") for name, text in _RATING.items()),
+    )
+
+
 _BENCHES: dict[str, _Bench] = {
     "waiting": _Bench("python -m bench.waiting", _measure_waiting, _waiting_table),
     "transport": _Bench("python -m bench.transport", _measure_transport, _transport_table),
@@ -216,6 +248,7 @@ _BENCHES: dict[str, _Bench] = {
         lambda plan, progress: micro.measure(plan.repeat, plan.runtimes, progress),
         _micro_table,
     ),
+    "rating": _Bench("python -m bench.rating", _measure_rating, _rating_table),
 }
 
 
