@@ -6,13 +6,14 @@ Nothing here changes a price. Each rule says which entry wins instead.
 from __future__ import annotations
 
 import calendar
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Final
 
 from trunkline.config.cgrates.assemble import Assembly, first
-from trunkline.config.cgrates.problems import Place, Problems, closest
+from trunkline.config.cgrates.prefixes import Shared
+from trunkline.config.cgrates.problems import Place, Problems
 from trunkline.rating.durations import SECOND, format_duration
 from trunkline.rating.errors import Source
 from trunkline.rating.model import (
@@ -26,6 +27,8 @@ from trunkline.rating.model import (
 )
 
 __all__ = ["give"]
+
+_Key = tuple[str, str, str]
 
 _MOST_COMPARED: Final = 64
 """Entries of one destination within one plan; a plan with more has its first ones compared."""
@@ -52,8 +55,11 @@ def give(assembly: Assembly, problems: Problems) -> None:
                 "mend Months or MonthDays",
                 "MonthDays",
             )
+    partners: dict[str, dict[str, Shared]] = {}
+    for (one_id, other_id), shared in assembly.prefixes.shared.items():
+        partners.setdefault(one_id, {})[other_id] = shared
     for tag, entries in assembly.plans.items():
-        _plan(tag, entries, assembly, problems)
+        _plan(tag, entries, partners, assembly, problems)
     _fallbacks(assembly, problems)
     _bare_numbers(assembly, problems)
 
@@ -123,14 +129,24 @@ def _ever(timing: Timing) -> bool:
     return timing.month_days[0] <= longest
 
 
-def _plan(tag: str, entries: list[PlanEntry], assembly: Assembly, problems: Problems) -> None:
+def _plan(
+    tag: str,
+    entries: list[PlanEntry],
+    partners: Mapping[str, Mapping[str, Shared]],
+    assembly: Assembly,
+    problems: Problems,
+) -> None:
     """Compare what a plan offers for destinations that it has several times, or in part."""
-    doubtful = {tag for pair in assembly.prefixes.shared for tag in pair}
+    doubtful: set[str] = set()
     seen: set[str] = set()
     for entry in entries:
         for binding in assembly.destination_rates[entry.destination_rate_id]:
             destination = binding.destination_id
             (doubtful if destination in seen else seen).add(destination)
+    for one_id in seen & partners.keys():
+        common = seen & partners[one_id].keys()
+        if common:
+            doubtful |= {one_id, *common}
     offers: dict[str, list[_Offer]] = {}
     for entry in entries:
         timing = assembly.timings.get(entry.timing_id) or BUILT_IN_TIMINGS[entry.timing_id]
@@ -142,11 +158,12 @@ def _plan(tag: str, entries: list[PlanEntry], assembly: Assembly, problems: Prob
     for destination, rivals in offers.items():
         for one, other in combinations(rivals, 2):
             _compare(f"RatingPlan {tag}, {destination}", one, other, problems)
-    for (one_id, other_id), shared in assembly.prefixes.shared.items():
-        if one_id in offers and other_id in offers:
-            count = f"{shared.count} prefixes, say" if shared.count > 1 else "prefix"
-            what = f"{count} {shared.example}"
-            _compare_shared(tag, offers[one_id][0], offers[other_id][0], what, problems)
+    for one_id, rivals in offers.items():
+        for other_id, shared in partners.get(one_id, {}).items():
+            if other_id in offers:
+                count = f"{shared.count} prefixes, say" if shared.count > 1 else "prefix"
+                what = f"{count} {shared.example}"
+                _compare_shared(tag, rivals[0], offers[other_id][0], what, problems)
 
 
 def _compare(what: str, one: _Offer, other: _Offer, problems: Problems) -> None:
@@ -224,50 +241,46 @@ def _covers(strong: Timing, weak: Timing) -> bool:
 
 def _fallbacks(assembly: Assembly, problems: Problems) -> None:
     profiles = assembly.profiles
-    for (tenant, category, subject), activations in profiles.items():
+    ways: dict[_Key, set[_Key]] = {}
+    for key, activations in profiles.items():
+        tenant, category, subject = key
         for activation in activations.values():
             for name in activation.fallbacks:
+                following = (tenant, category, name)
                 if name == subject:
-                    message, hint = "is the subject itself", "it is passed over"
-                elif name != ANY and (tenant, category, name) not in profiles:
-                    subjects = [s for t, c, s in profiles if (t, c) == (tenant, category)]
-                    message = f"has no rating profile in {tenant}:{category}"
-                    hint = closest(name, subjects, "it is passed over")
-                else:
+                    message = "is the subject itself"
+                elif following in profiles:
+                    ways.setdefault(key, set()).add(following)
                     continue
+                elif name == ANY:
+                    continue
+                else:
+                    message = f"has no rating profile in {tenant}:{category}"
+                place = _place(activation.source, 0)
                 problems.warn(
                     "cgrates.fallback",
                     f"fallback subject {name} {message}",
-                    _place(activation.source, 0),
-                    hint,
+                    place,
+                    "it is passed over",
                     "FallbackSubjects",
                     name,
                 )
-        depth = _depth((tenant, category, subject), assembly)
-        if depth > FALLBACK_DEPTH:
-            problems.warn(
-                "cgrates.deep",
-                f"the fallback subjects of {subject} go more than {FALLBACK_DEPTH} profiles deep",
-                _place(first(activations).source, 0),
-                f"only the first {FALLBACK_DEPTH} are asked",
-                "FallbackSubjects",
-            )
+    for key in _deep(ways):
+        problems.warn(
+            "cgrates.deep",
+            f"the fallback subjects of {key[2]} go more than {FALLBACK_DEPTH} profiles deep",
+            _place(first(profiles[key]).source, 0),
+            f"only the first {FALLBACK_DEPTH} are asked",
+            "FallbackSubjects",
+        )
 
 
-def _depth(key: tuple[str, str, str], assembly: Assembly) -> int:
-    """Profiles on the longest way through the fallback subjects; stops beyond what counts."""
-    level = {key}
-    depth = 0
-    while level and depth <= FALLBACK_DEPTH:
-        depth += 1
-        level = {
-            (tenant, category, name)
-            for tenant, category, subject in level
-            for activation in assembly.profiles[tenant, category, subject].values()
-            for name in activation.fallbacks
-            if name != subject and (tenant, category, name) in assembly.profiles
-        }
-    return depth
+def _deep(ways: Mapping[_Key, set[_Key]]) -> Iterator[_Key]:
+    """The profiles with a way through their fallback subjects that is longer than is asked."""
+    longer = set(ways)  # a way of two profiles
+    for _ in range(FALLBACK_DEPTH - 1):
+        longer = {key for key, following in ways.items() if not longer.isdisjoint(following)}
+    return (key for key in ways if key in longer)
 
 
 def _bare_numbers(assembly: Assembly, problems: Problems) -> None:

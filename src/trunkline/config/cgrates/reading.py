@@ -240,10 +240,8 @@ def _split_quoted(text: str) -> list[str] | None:
     except (csv.Error, ValueError):
         return None
     # The reference refuses a quote inside an unquoted value; the csv module lets it pass.
-    for index in range(len(values)):
-        raw = _raw(text, index)
-        if '"' in raw and not raw.startswith('"'):
-            return None
+    if any('"' in text[start:end] and text[start] != '"' for start, end in _spans(text)):
+        return None
     return values
 
 
@@ -258,13 +256,6 @@ def _spans(text: str) -> Iterator[tuple[int, int]]:
             yield start, position
             start = position + 1
     yield start, len(text)
-
-
-def _raw(text: str, index: int) -> str:
-    for number, (start, end) in enumerate(_spans(text)):
-        if number == index:
-            return text[start:end]
-    return ""
 
 
 def _column(text: str, index: int) -> int:
