@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import struct
 import sys
 import time
 from typing import TypedDict, cast
@@ -113,14 +114,12 @@ class _Peer:
         self.loop.call_later(0.5, self.loop.stop)
 
     def messages(self, batch: list[tuple[int, bytes]], now: float) -> None:
-        msus: list[bytes] = []
-        for item in self.level2.receive(batch, now):
-            if type(item) is not bytes:
-                continue
-            if item[0] & 15 == _USER_PART:
-                msus.append(item)
-            elif item[0] & 15 == _TEST:
-                self._answer_test(item, now)
+        items = self.level2.receive(batch, now)
+        msus = [item for item in items if type(item) is bytes and item[0] & 15 == _USER_PART]
+        if len(msus) < len(items):
+            for item in items:
+                if type(item) is bytes and item[0] & 15 == _TEST:
+                    self._answer_test(item, now)
         if msus:
             self.user_messages(msus, now)
         self.flush()
@@ -214,7 +213,8 @@ class _Sink(_Peer):
         self._total = warm_up + messages
         self._credit = self.message("generator", 0, b"credit")
         self._done = self.message("generator", 0, b"done")
-        self._expected = list(range(16))
+        self._expected: list[int] | None = None
+        """The next number of each SLS, once they no longer come in order altogether."""
         self._received = 0
         self._disorder = 0
         self._owed = 0
@@ -224,14 +224,13 @@ class _Sink(_Peer):
         if self._received == self._warm_up:
             self._started = time.perf_counter()
             self.measure()
-        expected = self._expected
-        for msu in msus:
-            number = int.from_bytes(msu[5:9], "big")
-            sls = msu[4] >> 4
-            if number != expected[sls]:
-                self._disorder += 1
-            expected[sls] = number + 16
-        self._received += len(msus)
+        first, self._received = self._received, self._received + len(msus)
+        wanted = struct.pack(f">{len(msus)}I", *range(first, self._received))
+        if self._expected is None and b"".join([msu[5:9] for msu in msus]) != wanted:
+            # Not in order altogether; from here on, each SLS by itself.
+            self._expected = [first + (sls - first & 15) for sls in range(16)]
+        if self._expected is not None:
+            self._follow(msus, self._expected)
         due, self._owed = divmod(self._owed + len(msus), _CREDIT)
         replies = [self._credit] * due
         if self._received in (self._warm_up, self._total):
@@ -244,6 +243,14 @@ class _Sink(_Peer):
             )
         if replies:
             self.level2.send(replies, now)
+
+    def _follow(self, msus: list[bytes], expected: list[int]) -> None:
+        for msu in msus:
+            number = int.from_bytes(msu[5:9], "big")
+            sls = msu[4] >> 4
+            if number != expected[sls]:
+                self._disorder += 1
+            expected[sls] = number + 16
 
 
 def main() -> None:

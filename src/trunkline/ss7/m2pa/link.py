@@ -276,7 +276,7 @@ class Link(Traffic):
             counters.acknowledgements_received += 1
         elif self._delivering:
             self._received = self._accepted = fsn
-            self._account(1, DATA_OVERHEAD + len(message.msu), 0)
+            self._account((message.msu,), 0)
             self._out.append(message.msu)
         elif len(self._held) < self.settings.receive_limit:
             self._received = fsn

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, cast
 
 from trunkline.ss7.m2pa.codec import (
     DATA_WORDS,
@@ -44,6 +44,7 @@ __all__ = ["Traffic"]
 
 _EMPTY_SIZE: Final = HEADER_SIZE
 DATA_OVERHEAD: Final = HEADER_SIZE + 1  # and the octet with PRI; an MSU follows
+_MSU: Final = slice(DATA_OVERHEAD, None)
 _HALF: Final = (SEQUENCE_MASK + 1) // 2
 
 # What each state allows to the traffic (4.1.4, 4.1.5; congestion comes on top).
@@ -95,7 +96,7 @@ class Traffic:
         self._sent = self._acked = self._accepted = self._received = SEQUENCE_START
         self._confirmed = SEQUENCE_START
         self._transmit: list[bytes] = []
-        self._retransmit: deque[bytes] = deque()
+        self._retransmit: list[bytes] = []
         self._held: list[bytes] = []
         self._status_line: list[bytes] = []
         self._data_line: list[bytes] = []
@@ -167,7 +168,7 @@ class Traffic:
         last = self._received if self._delivering else -1
         expected = last + 1 & SEQUENCE_MASK if self._delivering else -1
         bsn_seen = self._acked
-        msus = octets = empties = 0
+        begin = empties = 0  # from begin on, out holds MSUs that are not accounted for yet
         for _stream, payload in batch:
             size = len(payload)
             if size >= _EMPTY_SIZE:
@@ -175,12 +176,10 @@ class Traffic:
                 if head == USER_DATA_WORD and length == size:
                     if fsn == expected and size > DATA_OVERHEAD:
                         if bsn == bsn_seen or acknowledge(bsn):
-                            append(payload[DATA_OVERHEAD:])
+                            append(payload[_MSU])
                             bsn_seen = bsn
                             last = fsn
                             expected = fsn + 1 & SEQUENCE_MASK
-                            msus += 1
-                            octets += size
                             continue
                     elif (
                         fsn == last
@@ -190,27 +189,28 @@ class Traffic:
                         bsn_seen = bsn
                         empties += 1
                         continue
-            if msus or empties:
-                self._account(msus, octets, empties)
-                msus = octets = empties = 0
+            if begin < len(out) or empties:
+                self._account(cast("list[bytes]", out[begin:]), empties)
+                empties = 0
                 self._received = self._accepted = last
             self._receive_slowly(payload)
+            begin = len(out)
             last = self._received if self._delivering else -1
             expected = last + 1 & SEQUENCE_MASK if self._delivering else -1
             bsn_seen = self._acked
-        if msus or empties:
-            self._account(msus, octets, empties)
+        if begin < len(out) or empties:
+            self._account(cast("list[bytes]", out[begin:]), empties)
             self._received = self._accepted = last
         if self._level:
             self._check_congestion()
         return out
 
-    def _account(self, msus: int, octets: int, empties: int) -> None:
+    def _account(self, msus: Sequence[bytes], empties: int) -> None:
         counters = self.counters
         counters.acknowledgements_received += empties
         if msus:
-            counters.msus_received += msus
-            counters.octets_received += octets
+            counters.msus_received += len(msus)
+            counters.octets_received += sum(map(len, msus)) + len(msus) * DATA_OVERHEAD
             self._acknowledgement_due = True
 
     def _receive_slowly(self, payload: bytes) -> None:
@@ -294,25 +294,28 @@ class Traffic:
         return self._confirmed
 
     def _transmit_batch(self, msus: list[bytes], out: list[tuple[int, bytes]]) -> None:
-        append = out.append
+        first = self._sent + 1 & SEQUENCE_MASK
+        count = len(msus)
+        room = SEQUENCE_MASK + 1 - first
+        if count > room:  # the numbers begin anew on the way
+            self._transmit_batch(msus[:room], out)
+            self._transmit_batch(msus[room:], out)
+            return
         pack = DATA_WORDS.pack
-        fsn = self._sent
         bsn = self._confirm()
-        octets = 0
-        for msu in msus:
-            fsn = fsn + 1 & SEQUENCE_MASK
-            size = len(msu) + DATA_OVERHEAD
-            octets += size
-            append((STREAM_DATA, pack(USER_DATA_WORD, size, bsn, fsn, 0) + msu))
-        self._sent = fsn
-        self._retransmit.extend(msus)
-        self._sent_total += len(msus)
+        out += [
+            (STREAM_DATA, pack(USER_DATA_WORD, len(msu) + DATA_OVERHEAD, bsn, fsn, 0) + msu)
+            for fsn, msu in enumerate(msus, first)
+        ]
+        self._sent = first + count - 1
+        self._retransmit += msus
+        self._sent_total += count
         self._t7_marks.append((self._sent_total, self._now + self.settings.t7))
         if not self._local_busy:
             self._acknowledgement_due = False  # each of them carries the BSN
         counters = self.counters
-        counters.msus_sent += len(msus)
-        counters.octets_sent += octets
+        counters.msus_sent += count
+        counters.octets_sent += sum(map(len, msus)) + count * DATA_OVERHEAD
 
     # --- changeover ---------------------------------------------------------------------------
 
@@ -335,7 +338,7 @@ class Traffic:
         """
         sent = self._retransmit
         if fsnc is not None and self.covers(fsnc):
-            messages = list(sent)[fsnc - self._acked & SEQUENCE_MASK :] + self._transmit
+            messages = sent[fsnc - self._acked & SEQUENCE_MASK :] + self._transmit
         else:
             self.counters.abandoned += len(sent)
             messages = self._transmit
@@ -370,8 +373,7 @@ class Traffic:
             # Q.703's T6 supervises messages that wait; none does any longer.
             self._deadlines.pop(Trigger.T6, None)
         else:
-            for _ in range(count):
-                sent.popleft()
+            del sent[:count]
         self._acked = bsn & SEQUENCE_MASK
         self._acked_total += count
         marks = self._t7_marks
