@@ -48,6 +48,7 @@ class Traffic:
         self._settings = core.settings
         self._label = core.settings.label
         self._header = core.settings.label.header
+        self._header_part = slice(self._header)  # made once: making it costs more than using it
         self._decisions: dict[tuple[str | None, int], Decision] = {}
         self._lanes: dict[tuple[Route, Target], Lane] = {}
         self._touched: list[Lane] = []
@@ -72,13 +73,13 @@ class Traffic:
         """Take what level 2 of ``slink`` returned: MSUs, and indications in their place."""
         flows = slink.linkset.flows
         lane_of = flows.get
-        header = self._header
+        header = self._header_part
         longest = MAX_SIF + 1
         touched = self._touched
         others = 0
         for item in items:
             if type(item) is bytes:
-                lane = lane_of(item[:header])
+                lane = lane_of(item[header])
                 if lane is None or len(item) > longest:
                     self._discriminate(slink, item, now)
                     touched = self._touched  # handing over starts a new list
