@@ -164,6 +164,8 @@ def test_the_command_prints_the_report_and_nothing_else(countries: Network) -> N
         check=False,
     )
     report = json.loads(result.stdout)
+    checks = [check for step in report["steps"] for check in step["checks"]]
+    assert [check for check in checks if not check["ok"]] == []
     assert result.returncode == 0
     assert report["ok"] is True
     assert [step["name"] for step in report["steps"]] == STEPS
