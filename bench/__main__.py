@@ -234,13 +234,13 @@ _BENCHES: dict[str, _Bench] = {
     "breakdown": _Bench(
         "python -m bench.breakdown",
         lambda plan, progress: breakdown.measure(
-            min(plan.runs, 3), plan.messages, plan.runtimes, progress
+            min(plan.runs, 2), plan.messages, plan.runtimes, progress
         ),
         _breakdown_table,
     ),
     "idle": _Bench(
         "python -m bench.idle",
-        lambda plan, progress: idle.measure(plan.idle_seconds, min(plan.runs, 3), progress),
+        lambda plan, progress: idle.measure(plan.idle_seconds, min(plan.runs, 2), progress),
         _idle_table,
     ),
     "micro": _Bench(
