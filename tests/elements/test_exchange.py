@@ -184,7 +184,10 @@ def test_what_is_no_number_is_refused_and_leaves_no_record(called: str) -> None:
 def test_no_circuit_is_free() -> None:
     async def main() -> None:
         async with running() as lab:
-            for _ in range(30):
+            first = await _call(lab, hold=None)
+            await _state(lab, first["id"], "answered")
+            await asyncio.sleep(1)  # the first message between the two began the resets
+            for _ in range(29):
                 await _call(lab, hold=None)
             with pytest.raises(TrunklineError) as refused:
                 await _call(lab)
@@ -270,7 +273,7 @@ def test_an_exchange_that_stops_during_a_call_leaves_its_record() -> None:
     run(main())
 
 
-def test_an_exchange_that_was_killed_resets_its_circuits_and_the_other_end_gives_up() -> None:
+def test_an_exchange_that_was_killed_resets_its_circuits_when_it_hears_the_other_end() -> None:
     async def main() -> None:
         async with running() as lab:
             call = await _call(lab, hold=None)
@@ -278,12 +281,17 @@ def test_an_exchange_that_was_killed_resets_its_circuits_and_the_other_end_gives
             assert len(_exchange(lab, "ExchangeD").calls) == 1
             await lab.kill("ExchangeA")
             await lab.add(NodePlan.read(FOUR, "ExchangeA"))
-            await until(lambda: not _exchange(lab, "ExchangeD").calls)
             await lab.settle()
+            # the first message between the two begins the resets
+            await lab.call("ExchangeD", "calls.originate", calling=MOBILE, called="3005", hold=1)
+            old = call["cic"]
+            await until(
+                lambda: all(c.cic != old for c in _exchange(lab, "ExchangeD").calls.values())
+            )
+            counters = _exchange(lab, "ExchangeA").trunks.counters
+            await until(lambda: counters.resets_sent >= 29)
             again = await _call(lab)
             await _state(lab, again["id"], "answered")
-            counters = _exchange(lab, "ExchangeA").trunks.counters
-            assert counters.resets_sent >= 30
 
     run(main())
 

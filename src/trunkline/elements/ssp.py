@@ -107,8 +107,10 @@ class Exchange:
         self._routes = sorted(settings.route, key=lambda route: -len(route.prefix))
         self._served = tuple(settings.numbers)
         self._to_reset = set(self.destinations)
-        self._probes: dict[str, int] = {}
-        """By group: the circuit whose reset will tell that the other exchange answers."""
+        self._resetting: dict[str, list[int]] = {}
+        """By group: the circuits that have not been reset since the start."""
+        self._being_reset: dict[str, int] = {}
+        """By group: the circuit whose reset awaits its confirmation."""
 
     @property
     def destinations(self) -> frozenset[int]:
@@ -193,8 +195,10 @@ class Exchange:
                 self._discard("CS7ISUP", problem.code, problem.message)
                 continue
             events += self.trunks.receive(msu.opc, msu.payload, now)
-        if self._probes:
-            events += self._reset_the_others(now)
+            if msu.opc in self._to_reset:
+                events += self._heard_from(msu.opc, now)
+        for name in list(self._resetting):
+            events += self._reset_next(name, now)
         self._settle(events, now)
 
     def pause(self, dpc: int, now: float) -> None:
@@ -202,32 +206,40 @@ class Exchange:
         self._settle(self.trunks.pause(dpc, now), now)
 
     def resume(self, dpc: int, now: float) -> None:
-        """MTP-RESUME; after the first one of a destination the circuits to it are reset.
+        """MTP-RESUME."""
+        self._settle(self.trunks.resume(dpc, now), now)
 
-        This exchange has just started: what the other end still takes for a call is none
-        (Q.764 2.9.3.1). One circuit goes first, the others when its reset is confirmed: a route
-        that looks usable from here may have no other end yet, and circuits whose resets get lost
-        are out of use until T16.
+    def _heard_from(self, opc: int, now: float) -> list[isup.Event]:
+        """Reset the circuits to an exchange, one after the other, once it has been heard.
+
+        This exchange has started, and what the other end still takes for a call is none (Q.764
+        2.9.3.1). Not before a message of its own shows that the way is open: resets that get lost
+        take their circuits out of use until T16. One circuit at a time, the next when the last is
+        confirmed, and the last circuits first, because calls take the first: so the resets of two
+        exchanges that start together meet few calls.
         """
-        events = self.trunks.resume(dpc, now)
-        if dpc in self._to_reset:
-            self._to_reset.discard(dpc)
-            for name, group in self.trunks.groups.items():
-                if group.dpc == dpc:
-                    self._probes[name] = cic = next(iter(group.circuits))
-                    events += self.trunks.reset(name, now, (cic,))
-        self._settle(events, now)
-
-    def _reset_the_others(self, now: float) -> list[isup.Event]:
-        """Reset the idle circuits of every group whose first reset has been confirmed."""
+        self._to_reset.discard(opc)
         events: list[isup.Event] = []
-        for name, cic in list(self._probes.items()):
-            circuits = self.trunks.groups[name].circuits
-            if circuits[cic].state is not State.RESETTING:
-                del self._probes[name]
-                idle = [c.cic for c in circuits.values() if c.state is State.IDLE]
-                events += self.trunks.reset(name, now, [c for c in idle if c != cic])
+        for name, group in self.trunks.groups.items():
+            if group.dpc == opc:
+                self._resetting[name] = list(group.circuits)
+                events += self._reset_next(name, now)
         return events
+
+    def _reset_next(self, name: str, now: float) -> list[isup.Event]:
+        """Reset the next idle circuit of a group, if the one before has been confirmed."""
+        circuits, waiting = self.trunks.groups[name].circuits, self._resetting[name]
+        begun = self._being_reset.get(name)
+        if begun is not None and circuits[begun].state is State.RESETTING:
+            return []
+        while waiting:
+            cic = waiting.pop()
+            if circuits[cic].state is State.IDLE:
+                self._being_reset[name] = cic
+                return self.trunks.reset(name, now, (cic,))
+        del self._resetting[name]
+        self._being_reset.pop(name, None)
+        return []
 
     # what the machine tells
 
