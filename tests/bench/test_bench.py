@@ -96,6 +96,8 @@ def test_the_soak_finds_calls_unaccounted_for() -> None:
     assert problems(OUT, OUT, IN) == 1, "recorded twice"
     assert problems(OUT, replace(IN, answer=None)) == 1
     assert problems(replace(OUT, answer=None)) == 1, "ended normally, unanswered"
+    before = replace(IN, id="3", calling="9", start=-9.0, end=0.0, direction="outgoing")
+    assert problems(replace(OUT, answer=None), replace(before, answer=None)) == 0, "a lost RLC"
     assert problems(replace(OUT, answer=None, cause=99)) == 1, "no such cause is to be expected"
     assert problems(OUT, IN, replace(IN, calling="9")) == 1, "nobody placed it"
     assert problems(OUT, IN, replace(OUT, calling="9", answer=None, cause=27)) == 0, "refused"
