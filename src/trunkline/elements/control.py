@@ -24,10 +24,11 @@ from trunkline.elements.ssp import ActiveCall, Exchange
 from trunkline.errors import TrunklineError
 from trunkline.net.control import Connection, Json, Method
 from trunkline.ss7.isup.cause import CAUSE_NAMES
-from trunkline.store.calls import CallRecord, CallStore
+from trunkline.store.records import CallRecord
 
 if TYPE_CHECKING:
     from trunkline.elements.node import Node
+    from trunkline.store.calls import CallStore
 
 __all__ = ["methods"]
 

@@ -36,10 +36,11 @@ from trunkline.net.sctp import Stack, open_stack
 from trunkline.ss7 import m2pa
 from trunkline.ss7.mtp3 import events as mtp3
 from trunkline.ss7.mtp3.traffic_test import HEADER, PingHandle, PingStats
-from trunkline.store.calls import CallRecord, CallStore, default_url
+from trunkline.store.records import CallRecord
 
 if TYPE_CHECKING:
     from trunkline.elements.pricing import Pricing
+    from trunkline.store.calls import CallStore
 
 __all__ = ["Node", "NodePlan", "run_node"]
 
@@ -185,6 +186,8 @@ class Node:
         self._outbox: deque[CallRecord] = deque()
         self._writing = False
         if plan.exchange is not None:
+            from trunkline.store.calls import CallStore, default_url  # transfer points need no SQL
+
             self.store = CallStore(default_url(plan.network))
         for note in plan.notes:
             self.log("SYS", 5, "CONFIG_I", note)

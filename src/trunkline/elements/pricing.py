@@ -19,7 +19,7 @@ from trunkline.rating.cost import price
 from trunkline.rating.errors import RatingError
 from trunkline.rating.result import event_cost
 from trunkline.rating.rounding import format_money
-from trunkline.store.calls import CallRecord
+from trunkline.store.records import CallRecord
 
 __all__ = ["Pricing"]
 

@@ -25,7 +25,7 @@ from trunkline.ss7.isup.settings import Settings
 from trunkline.ss7.isup.table import State
 from trunkline.ss7.mtp3 import message as mtp3
 from trunkline.ss7.pointcode import Variant
-from trunkline.store.calls import CallRecord
+from trunkline.store.records import CallRecord
 
 __all__ = ["ActiveCall", "Exchange"]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from pathlib import Path
 
 from sqlalchemy import (
@@ -34,6 +34,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.schema import CreateColumn, CreateIndex, CreateTable
 
 from trunkline.errors import TrunklineError
+from trunkline.store.records import CallRecord
 
 __all__ = ["CallRecord", "CallStore", "default_url"]
 
@@ -62,41 +63,6 @@ _calls = Table(
     Column("cost", String),
     Column("rating", Text),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class CallRecord:
-    """What is known of a call when it has ended.
-
-    ``direction`` is ``"outgoing"`` or ``"incoming"`` as the exchange saw it; ``cause`` and
-    ``location`` are the Q.850 values of the release; ``opc`` and ``dpc`` are those of the IAM, so
-    that the two exchanges' records of one call agree; ``dpc`` and ``cic`` are ``None`` for a call
-    that found no circuit.
-    """
-
-    id: str
-    exchange: str
-    direction: str
-    calling: str
-    called: str
-    start: float
-    answer: float | None
-    end: float
-    cause: int
-    location: int
-    opc: int
-    dpc: int | None
-    cic: int | None
-    trace: str
-    cost: str | None = None
-    """Exact, in the tariff's unit of money; ``None`` for a call that was not priced."""
-    rating: str | None = None
-    """How the cost came about, or why there is none: JSON, see ``trunkline.rating.result``."""
-
-    @property
-    def duration(self) -> float:
-        """Seconds from the answer to the end; 0 for a call that was never answered."""
-        return 0.0 if self.answer is None else self.end - self.answer
 
 
 _FIELDS = tuple(field.name for field in fields(CallRecord))
