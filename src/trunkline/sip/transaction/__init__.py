@@ -1,0 +1,42 @@
+"""Transactions: RFC 3261 section 17, RFC 6026. `table` says what happens, `layer` does it."""
+
+from trunkline.sip.transaction.events import (
+    AckReceived,
+    CancelReceived,
+    Discarded,
+    Event,
+    RequestReceived,
+    ResponseReceived,
+    StrayResponse,
+    TimedOut,
+    TransportFailed,
+)
+from trunkline.sip.transaction.layer import (
+    ClientTransaction,
+    Counters,
+    ServerTransaction,
+    TransactionLayer,
+)
+from trunkline.sip.transaction.table import TABLES, Action, Machine, Row, State, Trigger
+
+__all__ = [
+    "TABLES",
+    "AckReceived",
+    "Action",
+    "CancelReceived",
+    "ClientTransaction",
+    "Counters",
+    "Discarded",
+    "Event",
+    "Machine",
+    "RequestReceived",
+    "ResponseReceived",
+    "Row",
+    "ServerTransaction",
+    "State",
+    "StrayResponse",
+    "TimedOut",
+    "TransactionLayer",
+    "TransportFailed",
+    "Trigger",
+]

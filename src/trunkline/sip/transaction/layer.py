@@ -1,0 +1,329 @@
+"""The transaction layer: finds the transaction a message belongs to, and keeps their timers.
+
+RFC 3261 sections 17 and 18.2, RFC 6026, RFC 3581. One layer serves any number of transactions of
+both kinds. What it is given is messages with the flow they came by, and the time; what it gives is
+events for its user, and from ``data_to_send`` octets with the flow they leave by. Where a request
+goes is the user's business (RFC 3263 is `trunkline.sip.locate`'s).
+
+``maddr`` in a Via is not followed: it lets anybody have responses sent to anybody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from trunkline.errors import DecodeError
+from trunkline.sip.message import Limits, Request, Response, parse, tag_of
+from trunkline.sip.timers import TimerQueue, Timers
+from trunkline.sip.transaction.events import (
+    AckReceived,
+    CancelReceived,
+    Discarded,
+    Event,
+    RequestReceived,
+    StrayResponse,
+)
+from trunkline.sip.transaction.table import Machine, State, Trigger
+from trunkline.sip.transaction.transactions import (
+    ClientTransaction,
+    ServerTransaction,
+    Transaction,
+    cancel_for,
+    fire,
+)
+from trunkline.sip.transport import Address, Flow
+from trunkline.sip.via import COOKIE, TopVia, mark_source, top_via
+
+__all__ = ["ClientTransaction", "Counters", "ServerTransaction", "TransactionLayer"]
+
+_HIGHEST_STATUS = 699
+
+
+@dataclass(slots=True)
+class Counters:
+    """What the layer has seen, since the beginning."""
+
+    requests: int = 0
+    """Requests that began a server transaction."""
+    responses: int = 0
+    """Responses that found their client transaction."""
+    sent: int = 0
+    """Client transactions begun."""
+    absorbed: int = 0
+    """Requests that were retransmissions."""
+    retransmitted: int = 0
+    """Messages that we sent again."""
+    strays: int = 0
+    """Responses without a transaction."""
+    discarded: int = 0
+    """Octets that were no message, messages without a Via."""
+    refused: int = 0
+    """Requests answered 503 because there were too many transactions."""
+
+
+class TransactionLayer:
+    """All transactions of one element.
+
+    ``token`` gives a text that nobody can guess and that never comes again, for branches. More than
+    ``limit`` transactions at once are not kept: requests are then answered 503 and counted.
+    """
+
+    def __init__(
+        self,
+        token: Callable[[], str],
+        *,
+        timers: Timers = Timers(),  # noqa: B008 - immutable
+        limits: Limits = Limits(),  # noqa: B008 - immutable
+        limit: int = 1_000_000,
+    ) -> None:
+        self.timers = timers
+        self.limits = limits
+        self.limit = limit
+        self.counters = Counters()
+        self.queue: TimerQueue[Transaction] = TimerQueue()
+        self.out: list[tuple[Flow, bytes]] = []
+        """What has to be sent; drivers take it by ``data_to_send``."""
+        self.servers: dict[str, ServerTransaction] = {}
+        self.clients: dict[str, ClientTransaction] = {}
+        self._unanswered: dict[Address, dict[ClientTransaction, None]] = {}
+        self._token = token
+
+    # from the network
+
+    def receive(self, data: bytes, flow: Flow, now: float) -> Event | None:
+        """Take one message as it came by ``flow``; return what its user has to know."""
+        try:
+            message = parse(data, self.limits)
+        except DecodeError as problem:
+            return self._discard(problem.code, problem.message, flow)
+        return self.receive_message(message, flow, now)
+
+    def receive_message(self, message: Request | Response, flow: Flow, now: float) -> Event | None:
+        """As `receive`, for a message that has been parsed."""
+        headers = message.headers
+        if "via" not in headers.names:
+            return self._discard("sip.no-via", "a message without a Via", flow)
+        at = headers.names.index("via")
+        via = top_via(headers.value(at))
+        if via is None:
+            return self._discard("sip.via", f"no Via: {headers.value(at)[:80]!r}", flow)
+        if isinstance(message, Response):
+            return self._response(message, via, flow, now)
+        source = flow.remote
+        if via.host != source[0] or "rport" in via.params or "eceived" in via.params:
+            mark_source(message, at, via, source)
+        key = self.key_of(message, via)
+        method = message.method
+        if method == "ACK":
+            invite = self.servers.get(f"{key} INVITE")
+            if invite is None:
+                return AckReceived(message, flow)
+            return fire(self, invite, Trigger.ACK, message, now)
+        known = self.servers.get(f"{key} {method}")
+        if known is not None:
+            self.counters.absorbed += 1
+            return fire(self, known, Trigger.REQUEST, message, now)
+        if len(self.servers) + len(self.clients) >= self.limit:
+            return self._overloaded(message, via, flow)
+        machine = Machine.INVITE_SERVER if method == "INVITE" else Machine.SERVER
+        transaction = ServerTransaction(machine, f"{key} {method}", method, flow, None)
+        transaction.flow = _answers_to(via, flow)
+        transaction.source = flow
+        self.servers[transaction.key] = transaction
+        self.counters.requests += 1
+        if method == "CANCEL":
+            return CancelReceived(transaction, message, self.servers.get(f"{key} INVITE"))
+        return RequestReceived(transaction, message)
+
+    def _response(self, response: Response, via: TopVia, flow: Flow, now: float) -> Event | None:
+        status = response.status
+        if status > _HIGHEST_STATUS or response.defect is not None:
+            detail = response.defect.message if response.defect else f"status {status}"
+            return self._discard("sip.response", detail, flow)
+        cseq = response.headers.get("cseq") or ""
+        method = cseq.rpartition(" ")[2]
+        transaction = self.clients.get(f"{via.branch} {method}")
+        if transaction is None:
+            self.counters.strays += 1
+            return StrayResponse(response, flow)
+        self.counters.responses += 1
+        if transaction.state is State.CALLING or transaction.state is State.TRYING:
+            self._answered(transaction)
+        if status < 200:
+            return fire(self, transaction, Trigger.PROVISIONAL, response, now)
+        trigger = Trigger.SUCCESS if status < 300 else Trigger.FAILURE
+        return fire(self, transaction, trigger, response, now)
+
+    def _discard(self, code: str, detail: str, flow: Flow) -> Discarded:
+        self.counters.discarded += 1
+        return Discarded(code, detail, flow)
+
+    def _overloaded(self, request: Request, via: TopVia, flow: Flow) -> Event | None:
+        self.counters.refused += 1
+        answer = Response.answer(request, 503, headers=[("Retry-After", "10")], to_tag="overload")
+        self.out.append((_answers_to(via, flow), answer.to_bytes()))
+        return None
+
+    def key_of(self, request: Request, via: TopVia) -> str:
+        """Return by what a request finds its transaction, but for its method (section 17.2.3)."""
+        if len(via.branch) > len(COOKIE) and via.branch.startswith(COOKIE):
+            return f"{via.branch} {via.host.lower()}:{via.port or ''}"
+        headers = request.headers
+        cseq = (headers.get("cseq") or "").split(" ")[0]
+        return " ".join(
+            (
+                "RFC2543",
+                request.uri,
+                tag_of(headers.get("from") or "") or "",
+                headers.get("call-id") or "",
+                cseq,
+                headers.get("via") or "",
+            )
+        )
+
+    # from the user
+
+    def new_branch(self) -> str:
+        """Return a branch for a Via: no other has it (section 8.1.1.7)."""
+        return COOKIE + self._token()
+
+    def respond(self, transaction: ServerTransaction, response: Response, now: float) -> None:
+        """Answer; what the state does not allow any more is not sent."""
+        if transaction.terminated:
+            return
+        status = response.status
+        if status < 200:
+            trigger = Trigger.TU_PROVISIONAL
+        else:
+            trigger = Trigger.TU_SUCCESS if status < 300 else Trigger.TU_FAILURE
+        fire(self, transaction, trigger, response, now)
+
+    def request(
+        self, request: Request, branch: str, flow: Flow, now: float, user: object
+    ) -> ClientTransaction:
+        """Send ``request``, whose top Via has ``branch``, by ``flow``, in a transaction of its own.
+
+        Not for ACK (`send`). What comes of it are events with the transaction.
+        """
+        method = request.method
+        invite = method == "INVITE"
+        machine = Machine.INVITE_CLIENT if invite else Machine.CLIENT
+        transaction = ClientTransaction(machine, f"{branch} {method}", method, flow, user)
+        transaction.branch = branch
+        transaction.request = request
+        transaction.cancelled = False
+        transaction.cancel_headers = ()
+        transaction.last = data = request.to_bytes()
+        self.clients[transaction.key] = transaction
+        waiting = self._unanswered.get(flow.remote)
+        if waiting is None:
+            waiting = self._unanswered[flow.remote] = {}
+        waiting[transaction] = None
+        self.counters.sent += 1
+        self.out.append((flow, data))
+        timers = self.timers
+        if not flow.transport.reliable:
+            transaction._pause = timers.t1
+            self.queue.start(transaction, Trigger.A if invite else Trigger.E, timers.t1, now)
+        self.queue.start(transaction, Trigger.B if invite else Trigger.F, timers.transaction, now)
+        return transaction
+
+    def send(self, message: Request | Response, flow: Flow) -> None:
+        """Send a message outside of any transaction: an ACK to a 2xx, or statelessly."""
+        self.out.append((flow, message.to_bytes()))
+
+    def cancel(
+        self,
+        transaction: ClientTransaction,
+        now: float,
+        headers: Iterable[tuple[str, str]] = (),
+    ) -> None:
+        """Cancel an INVITE: at once if a 1xx came, else when one comes (section 9.1).
+
+        ``headers`` go into the CANCEL, such as a Reason (RFC 3326). Nothing happens to what has a
+        final response, or is no INVITE, or was cancelled.
+        """
+        if transaction.cancelled or transaction.method != "INVITE":
+            return
+        if transaction.state is State.CALLING:
+            transaction.cancelled = True
+            transaction.cancel_headers = tuple(headers)
+        elif transaction.state is State.PROCEEDING:
+            transaction.cancelled = True
+            transaction.cancel_headers = tuple(headers)
+            self.send_cancel(transaction, now)
+
+    def send_cancel(self, transaction: ClientTransaction, now: float) -> None:
+        """Send the CANCEL that ``cancel`` put off, once."""
+        if transaction.request is None or f"{transaction.branch} CANCEL" in self.clients:
+            return
+        cancel = cancel_for(transaction.request)
+        for name, value in transaction.cancel_headers:
+            cancel.headers.add(name, value)
+        self.request(cancel, transaction.branch, transaction.flow, now, None)
+        self.queue.start(transaction, Trigger.CANCELLED, self.timers.transaction, now)
+
+    def abort(self, transaction: Transaction, now: float) -> None:
+        """End a transaction without a final response, where its state allows that."""
+        if not transaction.terminated:
+            fire(self, transaction, Trigger.ABORT, None, now)
+
+    # from the transport
+
+    def transport_failed(self, remote: Address, reason: str, now: float) -> list[Event]:
+        """Nothing reaches ``remote``: end the requests there that have had no response."""
+        events = []
+        for transaction in self._unanswered.pop(remote, ()):
+            event = fire(self, transaction, Trigger.ERROR, reason, now)
+            if event is not None:
+                events.append(event)
+        return events
+
+    def data_to_send(self) -> list[tuple[Flow, bytes]]:
+        """Return what has to leave, in order, and forget it."""
+        out, self.out = self.out, []
+        return out
+
+    # time
+
+    def next_timeout(self) -> float | None:
+        """Return when ``on_timeout`` has to be called, ``None`` if no timer runs."""
+        return self.queue.next_timeout()
+
+    def on_timeout(self, now: float) -> list[Event]:
+        """Let the timers that have come up take effect."""
+        events = []
+        for transaction, name in self.queue.expired(now):
+            if transaction.expects(name):  # one before it in this list may have ended it
+                event = fire(self, transaction, name, "timer", now)
+                if event is not None:
+                    events.append(event)
+        return events
+
+    # for the transactions
+
+    def forget(self, transaction: Transaction) -> None:
+        """Drop a transaction that has terminated."""
+        if isinstance(transaction, ClientTransaction):
+            self.clients.pop(transaction.key, None)
+            self._answered(transaction)
+            transaction.request = None
+        elif isinstance(transaction, ServerTransaction):
+            self.servers.pop(transaction.key, None)
+        transaction.last = b""
+
+    def _answered(self, transaction: ClientTransaction) -> None:
+        waiting = self._unanswered.get(transaction.flow.remote)
+        if waiting is not None and waiting.pop(transaction, self) is None and not waiting:
+            del self._unanswered[transaction.flow.remote]
+
+
+def _answers_to(via: TopVia, source: Flow) -> Flow:
+    """Return to where responses go (section 18.2.2, RFC 3581 section 4)."""
+    if source.transport.reliable or "rport" in via.params:
+        return source
+    port = via.port or source.transport.default_port
+    if port == source.remote[1]:
+        return source
+    return Flow(source.transport, (source.remote[0], port), source.local)

@@ -1,0 +1,280 @@
+"""Transactions: what each keeps, and the actions of the tables' rows.
+
+The tables are compiled once into rows of functions: a transaction holds the rows of its present
+state, and a trigger picks one of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from trunkline.sip.message import Headers, Message, Request, Response
+from trunkline.sip.transaction.events import (
+    AckReceived,
+    Event,
+    ResponseReceived,
+    TimedOut,
+    TransportFailed,
+)
+from trunkline.sip.transaction.table import TABLES, Action, Machine, State, Trigger
+from trunkline.sip.transport import Flow
+
+if TYPE_CHECKING:
+    from trunkline.sip.transaction.layer import TransactionLayer
+
+__all__ = ["ClientTransaction", "ServerTransaction", "Transaction", "fire"]
+
+
+class Transaction:
+    """One transaction; ``user`` is whatever its user wants to find again with it."""
+
+    __slots__ = ("_pause", "_rows", "flow", "key", "last", "method", "state", "user")
+
+    flow: Flow
+    """By which its messages are sent."""
+    method: str
+    last: bytes
+    """The last message sent, for retransmission."""
+
+    def __init__(self, machine: Machine, key: str, method: str, flow: Flow, user: object) -> None:
+        self.key = key
+        self.method = method
+        self.flow = flow
+        self.user = user
+        self.last = b""
+        self.state, self._rows = _BEGIN[machine]
+        self._pause = 0.0
+
+    def expects(self, name: str) -> bool:
+        """Whether the timer ``name`` means anything in the present state."""
+        return name in self._rows
+
+    @property
+    def terminated(self) -> bool:
+        """Whether it is over."""
+        return self.state is State.TERMINATED
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.method} {self.state} {self.key}>"
+
+
+class ServerTransaction(Transaction):
+    """A request that was received."""
+
+    __slots__ = ("source",)
+
+    source: Flow
+    """From where the request came; ``flow`` is to where its responses go (section 18.2.2)."""
+
+
+class ClientTransaction(Transaction):
+    """A request that was sent; ``request`` is kept while an ACK or CANCEL may have to be made."""
+
+    __slots__ = ("branch", "cancel_headers", "cancelled", "request")
+
+    branch: str
+    request: Request | None
+    cancelled: bool
+    """Whether its CANCEL has been asked for (section 9.1); it may have to wait for a 1xx."""
+    cancel_headers: tuple[tuple[str, str], ...]
+
+
+_Act: TypeAlias = "Callable[[TransactionLayer, Transaction, object, float], Event | None]"
+
+
+@dataclass(slots=True)
+class _Compiled:
+    acts: tuple[_Act, ...]
+    state: State
+    rows: dict[str, _Compiled]
+
+
+def fire(
+    layer: TransactionLayer, transaction: Transaction, trigger: str, what: object, now: float
+) -> Event | None:
+    """Carry out the row for ``trigger``: state first, then its actions; the user's event, if any.
+
+    ``what`` is the message or reason that came with the trigger. KeyError: the trigger has no row,
+    which is a fault of the caller.
+    """
+    row = transaction._rows[trigger]
+    if transaction._rows is not row.rows:
+        transaction.state = row.state
+        transaction._rows = row.rows
+        transaction._pause = 0.0
+        if row.state is State.TERMINATED:
+            layer.forget(transaction)
+    event = None
+    for act in row.acts:
+        event = act(layer, transaction, what, now) or event
+    return event
+
+
+# Actions
+
+
+def _pass(
+    layer: TransactionLayer, transaction: Transaction, what: object, now: float
+) -> Event | None:
+    if isinstance(transaction, ClientTransaction):
+        assert isinstance(what, Response)
+        if what.status < 200:
+            if transaction.cancelled:
+                layer.send_cancel(transaction, now)
+        elif transaction.method != "INVITE" or what.status < 300:
+            transaction.request = None  # nothing has to be made from it any more
+            transaction.last = b""
+        return ResponseReceived(transaction, what) if transaction.user is not None else None
+    assert isinstance(what, Request)
+    assert isinstance(transaction, ServerTransaction)
+    return AckReceived(what, transaction.source)
+
+
+def _send(
+    layer: TransactionLayer, transaction: Transaction, what: object, now: float
+) -> Event | None:
+    assert isinstance(what, Message)
+    transaction.last = what.to_bytes()
+    layer.out.append((transaction.flow, transaction.last))
+    return None
+
+
+def _resend(
+    layer: TransactionLayer, transaction: Transaction, what: object, now: float
+) -> Event | None:
+    if transaction.last:
+        layer.counters.retransmitted += 1
+        layer.out.append((transaction.flow, transaction.last))
+    return None
+
+
+def _send_ack(
+    layer: TransactionLayer, transaction: Transaction, what: object, now: float
+) -> Event | None:
+    assert isinstance(transaction, ClientTransaction)
+    assert isinstance(what, Response)
+    if transaction.request is not None:
+        transaction.last = ack_for(transaction.request, what).to_bytes()
+        transaction.request = None
+    layer.out.append((transaction.flow, transaction.last))
+    return None
+
+
+def _inform(
+    layer: TransactionLayer, transaction: Transaction, what: object, now: float
+) -> Event | None:
+    if transaction.user is None:
+        return None
+    assert isinstance(transaction, ClientTransaction | ServerTransaction)
+    return TransportFailed(transaction, str(what))
+
+
+def _timeout(
+    layer: TransactionLayer, transaction: Transaction, what: object, now: float
+) -> Event | None:
+    if transaction.user is None:
+        return None
+    assert isinstance(transaction, ClientTransaction | ServerTransaction)
+    return TimedOut(transaction)
+
+
+def _doubling(trigger: Trigger, *, capped: bool) -> _Act:
+    """Timers A, E and G: T1, then twice as long each time, where nothing else delivers."""
+
+    def start(
+        layer: TransactionLayer, transaction: Transaction, what: object, now: float
+    ) -> Event | None:
+        if not transaction.flow.transport.reliable:
+            pause = transaction._pause * 2 or layer.timers.t1
+            transaction._pause = min(pause, layer.timers.t2) if capped else pause
+            layer.queue.start(transaction, trigger, transaction._pause, now)
+        return None
+
+    return start
+
+
+def _fixed(trigger: Trigger, length: str, *, reliable_too: bool = False) -> _Act:
+    """A timer of one length; on a reliable transport it is over at once unless it counts there."""
+
+    def start(
+        layer: TransactionLayer, transaction: Transaction, what: object, now: float
+    ) -> Event | None:
+        if reliable_too or not transaction.flow.transport.reliable:
+            layer.queue.start(transaction, trigger, getattr(layer.timers, length), now)
+        else:
+            fire(layer, transaction, trigger, None, now)
+        return None
+
+    return start
+
+
+_ACTS: dict[Action, _Act | None] = {
+    Action.DISCARD: None,
+    Action.PASS: _pass,
+    Action.SEND: _send,
+    Action.RESEND: _resend,
+    Action.SEND_ACK: _send_ack,
+    Action.INFORM: _inform,
+    Action.TIMEOUT: _timeout,
+    Action.START_A: _doubling(Trigger.A, capped=False),
+    Action.START_E: _doubling(Trigger.E, capped=True),
+    Action.START_E_T2: _fixed(Trigger.E, "t2"),
+    Action.START_G: _doubling(Trigger.G, capped=True),
+    Action.START_D: _fixed(Trigger.D, "d"),
+    Action.START_H: _fixed(Trigger.H, "transaction", reliable_too=True),
+    Action.START_I: _fixed(Trigger.I, "t4"),
+    Action.START_J: _fixed(Trigger.J, "transaction"),
+    Action.START_K: _fixed(Trigger.K, "t4"),
+    Action.START_L: _fixed(Trigger.L, "transaction", reliable_too=True),
+    Action.START_M: _fixed(Trigger.M, "transaction", reliable_too=True),
+}
+
+
+def _compile(machine: Machine) -> tuple[State, dict[str, _Compiled]]:
+    table = TABLES[machine]
+    states: Mapping[State, dict[str, _Compiled]] = {
+        state: {} for state in (*table, State.TERMINATED)
+    }
+    for state, rows in table.items():
+        for trigger, row in rows.items():
+            acts = tuple(act for action in row.actions if (act := _ACTS[action]) is not None)
+            states[state][trigger] = _Compiled(acts, row.next, states[row.next])
+    first = next(iter(table))
+    return first, states[first]
+
+
+_BEGIN: Final = {machine: _compile(machine) for machine in Machine}
+
+
+# Requests that a client transaction makes by itself
+
+
+def ack_for(request: Request, response: Response) -> Request:
+    """Make the ACK to a response of 300 to 699 (section 17.1.1.3)."""
+    to = response.headers.get("to") or request.headers.get("to") or ""
+    return _hop_request(request, "ACK", to)
+
+
+def cancel_for(request: Request) -> Request:
+    """Make the CANCEL of ``request`` (section 9.1)."""
+    return _hop_request(request, "CANCEL", request.headers.get("to") or "")
+
+
+def _hop_request(request: Request, method: str, to: str) -> Request:
+    rows = request.headers
+    cseq = (rows.get("cseq") or "0").split()[0]
+    made = Request.build(method, request.uri)
+    headers = Headers()
+    headers.add("Via", rows.get("via") or "")
+    headers.add("Max-Forwards", "70")
+    for route in rows.all("route"):
+        headers.add("Route", route)
+    headers.add("From", rows.get("from") or "")
+    headers.add("To", to)
+    headers.add("Call-ID", rows.get("call-id") or "")
+    headers.add("CSeq", f"{cseq} {method}")
+    headers.add("Content-Length", "0")
+    made.headers = headers
+    return made

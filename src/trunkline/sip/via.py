@@ -1,0 +1,97 @@
+"""The topmost Via: what matching and routing need of it, on every message (RFC 3261 section 20.42).
+
+The whole header is `trunkline.sip.headers`'. Here one expression reads the first value of a row and
+the rest of the row is left alone, because another element's Via values are none of our business
+(RFC 5393 section 4.2.4).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from trunkline.sip.message import Message
+from trunkline.sip.transport import Address
+
+__all__ = ["COOKIE", "TopVia", "mark_source", "pop_via", "top_via"]
+
+COOKIE = "z9hG4bK"
+"""The magic cookie that a branch of RFC 3261 begins with (section 8.1.1.7)."""
+
+# sent-protocol LWS sent-by *( SEMI via-params ), section 25.1; a comma ends the value
+_VIA = re.compile(
+    r"[ \t]*SIP[ \t]*/[ \t]*2\.0[ \t]*/[ \t]*(?P<transport>[^\s/;,]+)[ \t]+"
+    r"(?P<host>\[[^\]\s]*\]|[^\s:;,\[\]\"<>]+)(?:[ \t]*:[ \t]*(?P<port>\d{1,5}))?[ \t]*"
+    r"(?P<params>(?:;[^,;\"]*(?:\"(?:[^\"\\]|\\.)*\"[^,;\"]*)*)*)(?=,|\Z)",
+    re.IGNORECASE,
+)
+_BRANCH = re.compile(r";[ \t]*branch[ \t]*=[ \t]*([^\s;,]+)", re.IGNORECASE)
+_RPORT = re.compile(r";[ \t]*rport[ \t]*(?:=[ \t]*\d*)?[ \t]*(?=;|\Z)", re.IGNORECASE)
+_RECEIVED = re.compile(r";[ \t]*received[ \t]*=[ \t]*[^\s;,]*", re.IGNORECASE)
+
+
+@dataclass(slots=True)
+class TopVia:
+    """The first value of a Via row. ``host`` is without brackets, ``params`` as it is written."""
+
+    transport: str
+    host: str
+    port: int | None
+    params: str
+    branch: str
+    """Empty where there is none."""
+    end: int
+    """Where the value ends in the row's value; behind it a comma or nothing."""
+
+
+def top_via(value: str) -> TopVia | None:
+    """Read the first Via value of a row; ``None`` if it is none."""
+    found = _VIA.match(value)
+    if found is None:
+        return None
+    transport, host, port, params = found.groups()
+    branch = _BRANCH.search(params)
+    if host[0] == "[":
+        host = host[1:-1]
+    return TopVia(
+        transport,
+        host,
+        int(port) if port else None,
+        params,
+        branch[1] if branch else "",
+        found.end(),
+    )
+
+
+def mark_source(message: Message, at: int, via: TopVia, source: Address) -> None:
+    """Write where a request came from into its top Via, row ``at`` (18.2.1, RFC 3581 section 4).
+
+    ``received`` is written where sent-by says something else, or ``rport`` asked for it.
+    """
+    params = _RECEIVED.sub("", via.params) if "eceived" in via.params else via.params
+    asked = _RPORT.search(params)
+    if asked is not None:
+        params = f"{params[: asked.start()]};rport={source[1]}{params[asked.end() :]}"
+    elif via.host == source[0]:
+        return
+    params += f";received={source[0]}"
+    value = message.headers.value(at)
+    name = message.headers.rows[at].partition(":")[0].rstrip(" \t")
+    begin = value[: via.end - len(via.params)]
+    message.headers.rows[at] = f"{name}: {begin}{params}{value[via.end :]}"
+    via.params = params
+
+
+def pop_via(message: Message) -> None:
+    """Remove the topmost Via value (section 16.7 step 3); the others stay as they are."""
+    headers = message.headers
+    at = headers.names.index("via")
+    row = headers.rows[at]
+    if "," in row:
+        value = headers.value(at)
+        via = top_via(value)
+        if via is not None and via.end < len(value):
+            name = row.partition(":")[0].rstrip(" \t")
+            headers.rows[at] = f"{name}: {value[via.end + 1 :].lstrip(' ,')}"
+            return
+    headers.delete(at)
