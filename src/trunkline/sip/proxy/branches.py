@@ -1,0 +1,73 @@
+"""Targets and branches: where a request is to go, and what became of it there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from trunkline.sip.message import Request, Response
+from trunkline.sip.transaction import ClientTransaction
+from trunkline.sip.transport import Flow
+
+if TYPE_CHECKING:
+    from trunkline.sip.proxy.context import ResponseContext
+
+__all__ = ["Branch", "Target"]
+
+
+@dataclass(slots=True)
+class Target:
+    """One element of a target set (section 16.5), with the way to it found out already.
+
+    ``hops`` are the next hops in the order in which they are tried (RFC 3263 section 4.3); none
+    means that it cannot be reached. ``edit`` changes the copy that is sent to this target.
+    """
+
+    uri: str
+    hops: tuple[Flow, ...]
+    edit: Callable[[Request], None] | None = None
+    routes: tuple[str, ...] = ()
+    """Route values to be pushed, such as the Path of a registration (RFC 3327 section 5.4)."""
+    q: float = 1.0
+
+
+class Branch:
+    """A target that a request was sent to; the ``user`` of its client transactions."""
+
+    __slots__ = (
+        "breadth",
+        "client",
+        "context",
+        "detail",
+        "hop",
+        "patience",
+        "response",
+        "ringing",
+        "target",
+    )
+
+    def __init__(self, context: ResponseContext, target: Target, breadth: int) -> None:
+        self.context = context
+        self.target = target
+        self.breadth = breadth
+        self.hop = -1
+        """Which of the target's hops it was last sent to."""
+        self.client: ClientTransaction | None = None
+        self.response: Response | None = None
+        """Its final response; one of our own if none came."""
+        self.detail = ""
+        """Why there was no response."""
+        self.ringing = False
+        """Whether any response came by the present hop."""
+        self.patience = 0.0
+        """When timer C fires (section 16.8)."""
+
+    @property
+    def pending(self) -> bool:
+        """Whether it has no final response yet."""
+        return self.response is None
+
+    def expects(self, name: str) -> bool:
+        """Whether its timer means anything."""
+        return self.response is None and self.client is not None

@@ -1,0 +1,378 @@
+"""The proxy core: RFC 3261 section 16, on the transaction layer.
+
+``receive`` takes what the transports bring and returns what somebody has to decide: a
+`ResponseContext` for a request that is new and valid, with the Routes that were ours removed, or a
+`PassingAck`. Everything else (retransmissions, responses, CANCEL, timers, what is refused) happens
+here. Like every machine it has no clock and no socket; ``data_to_send`` says what has to leave.
+
+Requests that fail the checks of section 16.3 are answered here and counted by their code.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from trunkline.sip.message import Request, Response
+from trunkline.sip.proxy.branches import Branch
+from trunkline.sip.proxy.context import ResponseContext
+from trunkline.sip.proxy.identity import Identity
+from trunkline.sip.proxy.routes import preprocess
+from trunkline.sip.timers import TimerQueue
+from trunkline.sip.transaction import (
+    AckReceived,
+    CancelReceived,
+    Discarded,
+    Event,
+    RequestReceived,
+    ResponseReceived,
+    StrayResponse,
+    TimedOut,
+    TransactionLayer,
+    TransportFailed,
+)
+from trunkline.sip.transport import Flow, Transport
+from trunkline.sip.via import top_via
+
+__all__ = ["PassingAck", "Proxy", "ProxySettings", "Received"]
+
+_RECORD_ROUTED = frozenset({"INVITE", "SUBSCRIBE", "REFER"})
+"""Methods that begin a dialog, or may."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProxySettings:
+    """What a proxy does where the RFC leaves it a choice."""
+
+    record_route: bool = True
+    max_forwards: int = 70
+    max_breadth: int = 60
+    largest_datagram: int = 1300
+    """Octets from which on a request goes by TCP, the path MTU being unknown (section 18.1.1)."""
+    supported: frozenset[str] = frozenset()
+    """Option tags that are understood in Proxy-Require."""
+
+
+@dataclass(slots=True)
+class PassingAck:
+    """An ACK for a 2xx, on its way end to end (section 16.11: no transaction)."""
+
+    request: Request
+    flow: Flow
+    routed: bool
+    """Whether one of its Routes was ours."""
+
+
+Received: TypeAlias = "ResponseContext | PassingAck | ResponseReceived | TimedOut | TransportFailed"
+Note: TypeAlias = "Callable[[ResponseContext, str, tuple[object, ...]], None]"
+
+
+class Proxy:
+    """See the module.
+
+    ``token`` as the transaction layer's; ``tag`` gives a tag for a To header (section 19.3).
+    ``note`` is told every step of a context, ``failed`` every next hop that failed and why.
+    """
+
+    def __init__(
+        self,
+        layer: TransactionLayer,
+        identity: Identity,
+        *,
+        tag: Callable[[], str],
+        settings: ProxySettings = ProxySettings(),
+        note: Note | None = None,
+        failed: Callable[[Flow, int, str], None] | None = None,
+        route_extra: str = "",
+    ) -> None:
+        self.layer = layer
+        self.identity = identity
+        self.settings = settings
+        self.tag = tag
+        self.note = note
+        self.failed = failed
+        self.refused: dict[str, int] = {}
+        """Requests that were answered here, by the code of what was wrong."""
+        self.discarded: dict[str, int] = {}
+        """Messages that could not be answered, by code."""
+        self._timer_c: TimerQueue[Branch] = TimerQueue()
+        self._route_extra = route_extra
+        self._record_routes: dict[tuple[object, ...], tuple[str, ...]] = {}
+
+    # from below
+
+    def receive(self, data: bytes, flow: Flow, now: float) -> Received | None:
+        """Take one message; return what needs a decision."""
+        event = self.layer.receive(data, flow, now)
+        return None if event is None else self.handle(event, now)
+
+    def handle(self, event: Event, now: float) -> Received | None:
+        """Take an event of the transaction layer; return what needs a decision."""
+        kind = type(event)
+        if kind is ResponseReceived:
+            assert isinstance(event, ResponseReceived)
+            branch = event.transaction.user
+            if not isinstance(branch, Branch):
+                return event  # a request of the transaction user's own
+            branch.context.on_response(branch, event.response, now)
+            return None
+        if kind is RequestReceived:
+            assert isinstance(event, RequestReceived)
+            return self._request(event, now)
+        if kind is AckReceived:
+            assert isinstance(event, AckReceived)
+            request = event.request
+            if request.defect is not None or self._refusal(request) is not None:
+                self._count(self.discarded, "sip.ack")  # nothing answers an ACK
+                return None
+            return PassingAck(request, event.flow, preprocess(request, self.identity))
+        return self._rare(event, now)
+
+    def _rare(self, event: Event, now: float) -> Received | None:
+        match event:
+            case CancelReceived():
+                self._cancel(event, now)
+            case TimedOut(transaction):
+                branch = transaction.user
+                if not isinstance(branch, Branch):
+                    return event
+                branch.context.on_no_response(branch, "no response in time", 408, now)
+            case TransportFailed(transaction, reason):
+                branch = transaction.user
+                if not isinstance(branch, Branch):
+                    return event
+                branch.context.on_no_response(branch, reason, 503, now)
+            case Discarded(code):
+                self._count(self.discarded, code)
+            case StrayResponse():
+                self._count(self.discarded, "sip.stray-response")
+        return None
+
+    def _request(self, event: RequestReceived, now: float) -> ResponseContext | None:
+        request, transaction = event.request, event.transaction
+        context = ResponseContext(self, transaction, request, transaction.source)
+        transaction.user = context
+        refusal = self._refusal(request)
+        if refusal is not None:
+            status, code, headers = refusal
+            self._count(self.refused, code)
+            if self.note is not None:
+                self.note(context, "refused", (status, code))
+            context.reply(status, headers=headers, now=now)
+            return None
+        if request.method == "INVITE":
+            self.layer.respond(transaction, Response.answer(request, 100), now)
+        preprocess(request, self.identity)
+        return context
+
+    def _cancel(self, event: CancelReceived, now: float) -> None:
+        """Section 16.10; a CANCEL that matches nothing is answered 481 (section 9.2)."""
+        invite = event.invite
+        status = 481 if invite is None else 200
+        answer = Response.answer(event.request, status, to_tag=self.tag())
+        self.layer.respond(event.transaction, answer, now)
+        if invite is not None and isinstance(invite.user, ResponseContext):
+            context = invite.user
+            if self.note is not None:
+                self.note(context, "cancelled", ())
+            reasons = [("Reason", value) for value in event.request.headers.all("reason")]
+            context.cancel(now, reasons)  # RFC 3326 section 2: passed on
+
+    def _refusal(self, request: Request) -> tuple[int, str, list[tuple[str, str]]] | None:
+        """Check by section 16.3: status, code and headers of the answer; ``None``: it is valid."""
+        names = request.headers.names
+        if request.defect is not None:
+            return 400, request.defect.code, []
+        for name in ("from", "to", "call-id", "cseq"):
+            if names.count(name) != 1:
+                return 400, "sip.mandatory", []
+        cseq = request.headers.get("cseq") or ""
+        if cseq.rpartition(" ")[2] != request.method:
+            return 400, "sip.cseq", []
+        if "max-forwards" in names:
+            hops = request.headers.get("max-forwards") or ""
+            if not (hops.isascii() and hops.isdecimal() and len(hops) <= 3):
+                return 400, "sip.max-forwards", []
+            if hops.strip("0") == "" and request.method != "OPTIONS":
+                return 483, "sip.max-forwards-zero", []
+        if "proxy-require" in names:
+            unknown = [
+                tag
+                for tag in request.headers.tokens("proxy-require")
+                if tag.lower() not in self.settings.supported
+            ]
+            if unknown:
+                return 420, "sip.proxy-require", [("Unsupported", ", ".join(unknown))]
+        return None
+
+    @staticmethod
+    def _count(counts: dict[str, int], code: str) -> None:
+        counts[code] = counts.get(code, 0) + 1
+
+    # forwarding
+
+    def breadth_of(self, request: Request) -> int:
+        """Return the Incoming Max-Breadth (RFC 5393 section 5.3.3)."""
+        most = self.settings.max_breadth
+        value = request.headers.get("max-breadth")
+        if value is None or not (value.isascii() and value.isdecimal() and len(value) < 6):
+            return most
+        return max(1, min(int(value), most))
+
+    def looped(self, request: Request) -> bool:
+        """Whether this request was here before, forked and unchanged (RFC 5393 section 4.2.2)."""
+        mine: str | None = None
+        for value in request.headers.tokens("via"):
+            via = top_via(value)
+            if via is None or "-" not in via.branch:
+                continue
+            if not self.identity.placed(via.host, via.port):
+                continue
+            mine = mine or self._loop_part(request)
+            if via.branch.rpartition("-")[2] == mine:
+                return True
+        return False
+
+    def _loop_part(self, request: Request) -> str:
+        """The second part of the branch: all that decides where a request goes (4.2.1)."""
+        headers = request.headers
+        cseq = (headers.get("cseq") or "").partition(" ")[0]
+        text = "\n".join((request.uri, *headers.all("route"), headers.get("call-id") or "", cseq))
+        return f"{zlib.crc32(text.encode('utf-8', 'surrogateescape')):08x}"
+
+    def prepare(self, request: Request) -> None:
+        """Count a hop (16.6 step 3) and see to Max-Breadth, in the request that is copied."""
+        headers = request.headers
+        if "max-forwards" in headers.names:
+            at = headers.names.index("max-forwards")
+            left = int(headers.value(at)) - 1
+            headers.rows[at] = f"Max-Forwards: {max(left, 0)}"
+        else:
+            headers.insert("Max-Forwards", str(self.settings.max_forwards), after="Via")
+
+    def send_branch(self, branch: Branch, forked: bool, now: float) -> None:
+        """Send a branch's copy to its present hop (16.6 steps 1 to 11)."""
+        context, target = branch.context, branch.target
+        request = context.request.copy()
+        request.uri = target.uri
+        self.prepare(request)
+        headers = request.headers
+        if "max-breadth" in headers.names:
+            headers.set("Max-Breadth", str(branch.breadth))
+        else:
+            headers.names.append("max-breadth")
+            headers.rows.append(f"Max-Breadth: {branch.breadth}")
+        for route in reversed(target.routes):
+            headers.insert("Route", route, before="Route")
+        if target.edit is not None:
+            target.edit(request)
+        if context.hooks is not None:
+            context.hooks.on_branch(context, branch, request)
+        flow = self._by_size(branch, request)
+        if self.settings.record_route and request.method in _RECORD_ROUTED:
+            self._add_record_route(request, context.flow, flow)
+        token = self.layer.new_branch()
+        if forked:
+            token = f"{token}-{self._loop_part(context.request)}"
+        self._add_via(request, flow, token)
+        branch.client = self.layer.request(request, token, flow, now, branch)
+        if request.method == "INVITE":
+            self.start_timer_c(branch, now)
+        if self.note is not None:
+            self.note(context, "sent", (branch, flow))
+
+    def forward_ack(self, ack: PassingAck, flow: Flow, uri: str | None = None) -> None:
+        """Send an ACK on to its next hop; no transaction and no response."""
+        request = ack.request
+        if uri is not None:
+            request.uri = uri
+        self.prepare(request)
+        self._add_via(request, flow, self.layer.new_branch())
+        self.layer.send(request, flow)
+
+    def start_timer_c(self, branch: Branch, now: float) -> None:
+        """Start timer C, more than three minutes (16.6 step 11)."""
+        length = self.layer.timers.c
+        branch.patience = now + length
+        self._timer_c.start(branch, "Timer C", length, now)
+
+    def _by_size(self, branch: Branch, request: Request) -> Flow:
+        """The flow to send by: a request too large for a datagram goes by TCP (section 18.1.1).
+
+        If TCP is refused, UDP is what comes next.
+        """
+        hops = branch.target.hops
+        flow = hops[branch.hop]
+        if flow.transport is not Transport.UDP or not self._large(request):
+            return flow
+        listener = self.identity.for_transport(Transport.TCP, flow.remote[0])
+        already = branch.hop > 0 and hops[branch.hop - 1].transport is Transport.TCP
+        if listener is None or already:
+            return flow
+        stream = Flow(Transport.TCP, flow.remote, listener.local)
+        branch.target.hops = (*hops[: branch.hop], stream, *hops[branch.hop :])
+        return stream
+
+    def _large(self, request: Request) -> bool:
+        # Via and Record-Route of ours are still to come: about 200 octets.
+        size = sum(map(len, request.headers.rows)) + 2 * len(request.headers.rows)
+        return size + len(request.body) + 200 > self.settings.largest_datagram
+
+    def _add_via(self, request: Request, flow: Flow, branch: str) -> None:
+        listener = self.identity.listener(flow)
+        assert listener is not None, flow
+        headers = request.headers
+        at = headers.names.index("via")
+        headers.names.insert(at, "via")
+        headers.rows.insert(at, listener.via + branch)
+
+    def _add_record_route(self, request: Request, came: Flow, goes: Flow) -> None:
+        """Step 4; where the two sides differ, a value for each (RFC 5658 section 3)."""
+        secure = request.uri[:5].lower() == "sips:"
+        key = (came.transport, came.local, goes.transport, goes.local, secure)
+        values = self._record_routes.get(key)
+        if values is None:
+            inner, outer = self.identity.listener(goes), self.identity.listener(came)
+            assert inner is not None
+            values = (inner.record_route(secure, self._route_extra),)
+            if outer is not None and outer is not inner:
+                values = (values[0], outer.record_route(came.transport.secure, self._route_extra))
+            self._record_routes[key] = values
+        headers = request.headers
+        at = (
+            headers.names.index("record-route")
+            if "record-route" in headers.names
+            else headers.names.index("via")
+        )
+        for value in reversed(values):
+            headers.names.insert(at, "record-route")
+            headers.rows.insert(at, f"Record-Route: {value}")
+
+    # time and transport
+
+    def data_to_send(self) -> list[tuple[Flow, bytes]]:
+        """Return what has to leave."""
+        return self.layer.data_to_send()
+
+    def next_timeout(self) -> float | None:
+        """Return when ``on_timeout`` has to be called."""
+        mine, below = self._timer_c.next_timeout(), self.layer.next_timeout()
+        if mine is None or below is None:
+            return below if mine is None else mine
+        return min(mine, below)
+
+    def on_timeout(self, now: float) -> list[Received]:
+        """Let timers take effect; return what needs a decision."""
+        for branch, _ in self._timer_c.expired(now):
+            branch.context.on_timer_c(branch, now)
+        return self._handle_all(self.layer.on_timeout(now), now)
+
+    def transport_failed(self, flow: Flow, reason: str, now: float) -> list[Received]:
+        """Nothing reaches ``flow``'s far end (section 16.9); return what needs a decision."""
+        return self._handle_all(self.layer.transport_failed(flow.remote, reason, now), now)
+
+    def _handle_all(self, events: Iterable[Event], now: float) -> list[Received]:
+        found = (self.handle(event, now) for event in events)
+        return [received for received in found if received is not None]

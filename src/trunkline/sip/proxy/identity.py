@@ -1,0 +1,122 @@
+"""Who we are: the addresses we listen on, what they are called outside, and our own Route values.
+
+RFC 3261 sections 16.4, 16.6 (steps 4 and 8) and 18.1.1; RFC 5658 for one Record-Route on each side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from trunkline.errors import DecodeError
+from trunkline.sip.host import bracketed
+from trunkline.sip.transport import Address, Flow, Transport
+from trunkline.sip.uri import Uri, parse_uri
+
+__all__ = ["Identity", "Listener", "route_uri"]
+
+_MOST_KNOWN = 10_000  # Route values remembered as ours or not; the memory begins anew beyond it
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """An address we listen on, and how it is written for others to use.
+
+    ``advertised`` is what goes into Via and Record-Route: an address or a name, and a port.
+    """
+
+    transport: Transport
+    local: Address
+    advertised: Address
+    via: str = field(init=False)
+    """A Via row up to its branch."""
+    parameters: str = field(init=False)
+    """What a URI of ours needs besides host and port."""
+
+    def __post_init__(self) -> None:
+        host, port = self.advertised
+        place = f"{bracketed(host)}:{port}"
+        token = self.transport.value
+        object.__setattr__(self, "via", f"Via: SIP/2.0/{token} {place};branch=")
+        # UDP is what a URI means without it (RFC 3263 section 4.1).
+        transport = "" if self.transport is Transport.UDP else f";transport={_parameter(token)}"
+        object.__setattr__(self, "parameters", f"{place}{transport};lr")
+
+    def record_route(self, secure: bool, extra: str = "") -> str:
+        """Return our value for Record-Route (or Path), with ``extra`` parameters."""
+        return f"<{'sips' if secure else 'sip'}:{self.parameters}{extra}>"
+
+
+def _parameter(token: str) -> str:
+    # transport=tls is deprecated (section 26.2.2) and yet what everybody understands;
+    # transport=wss does not exist (RFC 7118 section 5.3): the scheme tells the two apart.
+    return "ws" if token == "WSS" else token.lower()
+
+
+class Identity:
+    """All our listeners, and the names we go by.
+
+    ``domains`` are those we are responsible for (section 16.5); they mean us too when they stand
+    in a Route.
+    """
+
+    def __init__(self, listeners: Sequence[Listener], domains: Iterable[str] = ()) -> None:
+        self.listeners = tuple(listeners)
+        self.domains = frozenset(domain.lower() for domain in domains)
+        self._places = {
+            (host.lower(), port)
+            for listener in listeners
+            for host, port in (listener.local, listener.advertised)
+        }
+        self._by_flow = {(item.transport, item.local): item for item in reversed(self.listeners)}
+        self._known: dict[str, bool] = {}
+
+    def listener(self, flow: Flow) -> Listener | None:
+        """Return the listener that ``flow`` belongs to."""
+        return self._by_flow.get((flow.transport, flow.local))
+
+    def for_transport(self, transport: Transport, remote_host: str) -> Listener | None:
+        """Return the first listener by which ``remote_host``, an address, can be reached."""
+        six = ":" in remote_host
+        for listener in self.listeners:
+            if listener.transport is transport and (":" in listener.local[0]) == six:
+                return listener
+        return None
+
+    def is_ours(self, uri: Uri) -> bool:
+        """Whether ``uri`` names this element: one of our addresses, or one of our domains."""
+        host = uri.host.lower()
+        port = uri.port
+        if port is None:
+            if host in self.domains:
+                return True
+            port = 5061 if uri.secure else 5060
+        return (host, port) in self._places or (host in self.domains and uri.port is None)
+
+    def placed(self, host: str, port: int | None) -> bool:
+        """Whether a Via's sent-by is one that we write."""
+        return (host.lower(), port or 5060) in self._places
+
+    def owns_route(self, value: str) -> bool:
+        """Whether a Route value, ``<uri>`` with or without a name before it, is ours."""
+        known = self._known.get(value)
+        if known is None:
+            try:
+                uri = parse_uri(route_uri(value))
+            except DecodeError:
+                known = False
+            else:
+                known = isinstance(uri, Uri) and self.is_ours(uri)
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            self._known[value] = known
+        return known
+
+
+def route_uri(value: str) -> str:
+    """Return the URI of a Route or Contact value as text: what stands in its angle brackets."""
+    begin = value.find("<")
+    if begin < 0:
+        return value.partition(";")[0].strip()
+    end = value.find(">", begin)
+    return value[begin + 1 : end if end >= 0 else len(value)]

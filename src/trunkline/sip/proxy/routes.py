@@ -1,0 +1,81 @@
+"""Route and Record-Route, on the way in and on the way out: RFC 3261 sections 16.4 and 16.6."""
+
+from __future__ import annotations
+
+from trunkline.errors import DecodeError
+from trunkline.sip.message import Request, split_list
+from trunkline.sip.proxy.identity import Identity, route_uri
+from trunkline.sip.uri import Uri, parse_uri
+
+__all__ = ["first_route", "preprocess", "strict_next_hop"]
+
+
+def preprocess(request: Request, identity: Identity) -> bool:
+    """Take ourselves out of Request-URI and Route (section 16.4); whether a Route was ours.
+
+    All our values at the top go: there are two where the sides differ (RFC 5658 section 3).
+    """
+    headers = request.headers
+    if "route" not in headers.names:
+        return False
+    ours = False
+    if ";lr" in request.uri and identity.owns_route(f"<{request.uri}>"):
+        # The element before us is a strict router: the target is the last Route.
+        last = len(headers.names) - 1 - headers.names[::-1].index("route")
+        values = split_list(headers.value(last))
+        if values:
+            request.uri = route_uri(values[-1])
+            _keep(request, last, values[:-1])
+            ours = True
+    while "route" in headers.names:
+        at = headers.names.index("route")
+        value = headers.value(at)
+        values = split_list(value) if "," in value else [value]
+        mine = 0
+        while mine < len(values) and identity.owns_route(values[mine]):
+            mine += 1
+        if not mine:
+            break
+        ours = True
+        _keep(request, at, values[mine:])
+        if mine < len(values):
+            break
+    return ours
+
+
+def _keep(request: Request, at: int, values: list[str]) -> None:
+    headers = request.headers
+    if values:
+        name = headers.rows[at].partition(":")[0].rstrip(" \t")
+        headers.rows[at] = f"{name}: {', '.join(values)}"
+    else:
+        headers.delete(at)
+
+
+def first_route(request: Request) -> str | None:
+    """Return the URI of the first Route value, ``None`` if there is none."""
+    value = request.headers.get("route")
+    if value is None:
+        return None
+    return route_uri(split_list(value)[0] if "," in value else value)
+
+
+def strict_next_hop(request: Request) -> str | None:
+    """Rewrite for a next hop that is a strict router (16.6 step 6); return the next hop's URI.
+
+    The next hop is the first Route value, else ``None``: then it is the Request-URI.
+    """
+    route = first_route(request)
+    if route is None:
+        return None
+    try:
+        uri = parse_uri(route)
+    except DecodeError:
+        return route  # whoever looks for its address says what is wrong
+    if isinstance(uri, Uri) and not uri.loose:
+        headers = request.headers
+        at = headers.names.index("route")
+        _keep(request, at, split_list(headers.value(at))[1:])
+        headers.insert("Route", f"<{request.uri}>", after="Route")
+        request.uri = route
+    return route
