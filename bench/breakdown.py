@@ -18,9 +18,9 @@ from bench import stp
 from bench.figures import Figure, show
 from bench.runtimes import CPYTHON, Runtime, pypy
 from trunkline.elements import control, node, signalling_point
-from trunkline.net import loop
+from trunkline.net import loop, mmsg
 from trunkline.net.control import Connection, Json, Method, Params
-from trunkline.net.sctp import association, library_endpoint, mmsg, udp, usrsctp
+from trunkline.net.sctp import association, library_endpoint, udp, usrsctp
 from trunkline.ss7 import m2pa
 from trunkline.ss7.mtp3 import router
 

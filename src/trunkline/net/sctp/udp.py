@@ -26,13 +26,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from trunkline.errors import TrunklineError
+from trunkline.net.mmsg import Receiver, Sender
 
 from .addresses import AddressMap, packed_sockaddr_in
 from .association import EndpointAssociation
 from .host import Host
 from .interface import AssociationSettings, Handler, Packet, Settings, Tap
 from .library_endpoint import LibraryEndpoint
-from .mmsg import Receiver, Sender
 from .usrsctp import AF_CONN, load, packed_sockaddr_conn
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class _UdpSocket:
                 self.socket.setsockopt(socket.SOL_SOCKET, option, _KERNEL_BUFFER)
         self.socket.setblocking(False)
         self.fd: Final = self.socket.fileno()
-        self.sender: Final = Sender(stack.library, self.fd, stack.settings.mtu)
+        self.sender: Final = Sender(self.fd, stack.settings.mtu)
         self.by_source: dict[int, _Path] = {}
         """By the first half of the peer's ``sockaddr_in``: where each peer is now."""
         self.by_address: dict[int, _Path] = {}
@@ -171,7 +171,7 @@ class UdpStack(Host):
         self._active_until = 0.0
         self._fast = False
         self._closed = False
-        self._receiver = Receiver(self.library)
+        self._receiver = Receiver()
         self.library.start_without_threads(_output)
         self.library.configure(settings, blackhole=0)
         self._timer = loop.call_later(_SLOW_TICK, self._tick)
@@ -290,7 +290,7 @@ class UdpStack(Host):
         self._awake = True
         for _ in range(_ROUNDS):
             count = receive(udp.fd)
-            if not count:
+            if count <= 0:
                 break
             lengths = receiver.lengths(count)
             for index, source in enumerate(receiver.sources(count)):

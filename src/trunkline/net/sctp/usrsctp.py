@@ -104,15 +104,7 @@ struct receive_state {
     char from[32]; char info[32];
 };
 
-struct iovec { void *iov_base; size_t iov_len; };
-struct msghdr {
-    void *msg_name; uint32_t msg_namelen; struct iovec *msg_iov; size_t msg_iovlen;
-    void *msg_control; size_t msg_controllen; int msg_flags;
-};
-struct mmsghdr { struct msghdr msg_hdr; unsigned int msg_len; };
 int getpid(void);
-int recvmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags, void *timeout);
-int sendmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags);
 """
 
 _SYSCTLS: Final = (
