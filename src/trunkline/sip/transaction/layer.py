@@ -26,6 +26,7 @@ from trunkline.sip.transaction.events import (
 )
 from trunkline.sip.transaction.table import Machine, State, Trigger
 from trunkline.sip.transaction.transactions import (
+    NOBODY,
     ClientTransaction,
     ServerTransaction,
     Transaction,
@@ -261,7 +262,7 @@ class TransactionLayer:
         cancel = cancel_for(transaction.request)
         for name, value in transaction.cancel_headers:
             cancel.headers.add(name, value)
-        self.request(cancel, transaction.branch, transaction.flow, now, None)
+        self.request(cancel, transaction.branch, transaction.flow, now, NOBODY)
         self.queue.start(transaction, Trigger.CANCELLED, self.timers.transaction, now)
 
     def abort(self, transaction: Transaction, now: float) -> None:

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 __all__ = ["ClientTransaction", "ServerTransaction", "Transaction", "fire"]
 
 
+NOBODY: Final = object()
+"""The user of a transaction that the layer began by itself, a CANCEL's: no events come of it."""
+
+
 class Transaction:
     """One transaction; ``user`` is whatever its user wants to find again with it."""
 
@@ -126,7 +130,7 @@ def _pass(
         elif transaction.method != "INVITE" or what.status < 300:
             transaction.request = None  # nothing has to be made from it any more
             transaction.last = b""
-        return ResponseReceived(transaction, what) if transaction.user is not None else None
+        return ResponseReceived(transaction, what) if transaction.user is not NOBODY else None
     assert isinstance(what, Request)
     assert isinstance(transaction, ServerTransaction)
     return AckReceived(what, transaction.source)
@@ -165,7 +169,7 @@ def _send_ack(
 def _inform(
     layer: TransactionLayer, transaction: Transaction, what: object, now: float
 ) -> Event | None:
-    if transaction.user is None:
+    if transaction.user is NOBODY:
         return None
     assert isinstance(transaction, ClientTransaction | ServerTransaction)
     return TransportFailed(transaction, str(what))
@@ -174,7 +178,7 @@ def _inform(
 def _timeout(
     layer: TransactionLayer, transaction: Transaction, what: object, now: float
 ) -> Event | None:
-    if transaction.user is None:
+    if transaction.user is NOBODY:
         return None
     assert isinstance(transaction, ClientTransaction | ServerTransaction)
     return TimedOut(transaction)
