@@ -77,12 +77,14 @@ def test_a_part_that_is_absent_is_not_an_empty_one() -> None:
         ("010.000.000.008", "10.0.0.8"),
         ("[::1]", "::1"),
         ("[2001:DB8::ffff:192.0.2.1]", "2001:db8::ffff:192.0.2.1"),
+        ("[2001:db8:::192.0.2.1]", "2001:db8::192.0.2.1"),  # RFC 5118 4.10
     ],
 )
 def test_literals(host: str, address: str) -> None:
     uri = Uri.parse(f"sip:{host}:5060")
     assert uri.address == ip_address(address)
-    assert uri.host == host.strip("[]").lower()
+    assert uri.host == host.strip("[]").lower().replace(":::", "::")
+    assert uri.hostport == f"{host}:5060"
     assert uri.port == 5060
 
 
@@ -122,7 +124,8 @@ def test_names_the_field_gives_to_hosts(host: str) -> None:
         ("sip:alice@10.0.0", "host"),
         ("sip:alice@[10.0.0.1]", "host"),
         ("sip:alice@[fe80::1%25eth0]", "host"),
-        ("sip:[2001:db8:::192.0.2.1]", "host"),
+        ("sip:[2001:db8:::1]", "host"),
+        ("sip:[2001:db8::::192.0.2.1]", "host"),
         ("sip:[1::2::3]", "host"),
         ("sip:" + "a." * 200 + "com", "host"),
         ("sip:2001:db8::10", "port"),
@@ -175,6 +178,18 @@ def test_nul_does_not_cut() -> None:
     assert uri.username == "null-\0-null"
     assert not uri.equivalent(Uri.parse("sip:null-@example.com"))
     assert not uri.equivalent(Uri.parse("sip:null-%00@example.com"))
+
+
+def test_escaped_parameter_names() -> None:
+    # RFC 4475 3.1.1.3
+    uri = Uri.parse("sip:cal%6Cer@host5.example.net;%6C%72;n%61me=v%61lue%25%34%31")
+    assert uri.loose
+    assert uri.equivalent(Uri.parse("sip:caller@host5.example.net;lr;name=value%2541"))
+    assert not uri.equivalent(Uri.parse("sip:caller@host5.example.net;lr;name=valueA"))
+    value = uri.params["name"]
+    assert value is not None
+    assert unescape(value) == "value%41"
+    assert str(uri.without_param("lr")) == "sip:cal%6Cer@host5.example.net;n%61me=v%61lue%25%34%31"
 
 
 # Comparison: the sets of section 19.1.4.

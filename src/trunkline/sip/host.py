@@ -1,9 +1,10 @@
 """The host of a URI, a Via and a Warning: a name or an IP literal.
 
-RFC 3261 section 25.1, with the IPv6address of RFC 5954 section 4.1 (RFC 3986 section 3.2.2) in the
-place of the one that let three colons pass (RFC 5118 section 4.10). More is accepted than the
-grammar's hostname: underscores, and names that begin with a digit, as container networks give
-them; the last label must still not be all digits, or it could not be told from an address.
+RFC 3261 section 25.1, with the IPv6address of RFC 5954 section 4.1 (RFC 3986 section 3.2.2). The
+older one let three colons pass in front of an IPv4 part: they are tolerated and read as two (RFC
+5118 section 4.10). More is accepted than the grammar's hostname: underscores, and names that begin
+with a digit, as container networks give them; the last label must still not be all digits, or it
+could not be told from an address.
 
 Left out: internationalised names, which arrive here as A-labels (section 19.1.2: no escapes).
 """
@@ -36,13 +37,16 @@ _IPV4ADDRESS = re.compile(r"([0-9]{1,3})\.([0-9]{1,3})\.([0-9]{1,3})\.([0-9]{1,3
 @lru_cache(maxsize=4096)
 def _parse(text: str) -> tuple[str, IPAddress | None]:
     if text.startswith("["):
+        inner = text[1:-1].lower()
+        if "." in inner:
+            inner = inner.replace(":::", "::")
         try:
-            address = IPv6Address(text[1:-1])
+            address = IPv6Address(inner)
         except AddressValueError as problem:
             raise DecodeError(
                 "sip.uri.host", f"{text} is no IPv6 address: {problem}; write it as [2001:db8::1]"
             ) from None
-        return text[1:-1].lower(), address
+        return inner, address
     if octets := _IPV4ADDRESS.match(text):
         numbers = [int(octet) for octet in octets.groups()]  # decimal, whatever zeros lead
         if max(numbers) > 255:

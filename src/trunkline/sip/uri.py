@@ -25,7 +25,7 @@ from urllib.parse import quote, unquote
 
 from trunkline.errors import DecodeError
 from trunkline.sip.host import HOST, IPAddress, bracketed, parse_host, parse_port
-from trunkline.sip.params import Params
+from trunkline.sip.params import UriParams
 
 __all__ = ["AnyUri", "OtherUri", "TelUri", "Uri", "escape_user", "parse_uri", "unescape"]
 
@@ -102,22 +102,6 @@ def _comparable(text: str) -> str:
     return _ESCAPE.sub(decoded, text)
 
 
-def _params(text: str) -> Params:
-    """The parameters in ``;name=value;name``."""
-    pairs: list[tuple[str, str | None]] = []
-    for part in text.split(";"):
-        if part:
-            name, equals, value = part.partition("=")
-            pairs.append((name, value if equals else None))
-    return Params(pairs)
-
-
-def _params_text(params: Params) -> str:
-    return "".join(
-        f";{name}" if value is None else f";{name}={value}" for name, value in params.pairs
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class Uri:
     """A SIP or SIPS URI. Made by :meth:`parse` or :meth:`build`, changed by :meth:`evolve`.
@@ -145,7 +129,7 @@ class Uri:
     """The text of the parameters, from the first semicolon on; empty without."""
     headers_text: str = field(compare=False, repr=False)
     """The text of the header components, from the question mark on; empty without."""
-    _params: Params | None = field(default=None, init=False, compare=False, repr=False)
+    _params: UriParams | None = field(default=None, init=False, compare=False, repr=False)
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -194,7 +178,7 @@ class Uri:
         Raises:
             DecodeError: as :meth:`parse`, when the parts do not make a URI.
         """
-        return cls._of(scheme, user, None, host, port, Params((params or {}).items()), "")
+        return cls._of(scheme, user, None, host, port, UriParams.of(params or {}), "")
 
     @classmethod
     def _of(
@@ -204,13 +188,13 @@ class Uri:
         password: str | None,
         host: str,
         port: int | None,
-        params: Params,
+        params: UriParams,
         headers: str,
     ) -> Self:
         secret = "" if password is None else f":{password}"
         userinfo = "" if user is None else f"{user}{secret}@"
         number = "" if port is None else f":{port}"
-        text = f"{scheme}:{userinfo}{bracketed(host)}{number}{_params_text(params)}{headers}"
+        text = f"{scheme}:{userinfo}{bracketed(host)}{number}{params}{headers}"
         made = cls.parse(text)
         # A delimiter inside a part would have moved the borders between the parts.
         if (
@@ -240,11 +224,11 @@ class Uri:
         return self.address is not None
 
     @property
-    def params(self) -> Params:
+    def params(self) -> UriParams:
         """The URI parameters, values as written."""
         params = self._params
         if params is None:
-            params = _params(self.parameters)
+            params = UriParams.parse(self.parameters)
             object.__setattr__(self, "_params", params)
         return params
 
@@ -299,7 +283,7 @@ class Uri:
             self.password if password is _KEEP else password,
             host,
             self.port if port is _KEEP else port,
-            self.params if params is None else _as_params(params),
+            self.params if params is None else UriParams.of(params),
             self.headers_text if headers is None else headers,
         )
 
@@ -356,10 +340,6 @@ class Uri:
 
 # 19.1.4: "user, ttl, or method", "maddr", and by the paragraph on defaults "transport".
 _NEVER_IGNORED = frozenset(("transport", "user", "ttl", "method", "maddr"))
-
-
-def _as_params(values: Mapping[str, str | None]) -> Params:
-    return values if isinstance(values, Params) else Params(values.items())
 
 
 def _same(ours: str | None, theirs: str | None, *, fold: bool = False) -> bool:
@@ -450,7 +430,7 @@ class TelUri:
     """As it was parsed."""
     number: str = field(compare=False, repr=False)
     """As written, with its visual separators, and the plus of a global number."""
-    params: Params = field(compare=False, repr=False)
+    params: UriParams = field(compare=False, repr=False)
     """Values as written."""
 
     @classmethod
@@ -478,7 +458,7 @@ class TelUri:
                 f"{_shown(text)}: wrong parameters: ';' name, or ';' name '=' value",
                 offset=4 + len(number),
             )
-        return cls(text, number, _params(parameters))
+        return cls(text, number, UriParams.parse(parameters))
 
     def __str__(self) -> str:
         return self.text
@@ -522,14 +502,14 @@ class TelUri:
             ((name.lower(), value) for name, value in self.params.pairs),
             key=lambda pair: (first.get(pair[0], 4), pair[0]),
         )
-        lower = Params((name, None if value is None else value.lower()) for name, value in pairs)
-        user = escape_user(self.number.lower() + _params_text(lower))
+        lower = UriParams((name, None if value is None else value.lower()) for name, value in pairs)
+        user = escape_user(f"{self.number.lower()}{lower}")
         return Uri.build(
             host, user=user.replace("%25", "%"), params={"user": "phone"}, scheme=scheme
         )
 
 
-def _comparable_par(params: Params) -> dict[str, str | None]:
+def _comparable_par(params: UriParams) -> dict[str, str | None]:
     found: dict[str, str | None] = {}
     for name, value in params.items():
         if value is not None:
