@@ -30,6 +30,10 @@ control = "even"                         # ours when both ends seize one; else b
 prefix = "61"
 trunk = "ToExchangeD"
 
+[node.Edge.proxy]                        # present: this node is a SIP proxy, and nothing else
+script = "edge.py"
+listen = ["udp:127.0.0.1:5060"]
+
 [rating]                                 # optional: the exchanges price their callers' calls
 tariff = "../tutorial-tariff"
 tenant = "cgrates.org"
@@ -61,6 +65,7 @@ from typing import Literal, TypeVar
 import attrs
 import cattrs
 
+from trunkline.config.proxy import Listen, ProxyNodeSettings
 from trunkline.errors import TrunklineError
 
 __all__ = [
@@ -172,10 +177,11 @@ class ExchangeSettings:
 
 @attrs.frozen
 class NodeSettings:
-    """One node: its router configuration, in layers, and its exchange if it is one."""
+    """One node: a router with its configuration, in layers, and maybe an exchange; or a proxy."""
 
-    config: tuple[str, ...]
+    config: tuple[str, ...] = ()
     exchange: ExchangeSettings | None = None
+    proxy: ProxyNodeSettings | None = None
 
 
 @attrs.frozen
@@ -315,6 +321,15 @@ def _check(path: Path, text: str, name: str, settings: _File) -> None:
                 path, _line_of(text, ("sctp", key)), f"{key}: a port is 1 to 65535, not {port}"
             )
     for node, values in settings.node.items():
+        if (values.proxy is None) != bool(values.config):
+            raise NetworkFileError(
+                path,
+                _line_of(text, ("node", node)),
+                f"{node} is either a router, with a `config`, or a proxy, with a table"
+                f" [node.{node}.proxy]",
+            )
+        if values.proxy is not None:
+            _check_proxy(path, text, node, values.proxy)
         exchange = values.exchange
         if exchange is None:
             continue
@@ -332,6 +347,18 @@ def _check(path: Path, text: str, name: str, settings: _File) -> None:
                 )
 
 
+def _check_proxy(path: Path, text: str, node: str, proxy: ProxyNodeSettings) -> None:
+    where = ("node", node, "proxy")
+    if not proxy.listen:
+        raise NetworkFileError(
+            path, _line_of(text, (*where, "listen")), 'listen: at least one, "udp:127.0.0.1:5060"'
+        )
+    if not 1 <= proxy.workers <= 64:
+        raise NetworkFileError(
+            path, _line_of(text, (*where, "workers")), f"workers: 1 to 64, not {proxy.workers}"
+        )
+
+
 def _converter() -> cattrs.Converter:
     converter = cattrs.Converter(forbid_extra_keys=True)
 
@@ -343,6 +370,7 @@ def _converter() -> cattrs.Converter:
     for kind in (str, int, bool):
         converter.register_structure_hook(kind, strict)
     converter.register_structure_hook(Duration, lambda value, _: Duration.parse(value))
+    converter.register_structure_hook(Listen, lambda value, _: Listen.parse(value))
     converter.register_structure_hook(Circuits, lambda value, _: Circuits.parse(value))
     return converter
 

@@ -1,6 +1,6 @@
 """A proxy's part of RFC 3261 (section 16): validation, routes, forwarding, forking, responses."""
 
-from trunkline.sip.proxy.branches import Branch, Target
+from trunkline.sip.proxy.branches import Branch, Hops, Target, listed
 from trunkline.sip.proxy.context import Hooks, ResponseContext
 from trunkline.sip.proxy.core import PassingAck, Proxy, ProxySettings
 from trunkline.sip.proxy.identity import Identity, Listener
@@ -8,6 +8,7 @@ from trunkline.sip.proxy.identity import Identity, Listener
 __all__ = [
     "Branch",
     "Hooks",
+    "Hops",
     "Identity",
     "Listener",
     "PassingAck",
@@ -15,4 +16,5 @@ __all__ = [
     "ProxySettings",
     "ResponseContext",
     "Target",
+    "listed",
 ]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from trunkline.sip.message import Request, Response
 from trunkline.sip.transaction import ClientTransaction
@@ -13,19 +14,28 @@ from trunkline.sip.transport import Flow
 if TYPE_CHECKING:
     from trunkline.sip.proxy.context import ResponseContext
 
-__all__ = ["Branch", "Target"]
+__all__ = ["Branch", "Hops", "Target", "listed"]
+
+Hops: TypeAlias = "Callable[[float], Flow | None]"
+"""Gives the next hop to try at a time, one at each call; ``None``: there is no other."""
+
+
+def listed(*flows: Flow) -> Hops:
+    """Hops that are known: these, in this order."""
+    left = deque(flows)
+    return lambda now: left.popleft() if left else None
 
 
 @dataclass(slots=True)
 class Target:
     """One element of a target set (section 16.5), with the way to it found out already.
 
-    ``hops`` are the next hops in the order in which they are tried (RFC 3263 section 4.3); none
-    means that it cannot be reached. ``edit`` changes the copy that is sent to this target.
+    ``hops`` gives the next hops in the order in which they are tried (RFC 3263 section 4.3).
+    ``edit`` changes the copy that is sent to this target.
     """
 
     uri: str
-    hops: tuple[Flow, ...]
+    hops: Hops
     edit: Callable[[Request], None] | None = None
     routes: tuple[str, ...] = ()
     """Route values to be pushed, such as the Path of a registration (RFC 3327 section 5.4)."""
@@ -40,7 +50,8 @@ class Branch:
         "client",
         "context",
         "detail",
-        "hop",
+        "fallback",
+        "flow",
         "patience",
         "response",
         "ringing",
@@ -51,8 +62,10 @@ class Branch:
         self.context = context
         self.target = target
         self.breadth = breadth
-        self.hop = -1
-        """Which of the target's hops it was last sent to."""
+        self.flow: Flow | None = None
+        """By which it was last sent."""
+        self.fallback: Flow | None = None
+        """By which it is sent again if that does not work, before the target's other hops."""
         self.client: ClientTransaction | None = None
         self.response: Response | None = None
         """Its final response; one of our own if none came."""

@@ -155,8 +155,8 @@ class ResponseContext:
         branch.detail = detail
         if self.core.note is not None:
             self.core.note(self, "no response", (branch, detail))
-        if self.core.failed is not None:
-            self.core.failed(branch.target.hops[branch.hop], status, detail)
+        if self.core.failed is not None and branch.flow is not None:
+            self.core.failed(branch.flow, status, detail)
         if branch.pending and not branch.ringing and self._next_hop(branch, now):
             return
         self._handle(branch, Response.answer(self.request, status, to_tag=self.core.tag()), now)
@@ -188,8 +188,8 @@ class ResponseContext:
                 self.core.layer.respond(self.transaction, response, now)
             return
         if branch.pending:
-            if status == 503 and branch.hop >= 0 and self.core.failed is not None:
-                self.core.failed(branch.target.hops[branch.hop], 503, response.reason)
+            if status == 503 and branch.flow is not None and self.core.failed is not None:
+                self.core.failed(branch.flow, 503, response.reason)
             if status == 503 and not self.final and self._next_hop(branch, now):
                 return  # RFC 3263 section 4.3
             branch.response = response
@@ -224,20 +224,20 @@ class ResponseContext:
                 started.append(branch)
             for branch in started:
                 if not self._next_hop(branch, now):
-                    branch.detail = branch.detail or "no next hop"
-                    branch.response = Response.answer(
-                        self.request, 408 if branch.hop >= 0 else 480, to_tag=self.core.tag()
-                    )
+                    branch.detail = "no next hop"
+                    branch.response = Response.answer(self.request, 480, to_tag=self.core.tag())
                     self.active -= 1
         if not self.active and not self.final:
             self._choose(now)
 
     def _next_hop(self, branch: Branch, now: float) -> bool:
         """Send the branch's request to its next hop, if there is one."""
-        hops = branch.target.hops
-        if branch.hop + 1 >= len(hops) or self.cancelled:
+        if self.cancelled:
             return False
-        branch.hop += 1
+        flow, branch.fallback = branch.fallback or branch.target.hops(now), None
+        if flow is None:
+            return False
+        branch.flow = flow
         branch.ringing = False
         self.core.send_branch(branch, len(self.branches) > 1, now)
         return True

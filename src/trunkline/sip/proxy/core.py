@@ -276,7 +276,7 @@ class Proxy:
         token = self.layer.new_branch()
         if forked:
             token = f"{token}-{self._loop_part(context.request)}"
-        self._add_via(request, flow, token)
+        self.add_via(request, flow, token)
         branch.client = self.layer.request(request, token, flow, now, branch)
         if request.method == "INVITE":
             self.start_timer_c(branch, now)
@@ -289,7 +289,7 @@ class Proxy:
         if uri is not None:
             request.uri = uri
         self.prepare(request)
-        self._add_via(request, flow, self.layer.new_branch())
+        self.add_via(request, flow, self.layer.new_branch())
         self.layer.send(request, flow)
 
     def start_timer_c(self, branch: Branch, now: float) -> None:
@@ -301,30 +301,30 @@ class Proxy:
     def _by_size(self, branch: Branch, request: Request) -> Flow:
         """The flow to send by: a request too large for a datagram goes by TCP (section 18.1.1).
 
-        If TCP is refused, UDP is what comes next.
+        If TCP does not work, the same place is tried by UDP.
         """
-        hops = branch.target.hops
-        flow = hops[branch.hop]
+        flow, before = branch.flow, branch.client
+        assert flow is not None
         if flow.transport is not Transport.UDP or not self._large(request):
             return flow
         listener = self.identity.for_transport(Transport.TCP, flow.remote[0])
-        already = branch.hop > 0 and hops[branch.hop - 1].transport is Transport.TCP
-        if listener is None or already:
-            return flow
-        stream = Flow(Transport.TCP, flow.remote, listener.local)
-        branch.target.hops = (*hops[: branch.hop], stream, *hops[branch.hop :])
-        return stream
+        if listener is None or (before is not None and before.flow.remote == flow.remote):
+            return flow  # TCP has just failed there
+        branch.fallback = flow
+        branch.flow = Flow(Transport.TCP, flow.remote, listener.local)
+        return branch.flow
 
     def _large(self, request: Request) -> bool:
         # Via and Record-Route of ours are still to come: about 200 octets.
         size = sum(map(len, request.headers.rows)) + 2 * len(request.headers.rows)
         return size + len(request.body) + 200 > self.settings.largest_datagram
 
-    def _add_via(self, request: Request, flow: Flow, branch: str) -> None:
+    def add_via(self, request: Request, flow: Flow, branch: str) -> None:
+        """Put our Via on top (16.6 step 8)."""
         listener = self.identity.listener(flow)
         assert listener is not None, flow
         headers = request.headers
-        at = headers.names.index("via")
+        at = headers.names.index("via") if "via" in headers.names else 0
         headers.names.insert(at, "via")
         headers.rows.insert(at, listener.via + branch)
 

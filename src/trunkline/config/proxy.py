@@ -1,0 +1,79 @@
+"""The settings of a SIP proxy node: the table ``[node.NAME.proxy]`` of a network file.
+
+```toml
+[node.Edge.proxy]
+script = "edge.py"                                # relative to the network file
+listen = ["udp:127.0.0.1:5060", "tcp:127.0.0.1:5060"]
+domains = ["example.org"]                         # those it is responsible for
+workers = 2                                       # processes on the same ports
+
+[node.Edge.proxy.settings]                        # the script's own: app.settings
+gateway = "sip:127.0.0.1:5080"
+```
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+
+import attrs
+
+from trunkline.sip.transport import Address, Transport
+
+__all__ = ["Listen", "ProxyNodeSettings"]
+
+_LISTEN = re.compile(r"(udp|tcp|tls|ws|wss):(\[[^\]]+\]|[^:\s]+):(\d+)(?:\s+as\s+(\S+?)(?::(\d+))?)?")
+
+
+@attrs.frozen
+class Listen:
+    """An address to listen on, written ``"udp:10.0.0.1:5060"``.
+
+    ``"udp:10.0.0.1:5060 as sip.example.org:5060"`` says what it is called outside.
+    """
+
+    transport: Transport
+    local: Address
+    advertised: Address
+
+    @classmethod
+    def parse(cls, text: object) -> Listen:
+        """Read ``text``; ValueError says what is wrong."""
+        found = _LISTEN.fullmatch(text) if isinstance(text, str) else None
+        if found is None:
+            raise ValueError(
+                f'{text!r} is no address to listen on: write "udp:127.0.0.1:5060", or'
+                ' "udp:10.0.0.1:5060 as sip.example.org:5060"; udp, tcp, tls, ws or wss'
+            )
+        kind, host, port, name, outside = found.groups()
+        host = host.strip("[]")
+        try:
+            address = ipaddress.ip_address(host)
+        except ValueError:
+            raise ValueError(
+                f"{text!r}: {host!r} is no IP address; a name for others goes behind 'as'"
+            ) from None
+        if address.is_unspecified and name is None:
+            raise ValueError(
+                f"{text!r}: say under which address others reach it:"
+                f' "{kind}:{found[2]}:{port} as 192.0.2.1:{port}"'
+            )
+        for number in (port, outside or port):
+            if int(number) > 0xFFFF:
+                raise ValueError(f"{text!r}: a port is at most 65535, not {number}")
+        local = (str(address), int(port))
+        advertised = (name.strip("[]"), int(outside or port)) if name else local
+        return cls(Transport(kind.upper()), local, advertised)
+
+
+@attrs.frozen
+class ProxyNodeSettings:
+    """What makes a node a SIP proxy."""
+
+    script: str
+    listen: tuple[Listen, ...]
+    domains: tuple[str, ...] = ()
+    workers: int = 1
+    record_route: bool = True
+    settings: dict[str, object] = attrs.Factory(dict)

@@ -1,0 +1,106 @@
+"""What a script's handlers share: the node's name and settings, its log, requests of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from trunkline.errors import DecodeError, TrunklineError
+from trunkline.sip.message import Request, Response
+from trunkline.sip.proxy.identity import route_uri
+from trunkline.sip.uri import parse_uri
+
+if TYPE_CHECKING:
+    from trunkline.elements.proxy.element import ProxyElement
+
+__all__ = ["Application", "Setting"]
+
+Setting = object
+"""A value of the script's own settings: whatever TOML has."""
+
+
+class Application:
+    """What a script can reach from everywhere: in a handler it is ``request.app``."""
+
+    def __init__(self, element: ProxyElement, name: str, settings: Mapping[str, Setting]) -> None:
+        self._element = element
+        self.name = name
+        """The node's name."""
+        self.settings = settings
+        """The table ``settings`` of the node in its network file."""
+        self.state: dict[str, object] = {}
+        """The script's own, for as long as the process lives: a reload leaves it alone."""
+
+    def log(self, text: str, *, severity: int = 6) -> None:
+        """Write a line to the node's log; ``severity`` as in syslog, 0 to 7."""
+        self._element.log("SCRIPT", severity, "LOG", text)
+
+    def now(self) -> float:
+        """The time by the element's clock, in seconds; in a test it is the virtual one."""
+        return self._element.now()
+
+    async def send_request(
+        self,
+        method: str,
+        uri: str,
+        *,
+        from_: str | None = None,
+        to: str | None = None,
+        headers: Iterable[tuple[str, str]] = (),
+        body: bytes | str = b"",
+        via: str | None = None,
+    ) -> Response:
+        """Send a request of our own, outside of any dialog, and return its final response.
+
+        ``from_`` and ``to`` are URIs or ``"Name" <uri>``; without them From is the node, To the
+        Request-URI. ``via`` is the URI of a next hop. What nobody answers gets a 408, what cannot
+        be sent a 503, both made here.
+
+        Raises:
+            TrunklineError: ``script.uri``: an address is none; ``script.method``: INVITE and ACK
+                need a dialog, CANCEL a request.
+        """
+        if method in ("INVITE", "ACK", "CANCEL"):
+            raise TrunklineError(
+                "script.method", f"{method} is not a request by itself: use a user agent"
+            )
+        element = self._element
+        target = _address(uri, "uri")
+        sender = element.own_address() if from_ is None else _address(from_, "from_")
+        recipient = target if to is None else _address(to, "to")
+        rows = [
+            ("Max-Forwards", str(element.proxy.settings.max_forwards)),
+            ("From", f"{sender};tag={element.proxy.tag()}"),
+            ("To", recipient),
+            ("Call-ID", element.proxy.layer.new_branch().removeprefix("z9hG4bK")),
+            ("CSeq", f"1 {method}"),
+            *headers,
+        ]
+        octets = body.encode() if isinstance(body, str) else body
+        request = Request.build(method, route_uri(target), rows, octets)
+        return await element.send_own(request, via)
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait; in a test it is the virtual time that passes."""
+        await asyncio.sleep(seconds)
+
+
+def _address(text: str, what: str) -> str:
+    """Check an address; return it as From and To have it.
+
+    ``sip:Annoyatron 2000`` is no URI, since a URI has no blanks; a name stands before the URI.
+    """
+    uri = route_uri(text)
+    try:
+        parse_uri(uri)
+    except DecodeError as problem:
+        hint = ""
+        scheme, colon, rest = uri.partition(":")
+        if colon and " " in rest.strip():
+            user = "".join(c for c in rest if c.isalnum()).lower()
+            hint = f'; if that is a name, write "{rest}" <{scheme}:{user}@example.org>'
+        raise TrunklineError(
+            "script.uri", f"{what}={text!r} is no address: {problem.message}{hint}"
+        ) from problem
+    return text if "<" in text else f"<{text}>"

@@ -1,0 +1,408 @@
+"""The proxy element: the proxy core, the script, and the loop that brings them what happens.
+
+It has no sockets itself: `Transports` are given to it (`trunkline.elements.proxy.transports` has
+the real ones, the harness its own), and `Locator` finds next hops. All that a wake-up brought is
+handled before anything is sent. An exception in a script costs the request that it was called
+for: it is answered 500, counted and logged. One in our own code costs the message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from trunkline.elements.proxy.application import Application, Setting
+from trunkline.elements.proxy.request import IncomingRequest
+from trunkline.elements.proxy.script import Function, Job, Script, told
+from trunkline.errors import TrunklineError
+from trunkline.sip.message import Request, Response
+from trunkline.sip.proxy import (
+    Hops,
+    Identity,
+    PassingAck,
+    Proxy,
+    ProxySettings,
+    ResponseContext,
+)
+from trunkline.sip.timers import Timers
+from trunkline.sip.transaction import (
+    ResponseReceived,
+    TimedOut,
+    TransactionLayer,
+    TransportFailed,
+)
+from trunkline.sip.transport import Flow
+
+__all__ = ["Locator", "Log", "ProxyElement", "Statistics", "Transports"]
+
+Log = Callable[[str, int, str, str], None]
+"""Takes facility, severity, mnemonic and text of a line."""
+
+_TICK = 0.01
+"""Seconds by which timers may be late: what comes up within it is handled together."""
+
+
+class Transports(Protocol):
+    """By what messages leave."""
+
+    def send(self, flow: Flow, data: bytes) -> None:
+        """Send ``data``, now or as soon as it can be; failures come by ``ProxyElement.failed``."""
+
+
+class Locator(Protocol):
+    """Finds next hops (RFC 3263)."""
+
+    def now(self, uri: str, time: float) -> Hops | None:
+        """Return the hops towards a URI if they are known without asking."""
+
+    async def find(self, uri: str, time: float) -> Hops:
+        """Return the hops towards a URI; none where there is no way."""
+
+
+@dataclass(slots=True)
+class Statistics:
+    """What has happened since the element began."""
+
+    scripted: int = 0
+    """Requests that a script's handler was called for."""
+    script_errors: int = 0
+    """Exceptions in a script."""
+    undecided: int = 0
+    """Requests that a handler left without a decision; answered 500."""
+    faults: int = 0
+    """Exceptions in code of ours."""
+    reloads: int = 0
+    errors: dict[str, int] = field(default_factory=dict)
+    """Errors of scripts, by handler."""
+
+
+class ProxyElement:
+    """See the module. ``token`` gives texts nobody can guess, for branches, tags and Call-IDs."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        identity: Identity,
+        script: Script,
+        transports: Transports,
+        locator: Locator,
+        *,
+        name: str,
+        log: Log,
+        token: Callable[[], str],
+        settings: ProxySettings = ProxySettings(),  # noqa: B008 - immutable
+        timers: Timers = Timers(),  # noqa: B008 - immutable
+        script_settings: Mapping[str, Setting] | None = None,
+    ) -> None:
+        self.loop = loop
+        self.identity = identity
+        self.script = script
+        self.transports = transports
+        self.locator = locator
+        self.log = log
+        self.stats = Statistics()
+        self.now = loop.time
+        self.proxy = Proxy(
+            TransactionLayer(token, timers=timers), identity, tag=token, settings=settings
+        )
+        self.app = Application(self, name, script_settings or {})
+        self._nearest = timers.t1
+        self._timer: asyncio.TimerHandle | None = None
+        self._armed = float("inf")
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._jobs: list[asyncio.Task[None]] = []
+        self._closed = False
+
+    # life
+
+    async def start(self) -> None:
+        """Call the script's start handlers and begin its jobs."""
+        await self._begin(self.script)
+
+    async def reload(self, script: Script) -> None:
+        """Let ``script`` take over: new requests are its, those under way stay with the old one.
+
+        Raises:
+            TrunklineError: ``script.error``: a start handler raised; the old script stays.
+        """
+        await self._run_starts(script)
+        self.script = script
+        self.stats.reloads += 1
+        self._end_jobs()
+        self._begin_jobs(script)
+
+    async def close(self) -> None:
+        """End timers and tasks."""
+        self._closed = True
+        self._end_jobs()
+        if self._timer is not None:
+            self._timer.cancel()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _begin(self, script: Script) -> None:
+        await self._run_starts(script)
+        self._begin_jobs(script)
+
+    async def _run_starts(self, script: Script) -> None:
+        for function in script.starts:
+            try:
+                result = function(self.app)
+                if inspect.isawaitable(result):
+                    await result
+            except Exception as problem:
+                raise TrunklineError("script.error", told(problem, script.path)) from problem
+        self.flush()
+
+    def _begin_jobs(self, script: Script) -> None:
+        self._jobs = [self.loop.create_task(self._work(job, script)) for job in script.jobs]
+
+    def _end_jobs(self) -> None:
+        for task in self._jobs:
+            task.cancel()
+        self._jobs = []
+
+    async def _work(self, job: Job, script: Script) -> None:
+        due = self.now() + job.seconds
+        while True:
+            await asyncio.sleep(max(0.0, due - self.now()))
+            try:
+                result = job.function(self.app)
+                if inspect.isawaitable(result):
+                    await result
+            except Exception as problem:
+                self._script_failed(problem, job.function, script)
+            self.flush()
+            due = max(due + job.seconds, self.now())
+
+    # from the transports
+
+    def receive(self, batch: Iterable[tuple[bytes, Flow]]) -> None:
+        """Take what a wake-up brought."""
+        now = self.now()
+        proxy = self.proxy
+        for data, flow in batch:
+            try:
+                received = proxy.receive(data, flow, now)
+                if received is not None:
+                    self._decide(received)
+            except Exception as problem:
+                self._fault(problem)
+        self.flush()
+
+    def failed(self, flow: Flow, reason: str) -> None:
+        """Nothing reaches the far end of ``flow``."""
+        for received in self.proxy.transport_failed(flow, reason, self.now()):
+            self._decide(received)
+        self.flush()
+
+    def flush(self) -> None:
+        """Send what has to leave, and see to the timer."""
+        send = self.transports.send
+        for flow, data in self.proxy.data_to_send():
+            send(flow, data)
+        # A timer started just now runs T1 at least: one that is armed for before then is enough.
+        if self._armed > self.now() + self._nearest:
+            self._arm()
+
+    # time
+
+    def _arm(self) -> None:
+        deadline = self.proxy.next_timeout()
+        if deadline is None or self._closed:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._armed = max(deadline, self.now() + _TICK)
+        self._timer = self.loop.call_at(self._armed, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        # The loop's clock may be a little behind: the deadline it was armed for is due.
+        now = max(self.now(), self._armed)
+        self._armed = float("inf")
+        try:
+            for received in self.proxy.on_timeout(now):
+                self._decide(received)
+        except Exception as problem:
+            self._fault(problem)
+        self.flush()
+
+    # decisions
+
+    def _decide(
+        self,
+        received: ResponseContext | PassingAck | ResponseReceived | TimedOut | TransportFailed,
+    ) -> None:
+        kind = type(received)
+        if kind is ResponseContext:
+            assert isinstance(received, ResponseContext)
+            request = IncomingRequest(
+                self, self.script, received.request, received.flow, received, False
+            )
+        elif kind is PassingAck:
+            assert isinstance(received, PassingAck)
+            request = IncomingRequest(
+                self, self.script, received.request, received.flow, None, received.routed
+            )
+        else:
+            self._own_answered(received)
+            return
+        handler = request.handler()
+        if handler is None:
+            self._default(request)
+            return
+        self.stats.scripted += 1
+        try:
+            result = handler(request)
+        except Exception as problem:
+            self._request_failed(request, problem, handler)
+            return
+        if result is not None and inspect.isawaitable(result):
+            self.spawn(self._finish(request, result, handler))
+        elif not request.decided:
+            self._undecided(request, handler)
+
+    async def _finish(
+        self, request: IncomingRequest, result: Awaitable[object], handler: Function
+    ) -> None:
+        try:
+            await result
+        except Exception as problem:
+            self._request_failed(request, problem, handler)
+        else:
+            if not request.decided:
+                self._undecided(request, handler)
+        self.flush()
+
+    def _default(self, request: IncomingRequest) -> None:
+        """What becomes of a request that the script has no handler for."""
+        if request.in_dialog:
+            if request.for_us and request.method != "ACK":
+                request.reply(481)  # neither Route nor Request-URI leads anywhere
+            elif request.for_us:
+                request.drop()
+            else:
+                request.relay()
+        elif request.method == "OPTIONS" and request.for_us:
+            request.reply(200, headers=[("Allow", ", ".join(self.script.methods))])
+        elif request.method == "ACK":
+            request.drop()
+        else:
+            request.reply(405, headers=[("Allow", ", ".join(self.script.methods))])
+
+    def _undecided(self, request: IncomingRequest, handler: Function) -> None:
+        self.stats.undecided += 1
+        self.log(
+            "SCRIPT",
+            3,
+            "UNDECIDED",
+            f"{handler.__name__} left {request.method} {request.call_id} without a decision:"
+            " relay, reply or drop it",
+        )
+        if request.method != "ACK":
+            request.reply(500)
+
+    def _request_failed(
+        self, request: IncomingRequest, problem: Exception, handler: Function
+    ) -> None:
+        self._script_failed(problem, handler, self.script)
+        if not request.decided and request.method != "ACK":
+            request.reply(500)
+
+    def _script_failed(self, problem: Exception, handler: Function, script: Script) -> None:
+        self.stats.script_errors += 1
+        name = handler.__name__
+        self.stats.errors[name] = self.stats.errors.get(name, 0) + 1
+        self.log("SCRIPT", 3, "ERROR", f"{name}: {told(problem, script.path)}")
+
+    def _fault(self, problem: Exception) -> None:
+        self.stats.faults += 1
+        self.log("SYS", 2, "FAULT", f"{type(problem).__name__}: {problem}")
+        self.loop.call_exception_handler(
+            {"message": f"{self.app.name}: a fault was contained", "exception": problem}
+        )
+
+    # for requests
+
+    def call_sync(self, handler: Function, *arguments: object) -> object:
+        """Call a script's handler; an exception in it is counted and goes no further."""
+        try:
+            return handler(*arguments)
+        except Exception as problem:
+            self._script_failed(problem, handler, self.script)
+            return None
+
+    async def guarded(self, result: Awaitable[object], handler: Function) -> None:
+        """Await what a handler returned, like ``call_sync``."""
+        try:
+            await result
+        except Exception as problem:
+            self._script_failed(problem, handler, self.script)
+
+    def spawn(self, work: Coroutine[object, object, None]) -> None:
+        """Run ``work`` as a task of this element."""
+        task = self.loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._task_done)
+
+    def _task_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (problem := task.exception()) is not None:
+            if isinstance(problem, Exception):
+                self._fault(problem)
+            else:
+                raise problem
+
+    def hops_now(self, uri: str) -> Hops | None:
+        """Return the next hops towards ``uri`` if nobody has to be asked."""
+        return self.locator.now(uri, self.now())
+
+    async def hops_of(self, uri: str) -> Hops:
+        """Return the next hops towards ``uri``."""
+        return await self.locator.find(uri, self.now())
+
+    # requests of our own
+
+    def own_address(self) -> str:
+        """Return the address that requests of our own come from."""
+        host, port = self.identity.listeners[0].advertised
+        domain = min(self.identity.domains, default=f"{host}:{port}")
+        return f"<sip:{self.app.name}@{domain}>"
+
+    async def send_own(self, request: Request, via: str | None) -> Response:
+        """Send ``request`` in a client transaction; return its final response, or one made here."""
+        hops = await self.hops_of(via or request.uri)
+        last = Response.answer(request, 503, "No Next Hop")
+        while (flow := hops(self.now())) is not None:
+            layer = self.proxy.layer
+            branch = layer.new_branch()
+            attempt = request.copy()
+            self.proxy.add_via(attempt, flow, branch)
+            done: asyncio.Future[Response] = self.loop.create_future()
+            layer.request(attempt, branch, flow, self.now(), done)
+            self.flush()
+            last = await done
+            if last.status != 503:
+                break  # RFC 3263 section 4.3: only then is the next one tried
+        return last
+
+    def _own_answered(
+        self,
+        received: ResponseContext | PassingAck | ResponseReceived | TimedOut | TransportFailed,
+    ) -> None:
+        assert isinstance(received, ResponseReceived | TimedOut | TransportFailed)
+        waiting = received.transaction.user
+        if not isinstance(waiting, asyncio.Future) or waiting.done():
+            return
+        if isinstance(received, ResponseReceived):
+            if received.response.status >= 200:
+                waiting.set_result(received.response)
+        elif isinstance(received, TimedOut):
+            waiting.set_result(Response.build(408))
+        else:
+            waiting.set_result(Response.build(503, received.reason))

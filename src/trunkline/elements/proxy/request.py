@@ -1,0 +1,357 @@
+"""What a routing script's handlers are given: a request, and all that may be done with it."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable, Generator, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from trunkline.elements.proxy.script import Function, Script
+from trunkline.errors import DecodeError, TrunklineError
+from trunkline.sip.message import Headers, Request, Response, has_tag
+from trunkline.sip.proxy import Branch, PassingAck, ResponseContext, Target
+from trunkline.sip.proxy.routes import first_route, strict_next_hop
+from trunkline.sip.transport import Address, Flow, Transport
+from trunkline.sip.uri import AnyUri, Uri, parse_uri
+
+if TYPE_CHECKING:
+    from trunkline.elements.proxy.application import Application
+    from trunkline.elements.proxy.element import ProxyElement
+
+__all__ = ["IncomingRequest", "Outcome"]
+
+
+class Outcome:
+    """What comes of a ``relay``: ``await`` it for the response that was passed back."""
+
+    __slots__ = ("_request",)
+
+    def __init__(self, request: IncomingRequest) -> None:
+        self._request = request
+
+    def __await__(self) -> Generator[object, None, Response | None]:
+        return self._request._wait().__await__()
+
+
+class IncomingRequest:
+    """A request that a script decides about.
+
+    The message itself may be changed before it is relayed: ``headers``, ``uri``, ``body``. One
+    decision ends the handler's part: ``relay``, ``fork``, ``reply``, ``redirect``, ``drop`` and
+    those built on them. ``attributes`` is the script's own, kept with the request.
+    """
+
+    __slots__ = (
+        "_answer",
+        "_context",
+        "_element",
+        "_flow",
+        "_script",
+        "attributes",
+        "decided",
+        "message",
+        "routed",
+    )
+
+    def __init__(
+        self,
+        element: ProxyElement,
+        script: Script,
+        message: Request,
+        flow: Flow,
+        context: ResponseContext | None,
+        routed: bool,
+    ) -> None:
+        self._element = element
+        self._script = script
+        self._context = context
+        self._flow = flow
+        self._answer: asyncio.Future[Response | None] | None = None
+        self.message = message
+        self.routed = routed
+        """Whether it came by a Route of ours."""
+        self.decided = False
+        self.attributes: dict[str, object] = {}
+
+    # what it says
+
+    @property
+    def app(self) -> Application:
+        """What all requests share."""
+        return self._element.app
+
+    @property
+    def method(self) -> str:
+        """The method."""
+        return self.message.method
+
+    @property
+    def uri(self) -> str:
+        """The Request-URI as text; setting it changes where ``relay`` goes."""
+        return self.message.uri
+
+    @uri.setter
+    def uri(self, value: str) -> None:
+        self.message.uri = value
+
+    @property
+    def target(self) -> AnyUri:
+        """The Request-URI, read.
+
+        Raises:
+            DecodeError: it is none.
+        """
+        return parse_uri(self.message.uri)
+
+    @property
+    def headers(self) -> Headers:
+        """The header rows."""
+        return self.message.headers
+
+    @property
+    def body(self) -> bytes:
+        """The body; setting it sets Content-Length."""
+        return self.message.body
+
+    @body.setter
+    def body(self, value: bytes) -> None:
+        self.message.body = value
+
+    @property
+    def call_id(self) -> str:
+        """The Call-ID."""
+        return self.message.call_id
+
+    @property
+    def source(self) -> Address:
+        """The address and port that it came from."""
+        return self._flow.remote
+
+    @property
+    def transport(self) -> Transport:
+        """By which it came."""
+        return self._flow.transport
+
+    @property
+    def flow(self) -> Flow:
+        """The two ends that it passed between."""
+        return self._flow
+
+    @property
+    def in_dialog(self) -> bool:
+        """Whether it belongs to a dialog: its To has a tag (RFC 3261 section 12.2)."""
+        return has_tag(self.message.headers.get("to") or "")
+
+    @property
+    def for_us(self) -> bool:
+        """Whether the Request-URI names this proxy: its address, or a domain of ours."""
+        try:
+            uri = parse_uri(self.message.uri)
+        except DecodeError:
+            return False
+        return isinstance(uri, Uri) and self._element.identity.is_ours(uri)
+
+    # decisions
+
+    def reply(
+        self,
+        status: int,
+        reason: str = "",
+        *,
+        headers: Iterable[tuple[str, str]] = (),
+        body: bytes = b"",
+    ) -> None:
+        """Answer. After a provisional answer (1xx) more may follow."""
+        if status >= 200:
+            self._decide()
+        if self._context is not None:  # nothing answers an ACK
+            self._context.reply(status, reason, headers, body, now=self._element.now())
+            self._element.flush()
+
+    def redirect(self, *contacts: str, status: int = 302) -> None:
+        """Answer with other places to try; ``contacts`` are URIs or whole Contact values."""
+        values = [c if "<" in c else f"<{c}>" for c in contacts]
+        self.reply(status, headers=[("Contact", value) for value in values])
+
+    def drop(self) -> None:
+        """Answer nothing, now or later."""
+        self._decide()
+        if self._context is not None:
+            self._element.proxy.layer.abort(self._context.transaction, self._element.now())
+
+    def relay(self, target: str | Target | None = None, *, via: str | None = None) -> Outcome:
+        """Send the request on: to ``target``, a URI, or to its Request-URI.
+
+        It goes where its first Route leads, else to ``via``, a URI too, which stays out of the
+        message, else to the target itself (RFC 3261 section 16.6 step 7).
+        """
+        self._decide()
+        self._send([[self.message.uri if target is None else target]], via)
+        return Outcome(self)
+
+    def fork(
+        self, *groups: str | Target | Sequence[str | Target], via: str | None = None
+    ) -> Outcome:
+        """Send the request to several targets.
+
+        Each argument is tried after the one before it has failed; a list is tried all at once.
+        """
+        self._decide()
+        if not groups:
+            raise TrunklineError(
+                "script.no-target", "fork() needs a target: a URI, or lists of them"
+            )
+        lists = [[group] if isinstance(group, str | Target) else group for group in groups]
+        self._send(lists, via)
+        return Outcome(self)
+
+    # inside
+
+    def _decide(self) -> None:
+        if self.decided:
+            raise TrunklineError(
+                "script.decided",
+                f"{self.method} {self.call_id}: a decision was taken already: relay, fork, reply"
+                " (but 1xx) and drop exclude each other",
+            )
+        self.decided = True
+
+    def _send(self, groups: Sequence[Sequence[str | Target]], via: str | None) -> None:
+        """Find the next hops of every target, at once if that needs no DNS, and fork."""
+        message = self.message
+        hop = via
+        edit: Callable[[Request], None] | None = None
+        if "route" in message.headers.names:
+            hop = first_route(message)
+            edit = _for_strict_routers
+        element = self._element
+        ready: list[list[Target]] = []
+        waiting: list[tuple[list[Target], int, str]] = []
+        for group in groups:
+            found: list[Target] = []
+            for item in group:
+                if isinstance(item, Target):
+                    found.append(item)
+                    continue
+                place = hop or item
+                hops = element.hops_now(place)
+                if hops is None:
+                    waiting.append((found, len(found), place))
+                    found.append(Target(item, _nowhere, edit))
+                else:
+                    found.append(Target(item, hops, edit))
+            ready.append(found)
+        if waiting:
+            element.spawn(self._locate(ready, waiting))
+        else:
+            self._go(ready)
+
+    async def _locate(
+        self, ready: list[list[Target]], waiting: list[tuple[list[Target], int, str]]
+    ) -> None:
+        places = [self._element.hops_of(place) for _, _, place in waiting]
+        for (group, index, _), hops in zip(waiting, await asyncio.gather(*places), strict=True):
+            group[index].hops = hops
+        self._go(ready)
+
+    def _go(self, groups: list[list[Target]]) -> None:
+        element, context = self._element, self._context
+        if context is None:
+            self._pass_ack(groups)
+            return
+        script = self._script
+        if script.replies or script.failures or script.branches:
+            context.hooks = self
+        many = len(groups) > 1 or len(groups[0]) > 1
+        if many and element.proxy.looped(self.message):
+            context.reply(482, now=element.now())  # RFC 5393 section 4.2.2
+        else:
+            context.fork(groups, element.now())
+        element.flush()
+
+    def _pass_ack(self, groups: list[list[Target]]) -> None:
+        target = groups[0][0]
+        flow = target.hops(self._element.now())
+        if flow is None:
+            return
+        if target.edit is not None:
+            target.edit(self.message)
+            target.uri = self.message.uri
+        ack = PassingAck(self.message, self._flow, self.routed)
+        self._element.proxy.forward_ack(ack, flow, target.uri)
+        self._element.flush()
+
+    def _wait(self) -> asyncio.Future[Response | None]:
+        if self._answer is None:
+            self._answer = asyncio.get_running_loop().create_future()
+            if self._context is None:
+                self._answer.set_result(None)
+            elif self._context.hooks is None:
+                self._context.hooks = self
+        return self._answer
+
+    # what the response context calls: see trunkline.sip.proxy.Hooks
+
+    def on_branch(self, context: ResponseContext, branch: Branch, request: Request) -> None:
+        """Let the script change a copy."""
+        handler = self._script.find(self._script.branches, self.method)
+        if handler is not None:
+            self._element.call_sync(handler, self, request)
+
+    def on_reply(self, context: ResponseContext, branch: Branch, response: Response) -> bool:
+        """Let the script change a response."""
+        handler = self._script.find(self._script.replies, self.method)
+        if handler is None:
+            return False
+        result = self._element.call_sync(handler, self, response)
+        if not inspect.isawaitable(result):
+            return False
+
+        async def hold() -> None:
+            await self._element.guarded(result, handler)
+            context.pass_back(branch, response, self._element.now())
+            self._element.flush()
+
+        self._element.spawn(hold())
+        return True
+
+    def on_failure(self, context: ResponseContext, response: Response) -> bool:
+        """Let the script try something else."""
+        handler = self._script.find(self._script.failures, self.method)
+        if handler is None:
+            return False
+        self.decided = False
+        result = self._element.call_sync(handler, self, response)
+        if not inspect.isawaitable(result):
+            return self.decided
+
+        async def hold() -> None:
+            await self._element.guarded(result, handler)
+            if not self.decided:
+                self.decided = True
+                context.finish(response, self._element.now())
+            self._element.flush()
+
+        self._element.spawn(hold())
+        return True
+
+    def on_end(self, context: ResponseContext, response: Response | None) -> None:
+        """Wake up who waits for the outcome."""
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_result(response)
+
+    def handler(self) -> Function | None:
+        """Return the script's handler for this request."""
+        script = self._script
+        if self.in_dialog:
+            return script.find(script.dialogs, self.message.method)
+        return script.find(script.requests, self.message.method)
+
+
+def _for_strict_routers(request: Request) -> None:
+    strict_next_hop(request)
+
+
+def _nowhere(now: float) -> Flow | None:
+    return None

@@ -1,0 +1,276 @@
+"""Routing scripts: Python modules whose marked functions decide what becomes of a request.
+
+```text
+from trunkline.script import Application, Request, every, on_request
+
+@on_request("INVITE")
+def invite(request: Request) -> None:
+    request.relay("sip:gateway.example")
+
+@every(60)
+async def job(app: Application) -> None:
+    ...
+```
+
+A mark says when a function is called; nothing is registered anywhere, so that a module can be
+loaded beside an older version of itself. A function may be plain or ``async``.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import traceback
+import types
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from trunkline.errors import TrunklineError
+
+__all__ = [
+    "Job",
+    "Script",
+    "ScriptError",
+    "every",
+    "in_dialog",
+    "load_script",
+    "on_branch",
+    "on_failure",
+    "on_reply",
+    "on_request",
+    "on_start",
+    "script_from",
+]
+
+Function = Callable[..., object]
+_F = TypeVar("_F", bound=Function)
+
+_MARK = "__trunkline_marks__"
+_ANY = "*"
+
+# Kind of handler: what its parameters are called in messages
+_PARAMETERS = {
+    "request": ("request",),
+    "in_dialog": ("request",),
+    "reply": ("request", "response"),
+    "failure": ("request", "response"),
+    "branch": ("request", "branch"),
+    "start": ("app",),
+    "every": ("app",),
+}
+
+
+class ScriptError(TrunklineError):
+    """A script that cannot be used; the message has file, line and the traceback within it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    kind: str
+    methods: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+def _mark(mark: _Mark) -> Callable[[_F], _F]:
+    def keep(function: _F) -> _F:
+        marks = (*getattr(function, _MARK, ()), mark)
+        setattr(function, _MARK, marks)
+        return function
+
+    return keep
+
+
+def on_request(*methods: str) -> Callable[[_F], _F]:
+    """Call the function with each request of these methods, or any, that is outside of a dialog.
+
+    It is called as ``function(request)`` and has to decide: ``relay``, ``reply``, ``drop`` and so
+    on. CANCEL is never seen: it does what it should by itself.
+    """
+    return _mark(_Mark("request", methods))
+
+
+def in_dialog(*methods: str) -> Callable[[_F], _F]:
+    """Call the function with requests within a dialog, ACKs to a 2xx included.
+
+    Without such a handler they are relayed where their Route and Request-URI lead.
+    """
+    return _mark(_Mark("in_dialog", methods))
+
+
+def on_reply(*methods: str) -> Callable[[_F], _F]:
+    """Call ``function(request, response)`` with each response to a relayed request but 100.
+
+    It may change the response. An ``async`` one holds it back until it is done.
+    """
+    return _mark(_Mark("reply", methods))
+
+
+def on_failure(*methods: str) -> Callable[[_F], _F]:
+    """Call ``function(request, response)`` when every branch failed, with the best answer.
+
+    It may ``relay`` or ``fork`` again or ``reply`` itself; else the answer is passed back. It is
+    called again if what it tried fails too.
+    """
+    return _mark(_Mark("failure", methods))
+
+
+def on_branch(*methods: str) -> Callable[[_F], _F]:
+    """Call ``function(request, branch)`` with each copy that is about to be sent, to change it."""
+    return _mark(_Mark("branch", methods))
+
+
+def on_start(function: _F) -> _F:
+    """Call ``function(app)`` once, when the script has been loaded and before any request."""
+    return _mark(_Mark("start"))(function)
+
+
+def every(seconds: float) -> Callable[[_F], _F]:
+    """Call ``function(app)`` every so many seconds, in a task of its own, first after ``seconds``.
+
+    A call that takes longer than that puts off the next.
+    """
+    if not 0.001 <= seconds <= 366 * 86_400:
+        raise ValueError(f"every({seconds!r}): a number of seconds from 0.001 to a year")
+    return _mark(_Mark("every", seconds=seconds))
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A function that is called again and again."""
+
+    function: Function
+    seconds: float
+
+    @property
+    def name(self) -> str:
+        """The function's name."""
+        return self.function.__name__
+
+
+@dataclass(slots=True)
+class Script:
+    """The handlers of one version of a script."""
+
+    path: str
+    requests: dict[str, Function] = field(default_factory=dict)
+    """By method; ``*`` is for any other."""
+    dialogs: dict[str, Function] = field(default_factory=dict)
+    replies: dict[str, Function] = field(default_factory=dict)
+    failures: dict[str, Function] = field(default_factory=dict)
+    branches: dict[str, Function] = field(default_factory=dict)
+    starts: list[Function] = field(default_factory=list)
+    jobs: list[Job] = field(default_factory=list)
+
+    @property
+    def methods(self) -> list[str]:
+        """The methods it has request handlers for."""
+        return sorted(set(self.requests) - {_ANY})
+
+    def find(self, table: Mapping[str, Function], method: str) -> Function | None:
+        """Return the handler of ``table`` for ``method``."""
+        return table.get(method) or table.get(_ANY)
+
+
+def load_script(path: Path) -> Script:
+    """Execute the file and collect its handlers.
+
+    Raises:
+        ScriptError: ``script.unreadable``, ``script.error`` (it raised), ``script.handler`` (a
+            handler cannot be called as it would be), ``script.empty``.
+    """
+    try:
+        source = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as problem:
+        raise ScriptError("script.unreadable", f"{path}: cannot be read: {problem}") from problem
+    folder = str(path.resolve().parent)
+    if folder not in sys.path:
+        sys.path.insert(0, folder)  # a script may import what lies beside it
+    module = types.ModuleType(f"trunkline_script_{path.stem}")
+    module.__file__ = str(path)
+    sys.modules[module.__name__] = module  # dataclasses and others look their module up
+    try:
+        exec(compile(source, str(path), "exec"), module.__dict__)
+    except SyntaxError as problem:
+        raise ScriptError(
+            "script.error", f"{problem.filename}:{problem.lineno}: SyntaxError: {problem.msg}"
+        ) from problem
+    except Exception as problem:
+        raise ScriptError("script.error", told(problem, str(path))) from problem
+    return script_from(module, str(path))
+
+
+def told(problem: BaseException, path: str) -> str:
+    """Return an exception of a script as text: file, line, and the way it took within it."""
+    frames = traceback.extract_tb(problem.__traceback__)
+    mine = [frame for frame in frames if frame.filename == path] or list(frames)
+    where = f"{mine[-1].filename}:{mine[-1].lineno}" if mine else path
+    text = f"{where}: {type(problem).__name__}: {problem}"
+    way = "".join(f"\n    {f.filename}:{f.lineno} in {f.name}: {f.line}" for f in mine)
+    return text + way
+
+
+def script_from(module: types.ModuleType, path: str) -> Script:
+    """Collect the handlers of a module.
+
+    Raises:
+        ScriptError: ``script.handler``, ``script.empty``.
+    """
+    script = Script(path)
+    tables = {
+        "request": script.requests,
+        "in_dialog": script.dialogs,
+        "reply": script.replies,
+        "failure": script.failures,
+        "branch": script.branches,
+    }
+    seen: set[int] = set()
+    for value in list(vars(module).values()):
+        marks: tuple[_Mark, ...] = getattr(value, _MARK, ()) if callable(value) else ()
+        if not marks or id(value) in seen:
+            continue
+        seen.add(id(value))
+        for mark in marks:
+            _check(value, mark, path)
+            if mark.kind == "start":
+                script.starts.append(value)
+            elif mark.kind == "every":
+                script.jobs.append(Job(value, mark.seconds))
+            else:
+                for method in mark.methods or (_ANY,):
+                    _add(tables[mark.kind], method, value, path)
+    if not seen:
+        raise ScriptError(
+            "script.empty",
+            f"{path}: no handler: mark a function with @on_request() or one of its siblings",
+        )
+    return script
+
+
+def _add(table: dict[str, Function], method: str, function: Function, path: str) -> None:
+    other = table.get(method)
+    if other is not None:
+        raise ScriptError(
+            "script.handler",
+            f"{path}:{_line(function)}: {function.__name__}: {other.__name__} (line {_line(other)})"
+            f" is there for {'any method' if method == _ANY else method} already",
+        )
+    table[method] = function
+
+
+def _check(function: Function, mark: _Mark, path: str) -> None:
+    names = _PARAMETERS[mark.kind]
+    try:
+        inspect.signature(function).bind(*names)
+    except TypeError as problem:
+        raise ScriptError(
+            "script.handler",
+            f"{path}:{_line(function)}: {function.__name__} is called with ({', '.join(names)}):"
+            f" {problem}",
+        ) from problem
+
+
+def _line(function: Function) -> int:
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    return code.co_firstlineno if code is not None else 0
