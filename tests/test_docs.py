@@ -17,6 +17,7 @@ import attrs
 import pytest
 
 from trunkline.config import network as network_file
+from trunkline.config import proxy as proxy_tables
 from trunkline.config.network import load_network
 from trunkline.ss7.mtp3.explain import OUTCOMES, REASONS
 
@@ -146,6 +147,7 @@ _TABLES = {
     "[network]": "_Network",
     "[node.NAME]": "NodeSettings",
     "[node.NAME.exchange]": "ExchangeSettings",
+    "[node.NAME.proxy]": "ProxyNodeSettings",
     "[[node.NAME.exchange.trunk]]": "TrunkSettings",
     "[[node.NAME.exchange.route]]": "RouteSettings",
     "[sctp]": "SctpSettings",
@@ -169,14 +171,14 @@ def test_no_table_of_the_network_file_is_left_out() -> None:
                 if (
                     isinstance(part, type)
                     and attrs.has(part)
-                    and part.__module__ == kind.__module__
+                    and part.__module__ in (network_file.__name__, proxy_tables.__name__)
                 ):
                     yield from tables(part)
 
     attrs.resolve_types(network_file._File)
-    for kind in ("NodeSettings", "ExchangeSettings", "DemoSettings"):
+    for kind in ("NodeSettings", "ExchangeSettings", "DemoSettings", "ProxyNodeSettings"):
         attrs.resolve_types(getattr(network_file, kind))
-    values = {"_File", "Duration", "Circuits"}
+    values = {"_File", "Duration", "Circuits", "Listen"}
     assert set(tables(network_file._File)) - values == set(_TABLES.values())
 
 

@@ -60,7 +60,7 @@ def test_everything_is_typed(tmp_path: Path) -> None:
         ('name = "lab"', 'name = "9 lab"', 2, "is no name"),
         ("udp_port = 19899", 'udp_port = "x"', 5, "is no int"),
         ("udp_port = 19899", "udp_prt = 1", 5, "known here: backend, udp_port"),
-        ('config = ["x.cfg"]', "", 10, "'config' is missing"),
+        ('config = ["x.cfg"]', "", 10, "either a router, with a `config`, or a proxy"),
         ('ring_time = "200ms"', 'ring_time = "200"', 15, "a number and ms, s, min or h"),
         ('circuits = "1-3,7"', 'circuits = "1-3,2"', 20, "names a circuit twice"),
         ('circuits = "1-3,7"', 'circuits = "5000"', 20, "from 0 to 4095"),

@@ -8,6 +8,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from trunkline.elements.proxy.process import ProxyPlan
 
 __all__ = ["HELP", "main"]
 
@@ -32,6 +36,12 @@ def main(arguments: Sequence[str]) -> None:
     )
     options = parser.parse_args(arguments)
 
+    plan = _proxy_plan(options.file, options.node)
+    if plan is not None:
+        from trunkline.elements.proxy.process import run_proxy
+
+        run_proxy(plan)
+        return
     from trunkline.elements.node import NodePlan, run_node  # heavy; wrong arguments need it not
 
     run_node(
@@ -39,3 +49,19 @@ def main(arguments: Sequence[str]) -> None:
             options.file, options.node, sctp=options.sctp, real_addresses=options.real_addresses
         )
     )
+
+
+def _proxy_plan(file: Path, node: str | None) -> ProxyPlan | None:
+    """The plan of the node that is meant, if it is a proxy."""
+    if file.suffix != ".toml":
+        return None
+    from trunkline.config.network import load_network
+
+    network = load_network(file)
+    name = node or (next(iter(network.nodes)) if len(network.nodes) == 1 else None)
+    settings = network.nodes[name].proxy if name in network.nodes else None
+    if name is None or settings is None:
+        return None
+    from trunkline.elements.proxy.process import ProxyPlan
+
+    return ProxyPlan(network, name, settings)

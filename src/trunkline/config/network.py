@@ -369,6 +369,8 @@ def _converter() -> cattrs.Converter:
 
     for kind in (str, int, bool):
         converter.register_structure_hook(kind, strict)
+    # A script's own settings are whatever TOML has.
+    converter.register_structure_hook_func(lambda kind: kind is object, lambda value, _: value)
     converter.register_structure_hook(Duration, lambda value, _: Duration.parse(value))
     converter.register_structure_hook(Listen, lambda value, _: Listen.parse(value))
     converter.register_structure_hook(Circuits, lambda value, _: Circuits.parse(value))

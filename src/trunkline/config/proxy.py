@@ -23,7 +23,9 @@ from trunkline.sip.transport import Address, Transport
 
 __all__ = ["Listen", "ProxyNodeSettings"]
 
-_LISTEN = re.compile(r"(udp|tcp|tls|ws|wss):(\[[^\]]+\]|[^:\s]+):(\d+)(?:\s+as\s+(\S+?)(?::(\d+))?)?")
+_LISTEN = re.compile(
+    r"(udp|tcp|tls|ws|wss):(\[[^\]]+\]|[^:\s]+):(\d+)(?:\s+as\s+(\S+?)(?::(\d+))?)?"
+)
 
 
 @attrs.frozen
