@@ -1,0 +1,308 @@
+"""Routing scripts without a network: messages in, messages out, on a virtual clock.
+
+```text
+from trunkline.testing import Harness
+
+def test_calls_go_to_the_gateway():
+    with Harness("edge.py") as proxy:
+        trying, invite = proxy.receive(proxy.request("INVITE", "sip:bob@example.org"))
+        assert invite.to == ("192.0.2.50", 5060)
+        [ringing] = proxy.receive(invite.answer(180))
+        assert ringing.status == 180
+```
+
+It is the proxy itself that runs, with its transactions, timers and forks; only sockets, DNS and the
+clock are replaced.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from trunkline.config.proxy import Listen
+from trunkline.elements.log import RouterLog
+from trunkline.elements.proxy.application import Setting
+from trunkline.elements.proxy.element import ProxyElement
+from trunkline.elements.proxy.hops import LiteralLocator
+from trunkline.elements.proxy.script import load_script
+from trunkline.errors import TrunklineError
+from trunkline.net.virtual import VirtualLoop
+from trunkline.sip.message import Headers, Request, Response, parse
+from trunkline.sip.proxy import Hops, Identity, Listener, ProxySettings
+from trunkline.sip.transport import Address, Flow
+from trunkline.sip.uri import Uri, parse_uri
+
+__all__ = ["Harness", "Incoming", "Sent"]
+
+_CALLER: Address = ("192.0.2.10", 5060)
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A message that the proxy sent."""
+
+    message: Request | Response
+    flow: Flow
+    time: float
+
+    @property
+    def to(self) -> Address:
+        """Where it went."""
+        return self.flow.remote
+
+    @property
+    def headers(self) -> Headers:
+        """Its header rows."""
+        return self.message.headers
+
+    @property
+    def body(self) -> bytes:
+        """Its body."""
+        return self.message.body
+
+    @property
+    def status(self) -> int:
+        """Its status; 0 for a request."""
+        return self.message.status if isinstance(self.message, Response) else 0
+
+    @property
+    def method(self) -> str:
+        """Its method; for a response that of its CSeq."""
+        if isinstance(self.message, Request):
+            return self.message.method
+        return (self.headers.get("CSeq") or "").rpartition(" ")[2]
+
+    @property
+    def uri(self) -> str:
+        """Its Request-URI; empty for a response."""
+        return self.message.uri if isinstance(self.message, Request) else ""
+
+    def answer(
+        self,
+        status: int,
+        reason: str = "",
+        *,
+        headers: Iterable[tuple[str, str]] = (),
+        body: bytes = b"",
+        to_tag: str = "callee",
+    ) -> Incoming:
+        """The answer of whoever received this request; give it to ``Harness.receive``."""
+        assert isinstance(self.message, Request), "only a request can be answered"
+        rows = [("Record-Route", value) for value in self.headers.all("Record-Route")]
+        response = Response.answer(self.message, status, reason, [*rows, *headers], body, to_tag)
+        return Incoming(response.to_bytes(), self.flow.remote, self.flow)
+
+    def __str__(self) -> str:
+        return str(self.message)
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """Octets on their way to the proxy, and where they come from."""
+
+    data: bytes
+    source: Address
+    flow: Flow | None = None
+
+
+class Harness:
+    """A proxy with this script and no network. Use it in a ``with`` block.
+
+    ``hosts`` stands for DNS: a name to its addresses, in the order in which they are tried.
+    ``settings`` is what the script finds in ``app.settings``.
+
+    Raises:
+        TrunklineError: what is wrong with the script.
+    """
+
+    def __init__(
+        self,
+        script: Path | str,
+        *,
+        listen: Sequence[str] = ("udp:192.0.2.1:5060",),
+        domains: Sequence[str] = ("example.org",),
+        hosts: Mapping[str, Sequence[str]] | None = None,
+        settings: Mapping[str, Setting] | None = None,
+        proxy: ProxySettings = ProxySettings(),  # noqa: B008 - immutable
+    ) -> None:
+        loaded = load_script(Path(script))
+        parsed = [Listen.parse(text) for text in listen]
+        self.identity = Identity(
+            [Listener(item.transport, item.local, item.advertised) for item in parsed], domains
+        )
+        self.log = RouterLog()
+        self._sent: list[Sent] = []
+        self._numbers = itertools.count(1)
+        tokens = itertools.count(1)
+        self.loop = VirtualLoop()
+        self.loop.keep_failures()
+        self.element = ProxyElement(
+            self.loop,
+            self.identity,
+            loaded,
+            self,
+            _Hosts(self.identity, hosts or {}),
+            name="harness",
+            log=self.log,
+            token=lambda: f"h{next(tokens)}",
+            settings=proxy,
+            script_settings=settings,
+        )
+
+    def __enter__(self) -> Self:
+        self.loop.run_until_complete(self.element.start())
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        problem: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.loop.run_until_complete(self.element.close())
+        self.loop.close()
+
+    @property
+    def now(self) -> float:
+        """The virtual time, in seconds since the beginning."""
+        return self.loop.time()
+
+    @property
+    def lines(self) -> list[str]:
+        """What was written to the log, the facility and time left out."""
+        return [line.text for line in self.log.lines]
+
+    # messages
+
+    def request(
+        self,
+        method: str,
+        uri: str,
+        *,
+        source: Address = _CALLER,
+        headers: Iterable[tuple[str, str]] = (),
+        body: bytes = b"",
+        within: Sent | None = None,
+    ) -> Incoming:
+        """A request as a caller would send it, for ``receive``.
+
+        Rows that ``headers`` has are not made. ``within`` is a response the proxy passed to the
+        caller: the request then belongs to the dialog that it began.
+        """
+        number = next(self._numbers)
+        host, port = source
+        rows = [
+            ("Via", f"SIP/2.0/UDP {host}:{port};branch=z9hG4bKtest{number}"),
+            ("Max-Forwards", "70"),
+        ]
+        if within is None:
+            rows += [
+                ("From", f"<sip:alice@{host}>;tag=caller"),
+                ("To", f"<{uri}>"),
+                ("Call-ID", f"call{number}@{host}"),
+                ("CSeq", f"{number} {method}"),
+            ]
+        else:
+            routes = within.headers.tokens("Record-Route")[::-1]  # RFC 3261 section 12.1.2
+            rows += [("Route", route) for route in routes]
+            rows += [(name, within.headers.get(name) or "") for name in ("From", "To", "Call-ID")]
+            cseq = (within.headers.get("CSeq") or "1").partition(" ")[0]
+            step = 0 if method == "ACK" else 1
+            rows.append(("CSeq", f"{int(cseq) + step} {method}"))
+        given = list(headers)
+        names = {name.lower() for name, _ in given}
+        made = [(name, value) for name, value in rows if name.lower() not in names]
+        return Incoming(Request.build(method, uri, [*made, *given], body).to_bytes(), source)
+
+    def receive(self, message: Incoming | str, *, source: Address = _CALLER) -> list[Sent]:
+        """Give the proxy a message; return what it sent because of it.
+
+        A message may be text with plain line ends; a Content-Length is added where it has none.
+        """
+        if isinstance(message, str):
+            message = Incoming(_from_text(message), source)
+        listener = self.identity.listeners[0]
+        flow = message.flow or Flow(listener.transport, message.source, listener.local)
+        self.element.receive([(message.data, flow)])
+        return self.settle()
+
+    def advance(self, seconds: float) -> list[Sent]:
+        """Let time pass; return what the proxy sent meanwhile."""
+        self.loop.advance(seconds)
+        return self.sent()
+
+    def settle(self) -> list[Sent]:
+        """Let everything happen that is due now; return what the proxy sent."""
+        self.loop.settle()
+        return self.sent()
+
+    def fail(self, sent: Sent, reason: str = "unreachable") -> list[Sent]:
+        """Let the place that ``sent`` went to be unreachable; return what the proxy sent then."""
+        self.element.failed(sent.flow, reason)
+        return self.settle()
+
+    def sent(self) -> list[Sent]:
+        """Return what the proxy has sent since somebody asked.
+
+        Raises:
+            TrunklineError: ``harness.fault``: code of the proxy's own raised an exception.
+        """
+        failures = self.loop.failures()
+        if failures:
+            problem = failures[0].get("exception")
+            cause = problem if isinstance(problem, BaseException) else None
+            raise TrunklineError("harness.fault", f"the proxy failed: {problem!r}") from cause
+        found, self._sent = self._sent, []
+        return found
+
+    def reload(self, script: Path | str) -> None:
+        """Let another version of the script take over, as in a running node."""
+        self.loop.run_until_complete(self.element.reload(load_script(Path(script))))
+        self.loop.settle()
+
+    def send(self, flow: Flow, data: bytes) -> None:
+        """Take what the proxy sends; for the element."""
+        self._sent.append(Sent(parse(data), flow, self.loop.time()))
+
+
+class _Hosts:
+    """Addresses of names, from a table."""
+
+    def __init__(self, identity: Identity, hosts: Mapping[str, Sequence[str]]) -> None:
+        self._literal = LiteralLocator(identity)
+        self._hosts = {name.lower(): tuple(addresses) for name, addresses in hosts.items()}
+
+    def now(self, uri: str, time: float) -> Hops | None:
+        """Nothing is known at once but literals: names take a turn of the loop, as with DNS."""
+        parsed = parse_uri(uri)
+        if isinstance(parsed, Uri) and parsed.host.lower() in self._hosts:
+            return None
+        return self._literal.now(uri, time)
+
+    async def find(self, uri: str, time: float) -> Hops:
+        """The addresses of the table, one after the other."""
+        await asyncio.sleep(0)
+        parsed = parse_uri(uri)
+        if not isinstance(parsed, Uri):
+            return lambda now: None
+        addresses = self._hosts.get(parsed.host.lower(), (parsed.host,))
+        hops = [self._literal.now(str(parsed.evolve(host=host)), time) for host in addresses]
+        left = iter([hop for hop in hops if hop is not None])
+        return lambda now: next((flow for hop in left if (flow := hop(now)) is not None), None)
+
+
+def _from_text(text: str) -> bytes:
+    lines = textwrap.dedent(text).lstrip("\n").replace("\r\n", "\n")
+    head, _, body = lines.partition("\n\n")
+    octets = body.replace("\n", "\r\n").encode()
+    rows = head.rstrip("\n").split("\n")
+    if not any(row.lower().startswith(("content-length", "l:")) for row in rows):
+        rows.append(f"Content-Length: {len(octets)}")
+    return "\r\n".join((*rows, "\r\n")).encode() + octets
