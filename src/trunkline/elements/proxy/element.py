@@ -17,6 +17,7 @@ from typing import Protocol
 from trunkline.elements.proxy.application import Application, Setting
 from trunkline.elements.proxy.request import IncomingRequest
 from trunkline.elements.proxy.script import Function, Job, Script, told
+from trunkline.elements.proxy.workers import Workers
 from trunkline.errors import TrunklineError
 from trunkline.sip.message import Request, Response
 from trunkline.sip.proxy import (
@@ -25,10 +26,12 @@ from trunkline.sip.proxy import (
     PassingAck,
     Proxy,
     ProxySettings,
+    Received,
     ResponseContext,
 )
 from trunkline.sip.timers import Timers
 from trunkline.sip.transaction import (
+    Misdelivered,
     ResponseReceived,
     TimedOut,
     TransactionLayer,
@@ -96,6 +99,7 @@ class ProxyElement:
         settings: ProxySettings = ProxySettings(),  # noqa: B008 - immutable
         timers: Timers = Timers(),  # noqa: B008 - immutable
         script_settings: Mapping[str, Setting] | None = None,
+        workers: Workers | None = None,
     ) -> None:
         self.loop = loop
         self.identity = identity
@@ -105,8 +109,13 @@ class ProxyElement:
         self.log = log
         self.stats = Statistics()
         self.now = loop.time
+        self.workers = workers
         self.proxy = Proxy(
-            TransactionLayer(token, timers=timers), identity, tag=token, settings=settings
+            TransactionLayer(token, timers=timers, owners=workers),
+            identity,
+            tag=token,
+            settings=settings,
+            route_extra="" if workers is None else workers.route_parameter,
         )
         self.app = Application(self, name, script_settings or {})
         self._nearest = timers.t1
@@ -183,12 +192,30 @@ class ProxyElement:
 
     def receive(self, batch: Iterable[tuple[bytes, Flow]]) -> None:
         """Take what a wake-up brought."""
+        workers = self.workers
+        if workers is not None:
+            mine = []
+            for item in batch:
+                owner = workers.owner(item[0])
+                if owner == workers.index:
+                    mine.append(item)
+                else:
+                    workers.hand_over(owner, item[1], item[0])
+            batch = mine
+        self.take_over(batch)
+
+    def take_over(self, batch: Iterable[tuple[bytes, Flow]]) -> None:
+        """Take messages that are for this process, whoever they were delivered to."""
         now = self.now()
         proxy = self.proxy
         for data, flow in batch:
             try:
                 received = proxy.receive(data, flow, now)
-                if received is not None:
+                if received is None:
+                    continue
+                if type(received) is Misdelivered and self.workers is not None:
+                    self.workers.hand_over(received.owner, flow, data)
+                else:
                     self._decide(received)
             except Exception as problem:
                 self._fault(problem)
@@ -234,10 +261,7 @@ class ProxyElement:
 
     # decisions
 
-    def _decide(
-        self,
-        received: ResponseContext | PassingAck | ResponseReceived | TimedOut | TransportFailed,
-    ) -> None:
+    def _decide(self, received: Received) -> None:
         kind = type(received)
         if kind is ResponseContext:
             assert isinstance(received, ResponseContext)
@@ -391,10 +415,7 @@ class ProxyElement:
                 break  # RFC 3263 section 4.3: only then is the next one tried
         return last
 
-    def _own_answered(
-        self,
-        received: ResponseContext | PassingAck | ResponseReceived | TimedOut | TransportFailed,
-    ) -> None:
+    def _own_answered(self, received: Received) -> None:
         assert isinstance(received, ResponseReceived | TimedOut | TransportFailed)
         waiting = received.transaction.user
         if not isinstance(waiting, asyncio.Future) or waiting.done():

@@ -1,77 +1,209 @@
-"""The process of a proxy node: sockets, script, control socket, signals."""
+"""The processes of a proxy node: sockets, script, signals; and the parent of several workers.
+
+One worker is the process itself. More are its children, which share the ports
+(`trunkline.elements.proxy.workers`); the parent only starts again what dies. SIGTERM and SIGINT end
+the node, SIGHUP loads the script anew.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import signal
 import sys
+import time
 from pathlib import Path
 
+from trunkline import __version__
 from trunkline.config.network import NetworkSettings
 from trunkline.config.proxy import ProxyNodeSettings
 from trunkline.elements.log import RouterLog
 from trunkline.elements.proxy.element import ProxyElement
 from trunkline.elements.proxy.hops import LiteralLocator
-from trunkline.elements.proxy.script import load_script
+from trunkline.elements.proxy.script import Script, load_script
 from trunkline.elements.proxy.tokens import token_source
 from trunkline.elements.proxy.transports import SocketTransports
+from trunkline.elements.proxy.workers import Shared, Workers
+from trunkline.errors import TrunklineError
 from trunkline.net.loop import new_event_loop
 from trunkline.sip.proxy import Identity, ProxySettings
 
 __all__ = ["ProxyPlan", "run_proxy"]
 
+_FIRST_DELAY = 0.2
+"""Seconds before a worker that died is started again; doubled while it keeps dying."""
+_LONGEST_DELAY = 10.0
+_PATIENCE = 5.0
+"""Seconds that workers have to end in good order."""
+
 
 class ProxyPlan:
-    """All that one proxy node is to be."""
+    """All that one proxy node is to be; the script has been loaded once, to see that it can be.
+
+    Raises:
+        TrunklineError: what is wrong with the script.
+    """
 
     def __init__(self, network: NetworkSettings, name: str, settings: ProxyNodeSettings) -> None:
         self.network = network.name
         self.name = name
         self.settings = settings
-        self.script: Path = network.path.parent / settings.script
+        self.script_file: Path = network.path.parent / settings.script
+        self.script: Script = load_script(self.script_file)
 
 
 def run_proxy(plan: ProxyPlan) -> None:
     """Run the node until SIGTERM or SIGINT."""
+    if plan.settings.workers == 1:
+        _run_worker(plan, None)
+    else:
+        _Parent(plan).run()
+
+
+class _Parent:
+    """Starts the workers and starts again those that die."""
+
+    def __init__(self, plan: ProxyPlan) -> None:
+        self._plan = plan
+        self._shared = Shared(plan.settings.workers)
+        self._children: dict[int, int] = {}
+        self._delay: dict[int, float] = {}
+        self._due: dict[int, float] = {}
+        self._log = RouterLog(sys.stdout)
+
+    def run(self) -> None:
+        signals = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+        signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+        for index in range(self._plan.settings.workers):
+            self._start(index)
+        while True:
+            wait = min(self._due.values(), default=time.monotonic() + 3600) - time.monotonic()
+            came = signal.sigtimedwait(signals, max(0.0, wait))
+            if came is not None and came.si_signo in (signal.SIGTERM, signal.SIGINT):
+                break
+            if came is not None and came.si_signo == signal.SIGHUP:
+                self._signal(signal.SIGHUP)
+            self._reap()
+            self._start_due()
+        self._stop()
+
+    def _start(self, index: int) -> None:
+        sys.stdout.flush()
+        child = os.fork()
+        if child:
+            self._children[child] = index
+            return
+        status = 1
+        try:
+            signal.pthread_sigmask(signal.SIG_SETMASK, set())
+            _run_worker(self._plan, Workers(self._shared, index))
+            status = 0
+        except TrunklineError as problem:
+            print(f"trunkline: {problem}", file=sys.stderr)
+        finally:
+            sys.stdout.flush()
+            os._exit(status)
+
+    def _reap(self) -> None:
+        while self._children:
+            child, status = os.waitpid(-1, os.WNOHANG)
+            if not child:
+                return
+            index = self._children.pop(child, None)
+            if index is None:
+                continue
+            delay = self._delay.get(index, _FIRST_DELAY)
+            self._delay[index] = min(2 * delay, _LONGEST_DELAY)
+            self._due[index] = time.monotonic() + delay
+            code = os.waitstatus_to_exitcode(status)
+            self._log("SYS", 2, "WORKER", f"worker {index} ended ({code}); again in {delay:g} s")
+
+    def _start_due(self) -> None:
+        now = time.monotonic()
+        for index in [index for index, due in self._due.items() if due <= now]:
+            del self._due[index]
+            self._start(index)
+
+    def _signal(self, number: signal.Signals) -> None:
+        for child in self._children:
+            os.kill(child, number)
+
+    def _stop(self) -> None:
+        self._signal(signal.SIGTERM)
+        deadline = time.monotonic() + _PATIENCE
+        while self._children:
+            child, _ = os.waitpid(-1, os.WNOHANG)
+            self._children.pop(child, None)
+            if not child:
+                if time.monotonic() > deadline:
+                    self._signal(signal.SIGKILL)
+                time.sleep(0.02)
+
+
+def _run_worker(plan: ProxyPlan, workers: Workers | None) -> None:
     loop = new_event_loop()
     asyncio.set_event_loop(loop)
-
-    async def main() -> None:
-        stopped = asyncio.Event()
-        log = RouterLog(sys.stdout)
-        script = load_script(plan.script)
-        transports = SocketTransports(loop, plan.settings.listen)
-        try:
-            identity = Identity(transports.listeners, plan.settings.domains)
-            element = ProxyElement(
-                loop,
-                identity,
-                script,
-                transports,
-                LiteralLocator(identity),
-                name=plan.name,
-                log=log,
-                token=token_source(),
-                settings=ProxySettings(record_route=plan.settings.record_route),
-                script_settings=plan.settings.settings,
-            )
-            transports.connect(
-                element.receive, lambda flow, reason, _: element.failed(flow, reason)
-            )
-            for number in (signal.SIGTERM, signal.SIGINT):
-                loop.add_signal_handler(number, stopped.set)
-            await element.start()
-            _settle_memory()
-            await stopped.wait()
-            await element.close()
-        finally:
-            transports.close()
-
     try:
-        loop.run_until_complete(main())
+        loop.run_until_complete(_work(plan, workers, loop))
     finally:
         loop.close()
+
+
+async def _work(plan: ProxyPlan, workers: Workers | None, loop: asyncio.AbstractEventLoop) -> None:
+    stopped = asyncio.Event()
+    log = RouterLog(sys.stdout)
+    settings = plan.settings
+    transports = SocketTransports(loop, settings.listen, reuse_port=workers is not None)
+    try:
+        identity = Identity(transports.listeners, settings.domains)
+        element = ProxyElement(
+            loop,
+            identity,
+            plan.script,
+            transports,
+            LiteralLocator(identity),
+            name=plan.name,
+            log=log,
+            token=token_source(workers.prefix if workers is not None else ""),
+            settings=ProxySettings(record_route=settings.record_route),
+            script_settings=settings.settings,
+            workers=workers,
+        )
+        transports.connect(element.receive, lambda flow, reason, _: element.failed(flow, reason))
+        if workers is not None:
+            workers.listen(loop, element.take_over)
+
+        def reload() -> None:
+            element.spawn(_reload(plan, element))
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stopped.set)
+        loop.add_signal_handler(signal.SIGHUP, reload)
+        await element.start()
+        if workers is None or workers.index == 0:
+            places = ", ".join(
+                f"{item.transport.value} {item.advertised[0]}:{item.advertised[1]}"
+                for item in identity.listeners
+            )
+            log("SYS", 5, "RESTART", f"Trunkline {__version__}, SIP proxy {plan.name}: {places}")
+        _settle_memory()
+        await stopped.wait()
+        if workers is not None:
+            workers.deafen(loop)
+        await element.close()
+    finally:
+        transports.close()
+
+
+async def _reload(plan: ProxyPlan, element: ProxyElement) -> None:
+    """Load the script anew; what is wrong with it is told, and the present one stays."""
+    try:
+        await element.reload(load_script(plan.script_file))
+    except TrunklineError as problem:
+        element.log("SCRIPT", 3, "REFUSED", f"the present script stays: {problem}")
+    else:
+        element.log("SCRIPT", 5, "RELOADED", str(plan.script_file))
 
 
 def _settle_memory() -> None:

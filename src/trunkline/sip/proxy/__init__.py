@@ -2,7 +2,7 @@
 
 from trunkline.sip.proxy.branches import Branch, Hops, Target, listed
 from trunkline.sip.proxy.context import Hooks, ResponseContext
-from trunkline.sip.proxy.core import PassingAck, Proxy, ProxySettings
+from trunkline.sip.proxy.core import PassingAck, Proxy, ProxySettings, Received
 from trunkline.sip.proxy.identity import Identity, Listener
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "PassingAck",
     "Proxy",
     "ProxySettings",
+    "Received",
     "ResponseContext",
     "Target",
     "listed",

@@ -26,6 +26,7 @@ from trunkline.sip.transaction import (
     CancelReceived,
     Discarded,
     Event,
+    Misdelivered,
     RequestReceived,
     ResponseReceived,
     StrayResponse,
@@ -65,7 +66,9 @@ class PassingAck:
     """Whether one of its Routes was ours."""
 
 
-Received: TypeAlias = "ResponseContext | PassingAck | ResponseReceived | TimedOut | TransportFailed"
+Received: TypeAlias = (
+    "ResponseContext | PassingAck | ResponseReceived | TimedOut | TransportFailed | Misdelivered"
+)
 Note: TypeAlias = "Callable[[ResponseContext, str, tuple[object, ...]], None]"
 
 
@@ -132,6 +135,8 @@ class Proxy:
 
     def _rare(self, event: Event, now: float) -> Received | None:
         match event:
+            case Misdelivered():
+                return event
             case CancelReceived():
                 self._cancel(event, now)
             case TimedOut(transaction):

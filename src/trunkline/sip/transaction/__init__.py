@@ -5,6 +5,7 @@ from trunkline.sip.transaction.events import (
     CancelReceived,
     Discarded,
     Event,
+    Misdelivered,
     RequestReceived,
     ResponseReceived,
     StrayResponse,
@@ -14,6 +15,7 @@ from trunkline.sip.transaction.events import (
 from trunkline.sip.transaction.layer import (
     ClientTransaction,
     Counters,
+    Owners,
     ServerTransaction,
     TransactionLayer,
 )
@@ -29,6 +31,8 @@ __all__ = [
     "Discarded",
     "Event",
     "Machine",
+    "Misdelivered",
+    "Owners",
     "RequestReceived",
     "ResponseReceived",
     "Row",

@@ -16,6 +16,7 @@ __all__ = [
     "CancelReceived",
     "Discarded",
     "Event",
+    "Misdelivered",
     "RequestReceived",
     "ResponseReceived",
     "StrayResponse",
@@ -89,8 +90,16 @@ class Discarded:
     flow: Flow
 
 
+@dataclass(slots=True)
+class Misdelivered:
+    """A request whose transaction another process has; it has to be handed over as it came."""
+
+    owner: int
+
+
 Event: TypeAlias = (
     RequestReceived
+    | Misdelivered
     | AckReceived
     | CancelReceived
     | ResponseReceived

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 from trunkline.errors import DecodeError
 from trunkline.sip.message import Limits, Request, Response, parse, tag_of
@@ -21,6 +22,7 @@ from trunkline.sip.transaction.events import (
     CancelReceived,
     Discarded,
     Event,
+    Misdelivered,
     RequestReceived,
     StrayResponse,
 )
@@ -36,7 +38,7 @@ from trunkline.sip.transaction.transactions import (
 from trunkline.sip.transport import Address, Flow
 from trunkline.sip.via import COOKIE, TopVia, mark_source, top_via
 
-__all__ = ["ClientTransaction", "Counters", "ServerTransaction", "TransactionLayer"]
+__all__ = ["ClientTransaction", "Counters", "Owners", "ServerTransaction", "TransactionLayer"]
 
 _HIGHEST_STATUS = 699
 
@@ -63,6 +65,18 @@ class Counters:
     """Requests answered 503 because there were too many transactions."""
 
 
+class Owners(Protocol):
+    """Says which process has a server transaction, where several share the ports."""
+
+    def find(self, key: str) -> int:
+        """Return the other process that has it, -1 if none has."""
+        ...
+
+    def claim(self, key: str) -> int:
+        """Say that it is ours; if another process was first, return that one, else -1."""
+        ...
+
+
 class TransactionLayer:
     """All transactions of one element.
 
@@ -77,10 +91,12 @@ class TransactionLayer:
         timers: Timers = Timers(),  # noqa: B008 - immutable
         limits: Limits = Limits(),  # noqa: B008 - immutable
         limit: int = 1_000_000,
+        owners: Owners | None = None,
     ) -> None:
         self.timers = timers
         self.limits = limits
         self.limit = limit
+        self.owners = owners
         self.counters = Counters()
         self.queue: TimerQueue[Transaction] = TimerQueue()
         self.out: list[tuple[Flow, bytes]] = []
@@ -118,13 +134,22 @@ class TransactionLayer:
         method = message.method
         if method == "ACK":
             invite = self.servers.get(f"{key} INVITE")
-            if invite is None:
-                return AckReceived(message, flow)
-            return fire(self, invite, Trigger.ACK, message, now)
+            if invite is not None:
+                return fire(self, invite, Trigger.ACK, message, now)
+            if self.owners is not None and (owner := self.owners.find(f"{key} INVITE")) >= 0:
+                return Misdelivered(owner)
+            return AckReceived(message, flow)
         known = self.servers.get(f"{key} {method}")
         if known is not None:
             self.counters.absorbed += 1
             return fire(self, known, Trigger.REQUEST, message, now)
+        if self.owners is not None:
+            if method == "CANCEL" and f"{key} INVITE" not in self.servers:
+                owner = self.owners.find(f"{key} INVITE")
+            else:
+                owner = self.owners.claim(f"{key} {method}")
+            if owner >= 0:
+                return Misdelivered(owner)
         if len(self.servers) + len(self.clients) >= self.limit:
             return self._overloaded(message, via, flow)
         machine = Machine.INVITE_SERVER if method == "INVITE" else Machine.SERVER

@@ -1,0 +1,214 @@
+"""Several processes on the same ports: who has a transaction, and how strays get there.
+
+The kernel spreads datagrams over the processes by their two ends (SO_REUSEPORT), so what belongs
+together may arrive apart: a response comes from elsewhere than the request came from, and about
+half of all do reach another worker.
+
+- *Responses* carry the worker that sent the request in the branch of our Via.
+- *Requests of a dialog* carry the worker that saw it begin in our Record-Route.
+- *Requests that match a transaction elsewhere* (a retransmission, a CANCEL, an ACK to a failure)
+  are found by a table in shared memory: a transaction's key claims a slot when it begins.
+
+A stray is handed over as it came, by a datagram socket between the processes. Bounds: what does not
+fit into a socket's buffer is dropped and counted, like a lost datagram; the table has a fixed size,
+and a claim that finds no free slot takes the place of the oldest of four, which is counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import mmap
+import re
+import socket
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from trunkline.sip.transport import Flow, Transport
+
+__all__ = ["Shared", "WorkerCounters", "Workers"]
+
+_SLOTS = 1 << 20  # of 8 octets; 40 s of 3000 requests a second fill a tenth
+_WAYS = 4
+_AGE = 0xFFFF
+_LIFE = 40  # seconds: 64*T1 and a little, RFC 3261 section 17
+_BATCH = 64
+_BUFFER = 1 << 20
+_LARGEST = 65_536 + 512
+
+_BRANCH = re.compile(rb"branch=z9hG4bKw(\d{1,2})\.")
+_ROUTE = re.compile(rb"\r\n[Rr]oute[ \t]*:[^\r\n]*?;w=(\d{1,2})[;>]")
+_NOWHERE = -1
+
+
+class Shared:
+    """What the workers of a node share; made before they part."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self._map = mmap.mmap(-1, _SLOTS * 8)
+        self.slots = memoryview(self._map).cast("Q")
+        self.pairs: list[tuple[socket.socket, socket.socket]] = []
+        for _ in range(count):
+            reader, writer = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+            for end in (reader, writer):
+                end.setblocking(False)
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
+            self.pairs.append((reader, writer))
+
+    def close(self) -> None:
+        """Close the sockets and give the memory back."""
+        for reader, writer in self.pairs:
+            reader.close()
+            writer.close()
+        self.slots.release()
+        self._map.close()
+
+
+@dataclass(slots=True)
+class WorkerCounters:
+    """Messages between workers, from this one's point of view."""
+
+    handed_over: int = 0
+    taken_over: int = 0
+    dropped: int = 0
+    """Strays that the other worker's socket had no room for."""
+    displaced: int = 0
+    """Claims that took the place of a younger transaction's: its strays may get lost."""
+
+
+class Workers:
+    """One worker's view of all of them."""
+
+    def __init__(
+        self,
+        shared: Shared,
+        index: int,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.index = index
+        self.counters = WorkerCounters()
+        self._shared = shared
+        self._slots = shared.slots
+        self._clock = clock
+        self._inbox = shared.pairs[index][0]
+        self._outboxes = [writer for _, writer in shared.pairs]
+        self._written: dict[Flow, bytes] = {}
+        self._read: dict[bytes, Flow] = {}
+
+    @property
+    def prefix(self) -> str:
+        """What this worker's branches begin with, behind the cookie."""
+        return f"w{self.index}."
+
+    @property
+    def route_parameter(self) -> str:
+        """What this worker adds to its Record-Route."""
+        return f";w={self.index}"
+
+    # whose is it?
+
+    def owner(self, data: bytes) -> int:
+        """Return the worker that the octets say they are for; ours if they say nothing."""
+        found = None
+        if data.startswith(b"SIP/2.0 "):
+            found = _BRANCH.search(data)
+        elif b";w=" in data:
+            found = _ROUTE.search(data)
+        if found is None:
+            return self.index
+        worker = int(found[1])
+        return worker if worker < self._shared.count else self.index
+
+    def find(self, key: str) -> int:
+        """Return the other worker that has the transaction, -1 if none has."""
+        number = hash(key) & 0xFFFFFFFFFFFFFFFF
+        mark = number >> 24
+        now = int(self._clock()) & _AGE
+        slots = self._slots
+        for way in range(_WAYS):
+            entry = slots[(number + way) & (_SLOTS - 1)]
+            if entry >> 24 == mark and (now - entry) & _AGE <= _LIFE:
+                worker = (entry >> 16) & 0xFF
+                return worker if worker != self.index else _NOWHERE
+        return _NOWHERE
+
+    def claim(self, key: str) -> int:
+        """Say that the transaction is ours; if another worker was first, return it, else -1."""
+        number = hash(key) & 0xFFFFFFFFFFFFFFFF
+        mark = number >> 24
+        now = int(self._clock()) & _AGE
+        slots = self._slots
+        free, oldest, age = -1, number & (_SLOTS - 1), -1
+        for way in range(_WAYS):
+            at = (number + way) & (_SLOTS - 1)
+            entry = slots[at]
+            since = (now - entry) & _AGE
+            if entry == 0 or since > _LIFE:
+                free = at if free < 0 else free
+            elif entry >> 24 == mark:
+                worker = (entry >> 16) & 0xFF
+                return worker if worker != self.index else _NOWHERE
+            elif since > age:
+                oldest, age = at, since
+        if free < 0:
+            self.counters.displaced += 1
+            free = oldest
+        slots[free] = mark << 24 | self.index << 16 | now
+        return _NOWHERE
+
+    # handing over
+
+    def hand_over(self, worker: int, flow: Flow, data: bytes) -> None:
+        """Give a message to ``worker`` as it came by ``flow``."""
+        head = self._written.get(flow)
+        if head is None:
+            head = self._write(flow)
+        try:
+            self._outboxes[worker].send(head + data)
+        except OSError:  # its buffer is full, or the message too large for it
+            self.counters.dropped += 1
+        else:
+            self.counters.handed_over += 1
+
+    def listen(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        receive: Callable[[Sequence[tuple[bytes, Flow]]], object],
+    ) -> None:
+        """Give what other workers hand over to ``receive``."""
+
+        def wake() -> None:
+            batch: list[tuple[bytes, Flow]] = []
+            with contextlib.suppress(BlockingIOError):
+                while len(batch) < _BATCH:
+                    head, _, data = self._inbox.recv(_LARGEST).partition(b"\n")
+                    batch.append((data, self._read.get(head) or self._parse(head)))
+            if batch:
+                self.counters.taken_over += len(batch)
+                receive(batch)
+
+        loop.add_reader(self._inbox.fileno(), wake)
+
+    def deafen(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Take nothing more."""
+        loop.remove_reader(self._inbox.fileno())
+
+    def _write(self, flow: Flow) -> bytes:
+        (host, port), (our_host, our_port) = flow.remote, flow.local
+        words = (flow.transport.value, host, port, our_host, our_port, flow.connection)
+        head = " ".join(map(str, words)).encode() + b"\n"
+        if len(self._written) >= _SLOTS >> 6:
+            self._written.clear()
+        self._written[flow] = head
+        return head
+
+    def _parse(self, head: bytes) -> Flow:
+        kind, host, port, our_host, our_port, connection = head.decode().split(" ")
+        flow = Flow(Transport(kind), (host, int(port)), (our_host, int(our_port)), int(connection))
+        if len(self._read) >= _SLOTS >> 6:
+            self._read.clear()
+        self._read[head] = flow
+        return flow

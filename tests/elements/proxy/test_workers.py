@@ -1,0 +1,201 @@
+"""Four workers on one port; every message is delivered to the wrong one on purpose."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from trunkline.elements.log import RouterLog
+from trunkline.elements.proxy.element import ProxyElement
+from trunkline.elements.proxy.hops import LiteralLocator
+from trunkline.elements.proxy.script import load_script
+from trunkline.elements.proxy.workers import Shared, Workers
+from trunkline.net.virtual import VirtualLoop
+from trunkline.sip.message import Request, Response, parse
+from trunkline.sip.proxy import Identity, Listener
+from trunkline.sip.transport import Address, Flow, Transport
+
+ME: Address = ("192.0.2.1", 5060)
+CALLER: Address = ("192.0.2.10", 5060)
+FROM_CALLER = Flow(Transport.UDP, CALLER, ME)
+COUNT = 4
+
+SCRIPT = """
+from trunkline.script import on_request
+
+@on_request()
+def all(request):
+    request.fork(["sip:a@192.0.2.51", "sip:b@192.0.2.52"])
+"""
+
+
+class Cluster:
+    """Four elements of four workers on one loop; what they send is collected with their number."""
+
+    def __init__(self, script: Path) -> None:
+        self.loop = VirtualLoop()
+        self.loop.keep_failures()
+        self.shared = Shared(COUNT)
+        self.sent: list[tuple[int, Flow, bytes]] = []
+        self.workers: list[Workers] = []
+        self.elements: list[ProxyElement] = []
+        for index in range(COUNT):
+            workers = Workers(self.shared, index, clock=self.loop.time)
+            identity = Identity([Listener(Transport.UDP, ME, ME)])
+            numbers = itertools.count(1)
+            element = ProxyElement(
+                self.loop,
+                identity,
+                load_script(script),
+                _Sender(index, self.sent),
+                LiteralLocator(identity),
+                name="cluster",
+                log=RouterLog(),
+                token=lambda n=numbers, p=workers.prefix: f"{p}{next(n)}",  # type: ignore[misc]
+                workers=workers,
+            )
+            workers.listen(self.loop, element.take_over)
+            self.workers.append(workers)
+            self.elements.append(element)
+
+    def deliver(self, index: int, data: bytes, flow: Flow) -> list[tuple[int, Flow, bytes]]:
+        """Deliver octets to worker ``index``, whoever they are for; what was sent then."""
+        self.elements[index].receive([(data, flow)])
+        self.loop.settle()
+        assert self.loop.failures() == []
+        found = self.sent.copy()
+        self.sent.clear()
+        return found
+
+    def close(self) -> None:
+        for workers, element in zip(self.workers, self.elements, strict=True):
+            workers.deafen(self.loop)
+            self.loop.run_until_complete(element.close())
+        self.shared.close()
+        self.loop.close()
+
+
+class _Sender:
+    def __init__(self, index: int, sent: list[tuple[int, Flow, bytes]]) -> None:
+        self._index = index
+        self._sent = sent
+
+    def send(self, flow: Flow, data: bytes) -> None:
+        self._sent.append((self._index, flow, data))
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT, encoding="utf-8")
+    made = Cluster(script)
+    yield made
+    made.close()
+
+
+def request(method: str, branch: str, to_tag: str = "", route: str = "") -> bytes:
+    rows = [
+        ("Via", f"SIP/2.0/UDP 192.0.2.10:5060;branch=z9hG4bK{branch}"),
+        *([("Route", route)] if route else []),
+        ("From", "<sip:alice@192.0.2.10>;tag=1"),
+        ("To", f"<sip:bob@example.org>{to_tag}"),
+        ("Call-ID", "c1"),
+        ("CSeq", f"1 {method}"),
+    ]
+    return Request.build(method, "sip:bob@192.0.2.60", rows).to_bytes()
+
+
+def answer(forwarded: tuple[int, Flow, bytes], status: int) -> tuple[bytes, Flow]:
+    message = parse(forwarded[2])
+    assert isinstance(message, Request)
+    return Response.answer(message, status, to_tag="callee").to_bytes(), forwarded[1]
+
+
+def status_of(sent: tuple[int, Flow, bytes]) -> int:
+    message = parse(sent[2])
+    return message.status if isinstance(message, Response) else 0
+
+
+@pytest.mark.parametrize("owner", range(COUNT))
+def test_everything_finds_its_transaction(cluster: Cluster, owner: int) -> None:
+    others = [index for index in range(COUNT) if index != owner]
+    _, a, b = cluster.deliver(owner, request("INVITE", "x"), FROM_CALLER)
+    # a retransmission is answered by the worker that has the transaction, and forwarded by none
+    [again] = cluster.deliver(others[0], request("INVITE", "x"), FROM_CALLER)
+    assert (again[0], status_of(again)) == (owner, 100)
+    # responses of both forks
+    [ringing] = cluster.deliver(others[1], *answer(a, 180))
+    assert (ringing[0], status_of(ringing)) == (owner, 180)
+    [ringing] = cluster.deliver(others[2], *answer(b, 180))
+    assert (ringing[0], status_of(ringing)) == (owner, 180)
+    # CANCEL, and again
+    ok, *cancels = cluster.deliver(others[1], request("CANCEL", "x"), FROM_CALLER)
+    assert (ok[0], status_of(ok)) == (owner, 200)
+    assert len(cancels) == 2
+    [ok] = cluster.deliver(others[2], request("CANCEL", "x"), FROM_CALLER)
+    assert (ok[0], status_of(ok)) == (owner, 200)
+    # both forks are terminated, so is the call
+    [ack] = cluster.deliver(others[0], *answer(a, 487))
+    assert ack[0] == owner
+    ack, final = cluster.deliver(others[2], *answer(b, 487))
+    assert (final[0], status_of(final)) == (owner, 487)
+    # the ACK is consumed: nobody forwards it
+    assert cluster.deliver(others[0], request("ACK", "x", ";tag=callee"), FROM_CALLER) == []
+    cluster.loop.advance(4)
+    # no retransmission of the 487: its ACK was seen
+    assert not [sent for sent in cluster.sent if status_of(sent)]
+    assert sum(element.proxy.layer.counters.requests for element in cluster.elements) == 2
+    assert sum(worker.counters.handed_over for worker in cluster.workers) == 8
+
+
+def test_requests_of_a_dialog_go_to_the_worker_that_saw_it_begin(cluster: Cluster) -> None:
+    bye = request("BYE", "y", ";tag=callee", "<sip:192.0.2.1:5060;lr;w=2>")
+    [forwarded] = cluster.deliver(0, bye, FROM_CALLER)
+    assert forwarded[0] == 2
+    assert b"Route:" not in forwarded[2]
+    [done] = cluster.deliver(1, *answer(forwarded, 200))
+    assert (done[0], status_of(done)) == (2, 200)
+
+
+def test_a_number_that_no_worker_has_is_our_own_business(cluster: Cluster) -> None:
+    bye = request("BYE", "y", ";tag=callee", "<sip:192.0.2.1:5060;lr;w=77>")
+    [forwarded] = cluster.deliver(1, bye, FROM_CALLER)
+    assert forwarded[0] == 1
+
+
+def test_a_worker_that_does_not_listen_costs_its_strays_and_nothing_else(
+    cluster: Cluster,
+) -> None:
+    _, a, _ = cluster.deliver(0, request("INVITE", "x"), FROM_CALLER)
+    cluster.workers[0].deafen(cluster.loop)
+    data, flow = answer(a, 180)
+    for _ in range(5000):
+        cluster.elements[1].receive([(data, flow)])
+    assert cluster.workers[1].counters.dropped > 0
+    counters = cluster.workers[1].counters
+    assert counters.dropped + counters.handed_over == 5000
+    assert len(cluster.deliver(1, request("INVITE", "z"), FROM_CALLER)) == 3
+    cluster.workers[0].listen(cluster.loop, cluster.elements[0].take_over)
+
+
+def test_claims_expire_and_are_displaced_only_when_the_table_is_full() -> None:
+    shared = Shared(2)
+    now = [0.0]
+    one, two = (Workers(shared, index, clock=lambda: now[0]) for index in range(2))
+    try:
+        assert one.claim("a") == -1
+        assert one.claim("a") == -1
+        assert two.claim("a") == two.find("a") == 0
+        assert one.find("a") == -1
+        now[0] = 41.0
+        assert two.find("a") == -1
+        assert two.claim("a") == -1
+        assert one.find("a") == 1
+        for number in range(200_000):
+            one.claim(f"key {number}")
+        assert one.counters.displaced < 400  # of 200,000, at a fifth of the room
+    finally:
+        shared.close()
