@@ -34,7 +34,7 @@ def _run(context: typer.Context) -> None:
 
 def build() -> typer.Typer:
     """Return the application; the rooms of the commands are imported now, not before."""
-    from trunkline.cli import calls, demo, lab, rate, shell, ss7
+    from trunkline.cli import calls, demo, lab, rate, shell, sip, ss7
 
     app = typer.Typer(
         name="trunkline",
@@ -52,5 +52,6 @@ def build() -> typer.Typer:
     app.add_typer(calls.app, name="calls")
     app.add_typer(lab.app, name="lab")
     app.add_typer(rate.app, name="rate")
+    app.add_typer(sip.app, name="sip")
     app.add_typer(ss7.app, name="ss7")
     return app
