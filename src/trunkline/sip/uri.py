@@ -20,6 +20,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import lru_cache
 from typing import Final, Literal, NoReturn, Self, TypeAlias
 from urllib.parse import quote, unquote
 
@@ -569,12 +570,22 @@ AnyUri: TypeAlias = Uri | TelUri | OtherUri
 def parse_uri(text: str) -> AnyUri:
     """``text`` as the URI of its scheme.
 
+    The last 2048 that were asked for are remembered, those of at most 256 characters: one request's
+    URI is asked for at every step of its way.
+
     Raises:
         DecodeError: ``sip.uri.…``, as the ``parse`` of the three classes.
     """
+    return _remembered(text) if len(text) <= 256 else _parse_uri(text)
+
+
+def _parse_uri(text: str) -> AnyUri:
     scheme = text[:5].lower()
     if scheme.startswith(("sip:", "sips:")):
         return Uri.parse(text)
     if scheme.startswith("tel:"):
         return TelUri.parse(text)
     return OtherUri.parse(text)
+
+
+_remembered = lru_cache(maxsize=2048)(_parse_uri)
