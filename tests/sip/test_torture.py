@@ -6,6 +6,7 @@ the RFC says of a message is from its text; the comments of the vectors were not
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,9 @@ import pytest
 from trunkline.errors import DecodeError
 from trunkline.sip.headers import CSeq, MediaType, NameAddr, Via, max_forwards, parse_date
 from trunkline.sip.message import Request, Response, parse
+from trunkline.sip.proxy import Identity, Listener, Proxy, ResponseContext
+from trunkline.sip.transaction import TransactionLayer
+from trunkline.sip.transport import Flow, Transport
 from trunkline.sip.uri import Uri, parse_uri, unescape
 from trunkline.sip.validity import (
     Problem,
@@ -167,6 +171,29 @@ def test_what_becomes_of_it(case: Case, vectors: Path) -> None:
     data = octets(vectors, case)
     assert as_proxy(data) == case.proxy
     assert as_agent(data) == case.agent
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case.file for case in CASES])
+def test_a_proxy_answers_so(case: Case, vectors: Path) -> None:
+    """The whole proxy says what the check says, and nothing of it raises."""
+    own = ("192.0.2.250", 5060)
+    tokens = itertools.count()
+    layer = TransactionLayer(lambda: f"t{next(tokens)}")
+    identity = Identity([Listener(Transport.UDP, own, own)])
+    proxy = Proxy(layer, identity, tag=lambda: "tag")
+    data = octets(vectors, case)
+    received = proxy.receive(data, Flow(Transport.UDP, ("192.0.2.1", 5060), own), 0.0)
+    answers = [parse(sent) for _, sent in layer.data_to_send()]
+    statuses = [answer.status for answer in answers if isinstance(answer, Response)]
+    status, _, code = case.proxy.partition(" ")
+    if data.startswith(b"SIP/"):
+        assert (received, statuses) == (None, [])  # nobody had asked
+    elif status:
+        assert statuses == [int(status)]
+        assert (received, proxy.refused) == (None, {code: 1})
+    else:
+        assert isinstance(received, ResponseContext)
+        assert statuses == ([100] if received.request.method == "INVITE" else [])
 
 
 def test_no_message_is_left_out(vectors: Path) -> None:

@@ -20,7 +20,7 @@ COOKIE = "z9hG4bK"
 
 # sent-protocol LWS sent-by *( SEMI via-params ), section 25.1; a comma ends the value
 _VIA = re.compile(
-    r"[ \t]*SIP[ \t]*/[ \t]*2\.0[ \t]*/[ \t]*(?P<transport>[^\s/;,]+)[ \t]+"
+    r"[ \t]*SIP[ \t]*/[ \t]*[0-9.]+[ \t]*/[ \t]*(?P<transport>[^\s/;,]+)[ \t]+"
     r"(?P<host>\[[^\]\s]*\]|[^\s:;,\[\]\"<>]+)(?:[ \t]*:[ \t]*(?P<port>\d{1,5}))?[ \t]*"
     r"(?P<params>(?:;[^,;\"]*(?:\"(?:[^\"\\]|\\.)*\"[^,;\"]*)*)*)(?=,|\Z)",
     re.IGNORECASE,

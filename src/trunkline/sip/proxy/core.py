@@ -35,6 +35,7 @@ from trunkline.sip.transaction import (
     TransportFailed,
 )
 from trunkline.sip.transport import Flow, Transport
+from trunkline.sip.validity import SCHEMES, Problem, check_forwarding
 from trunkline.sip.via import top_via
 
 __all__ = ["PassingAck", "Proxy", "ProxySettings", "Received"]
@@ -53,7 +54,9 @@ class ProxySettings:
     largest_datagram: int = 1300
     """Octets from which on a request goes by TCP, the path MTU being unknown (section 18.1.1)."""
     supported: frozenset[str] = frozenset()
-    """Option tags that are understood in Proxy-Require."""
+    """Option tags that are understood in Proxy-Require, in lower case."""
+    schemes: frozenset[str] = SCHEMES
+    """Schemes of a Request-URI that are understood; of others, 416 (section 16.3 step 2)."""
 
 
 @dataclass(slots=True)
@@ -127,7 +130,7 @@ class Proxy:
         if kind is AckReceived:
             assert isinstance(event, AckReceived)
             request = event.request
-            if request.defect is not None or self._refusal(request) is not None:
+            if self._refusal(request) is not None:
                 self._count(self.discarded, "sip.ack")  # nothing answers an ACK
                 return None
             return PassingAck(request, event.flow, preprocess(request, self.identity))
@@ -161,11 +164,10 @@ class Proxy:
         transaction.user = context
         refusal = self._refusal(request)
         if refusal is not None:
-            status, code, headers = refusal
-            self._count(self.refused, code)
+            self._count(self.refused, refusal.code)
             if self.note is not None:
-                self.note(context, "refused", (status, code))
-            context.reply(status, headers=headers, now=now)
+                self.note(context, "refused", (refusal.status, refusal.code))
+            context.reply(refusal.status, headers=refusal.headers, now=now)
             return None
         if request.method == "INVITE":
             self.layer.respond(transaction, Response.answer(request, 100), now)
@@ -185,32 +187,10 @@ class Proxy:
             reasons = [("Reason", value) for value in event.request.headers.all("reason")]
             context.cancel(now, reasons)  # RFC 3326 section 2: passed on
 
-    def _refusal(self, request: Request) -> tuple[int, str, list[tuple[str, str]]] | None:
-        """Check by section 16.3: status, code and headers of the answer; ``None``: it is valid."""
-        names = request.headers.names
-        if request.defect is not None:
-            return 400, request.defect.code, []
-        for name in ("from", "to", "call-id", "cseq"):
-            if names.count(name) != 1:
-                return 400, "sip.mandatory", []
-        cseq = request.headers.get("cseq") or ""
-        if cseq.rpartition(" ")[2] != request.method:
-            return 400, "sip.cseq", []
-        if "max-forwards" in names:
-            hops = request.headers.get("max-forwards") or ""
-            if not (hops.isascii() and hops.isdecimal() and len(hops) <= 3):
-                return 400, "sip.max-forwards", []
-            if hops.strip("0") == "" and request.method != "OPTIONS":
-                return 483, "sip.max-forwards-zero", []
-        if "proxy-require" in names:
-            unknown = [
-                tag
-                for tag in request.headers.tokens("proxy-require")
-                if tag.lower() not in self.settings.supported
-            ]
-            if unknown:
-                return 420, "sip.proxy-require", [("Unsupported", ", ".join(unknown))]
-        return None
+    def _refusal(self, request: Request) -> Problem | None:
+        """What keeps ``request`` from being forwarded, by section 16.3."""
+        settings = self.settings
+        return check_forwarding(request, supported=settings.supported, schemes=settings.schemes)
 
     @staticmethod
     def _count(counts: dict[str, int], code: str) -> None:
