@@ -357,11 +357,13 @@ class Request(Message):
 class Response(Message):
     """A response (section 7.2)."""
 
-    __slots__ = ("reason", "status", "version")
+    __slots__ = ("reason", "status", "version", "via_end")
 
     status: int
     reason: str
     version: str
+    via_end: int
+    """Where its topmost Via value ends in its row; for those who received it."""
 
     @classmethod
     def build(

@@ -82,16 +82,16 @@ def mark_source(message: Message, at: int, via: TopVia, source: Address) -> None
     via.params = params
 
 
-def pop_via(message: Message) -> None:
-    """Remove the topmost Via value (section 16.7 step 3); the others stay as they are."""
+def pop_via(message: Message, end: int) -> None:
+    """Remove the topmost Via value (section 16.7 step 3); the others stay as they are.
+
+    ``end`` is where it ends in its row's value, as in `TopVia`.
+    """
     headers = message.headers
     at = headers.names.index("via")
-    row = headers.rows[at]
-    if "," in row:
-        value = headers.value(at)
-        via = top_via(value)
-        if via is not None and via.end < len(value):
-            name = row.partition(":")[0].rstrip(" \t")
-            headers.rows[at] = f"{name}: {value[via.end + 1 :].lstrip(' ,')}"
-            return
-    headers.delete(at)
+    value = headers.value(at)
+    if end < len(value):
+        name = headers.rows[at].partition(":")[0].rstrip(" \t")
+        headers.rows[at] = f"{name}: {value[end + 1 :].lstrip(' ,')}"
+    else:
+        headers.delete(at)

@@ -19,6 +19,7 @@ from trunkline.elements.proxy.request import IncomingRequest
 from trunkline.elements.proxy.script import Function, Job, Script, told
 from trunkline.elements.proxy.workers import Workers
 from trunkline.errors import TrunklineError
+from trunkline.observe.recorder import Recorder
 from trunkline.sip.message import Request, Response
 from trunkline.sip.proxy import (
     Hops,
@@ -64,6 +65,9 @@ class Locator(Protocol):
     async def find(self, uri: str, time: float) -> Hops:
         """Return the hops towards a URI; none where there is no way."""
 
+    def failed(self, flow: Flow, status: int, detail: str) -> None:
+        """A request that was sent by ``flow`` timed out (408) or failed (503)."""
+
 
 @dataclass(slots=True)
 class Statistics:
@@ -100,6 +104,7 @@ class ProxyElement:
         timers: Timers = Timers(),  # noqa: B008 - immutable
         script_settings: Mapping[str, Setting] | None = None,
         workers: Workers | None = None,
+        recorder: Recorder | None = None,
     ) -> None:
         self.loop = loop
         self.identity = identity
@@ -110,11 +115,14 @@ class ProxyElement:
         self.stats = Statistics()
         self.now = loop.time
         self.workers = workers
+        self.recorder = recorder or Recorder()
         self.proxy = Proxy(
-            TransactionLayer(token, timers=timers, owners=workers),
+            TransactionLayer(token, timers=timers, owners=workers, tap=self.recorder),
             identity,
             tag=token,
             settings=settings,
+            note=self._note,
+            failed=locator.failed,
             route_extra="" if workers is None else workers.route_parameter,
         )
         self.app = Application(self, name, script_settings or {})
@@ -235,6 +243,9 @@ class ProxyElement:
         # A timer started just now runs T1 at least: one that is armed for before then is enough.
         if self._armed > self.now() + self._nearest:
             self._arm()
+
+    def _note(self, context: ResponseContext, kind: str, details: tuple[object, ...]) -> None:
+        self.recorder.note(self.now(), context.call_id, kind, details)
 
     # time
 

@@ -286,6 +286,9 @@ class _Hosts:
             return None
         return self._literal.now(uri, time)
 
+    def failed(self, flow: Flow, status: int, detail: str) -> None:
+        """A table does not learn."""
+
     async def find(self, uri: str, time: float) -> Hops:
         """The addresses of the table, one after the other."""
         await asyncio.sleep(0)

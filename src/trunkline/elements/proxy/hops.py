@@ -33,6 +33,9 @@ class LiteralLocator:
         """Return the hops towards ``uri``."""
         return self.now(uri, time) or listed()
 
+    def failed(self, flow: Flow, status: int, detail: str) -> None:
+        """An address that failed has no other to be tried instead."""
+
     def _flow(self, text: str) -> Flow | None:
         try:
             uri = parse_uri(text)

@@ -215,4 +215,4 @@ def _settle_memory() -> None:
     gc.collect()
     if hasattr(gc, "freeze"):  # PyPy has a collector of another kind
         gc.freeze()
-        gc.set_threshold(50_000, 20, 100)
+        gc.set_threshold(200_000, 20, 1000)

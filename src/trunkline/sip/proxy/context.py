@@ -58,6 +58,7 @@ class ResponseContext:
     __slots__ = (
         "active",
         "branches",
+        "call_id",
         "cancelled",
         "core",
         "final",
@@ -79,6 +80,7 @@ class ResponseContext:
         """As it came, but for Via's received and the Routes that were ours."""
         self.flow = flow
         """By which it came."""
+        self.call_id = request.call_id
         self.hooks: Hooks | None = None
         self.user: object = None
         self.branches: list[Branch] = []
@@ -142,9 +144,11 @@ class ResponseContext:
         status = response.status
         if status == 100:
             return  # step 5: hop by hop
-        pop_via(response)
-        if self.core.note is not None:
-            self.core.note(self, "response", (branch, response))
+        pop_via(response, response.via_end)
+        if self.transaction.traced:
+            self.core.note(
+                self, "response", (branch.target.uri, branch.flow, status, response.reason)
+            )
         hooks = self.hooks
         if hooks is not None and hooks.on_reply(self, branch, response):
             return
@@ -153,8 +157,8 @@ class ResponseContext:
     def on_no_response(self, branch: Branch, detail: str, status: int, now: float) -> None:
         """A branch was not answered: timed out (408) or undeliverable (503, section 16.9)."""
         branch.detail = detail
-        if self.core.note is not None:
-            self.core.note(self, "no response", (branch, detail))
+        if self.transaction.traced:
+            self.core.note(self, "no response", (branch.target.uri, branch.flow, detail))
         if self.core.failed is not None and branch.flow is not None:
             self.core.failed(branch.flow, status, detail)
         if branch.pending and not branch.ringing and self._next_hop(branch, now):
@@ -169,8 +173,8 @@ class ResponseContext:
         if branch.patience > now:  # a 1xx came since: not yet
             self.core.start_timer_c(branch, now)
             return
-        if self.core.note is not None:
-            self.core.note(self, "timer C", (branch,))
+        if self.transaction.traced:
+            self.core.note(self, "timer C", (branch.target.uri, branch.flow))
         if branch.ringing:
             self.core.layer.cancel(client, now)
             # If not even a 487 comes, section 9.1 ends it.
@@ -292,8 +296,8 @@ class ResponseContext:
         if self.active:
             self.groups.clear()
             self._cancel_branches(now)  # step 10
-        if self.core.note is not None:
-            self.core.note(self, "answered", (response,))
+        if self.transaction.traced:
+            self.core.note(self, "answered", (response.status, response.reason))
         if self.hooks is not None:
             self.hooks.on_end(self, response)
         self.transaction.user = None  # a CANCEL comes too late now

@@ -79,7 +79,8 @@ class Proxy:
     """See the module.
 
     ``token`` as the transaction layer's; ``tag`` gives a tag for a To header (section 19.3).
-    ``note`` is told every step of a context, ``failed`` every next hop that failed and why.
+    ``note`` is told the steps of contexts whose transaction is traced, ``failed`` every next hop
+    that failed and why.
     """
 
     def __init__(
@@ -89,7 +90,7 @@ class Proxy:
         *,
         tag: Callable[[], str],
         settings: ProxySettings = ProxySettings(),
-        note: Note | None = None,
+        note: Note = lambda context, kind, details: None,
         failed: Callable[[Flow, int, str], None] | None = None,
         route_extra: str = "",
     ) -> None:
@@ -165,7 +166,7 @@ class Proxy:
         refusal = self._refusal(request)
         if refusal is not None:
             self._count(self.refused, refusal.code)
-            if self.note is not None:
+            if transaction.traced:
                 self.note(context, "refused", (refusal.status, refusal.code))
             context.reply(refusal.status, headers=refusal.headers, now=now)
             return None
@@ -182,7 +183,7 @@ class Proxy:
         self.layer.respond(event.transaction, answer, now)
         if invite is not None and isinstance(invite.user, ResponseContext):
             context = invite.user
-            if self.note is not None:
+            if context.transaction.traced:
                 self.note(context, "cancelled", ())
             reasons = [("Reason", value) for value in event.request.headers.all("reason")]
             context.cancel(now, reasons)  # RFC 3326 section 2: passed on
@@ -262,11 +263,12 @@ class Proxy:
         if forked:
             token = f"{token}-{self._loop_part(context.request)}"
         self.add_via(request, flow, token)
-        branch.client = self.layer.request(request, token, flow, now, branch)
+        traced = context.transaction.traced
+        branch.client = self.layer.request(request, token, flow, now, branch, traced=traced)
         if request.method == "INVITE":
             self.start_timer_c(branch, now)
-        if self.note is not None:
-            self.note(context, "sent", (branch, flow))
+        if traced:
+            self.note(context, "sent", (target.uri, flow, token))
 
     def forward_ack(self, ack: PassingAck, flow: Flow, uri: str | None = None) -> None:
         """Send an ACK on to its next hop; no transaction and no response."""

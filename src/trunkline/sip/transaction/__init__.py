@@ -17,6 +17,7 @@ from trunkline.sip.transaction.layer import (
     Counters,
     Owners,
     ServerTransaction,
+    Tap,
     TransactionLayer,
 )
 from trunkline.sip.transaction.table import TABLES, Action, Machine, Row, State, Trigger
@@ -39,6 +40,7 @@ __all__ = [
     "ServerTransaction",
     "State",
     "StrayResponse",
+    "Tap",
     "TimedOut",
     "TransactionLayer",
     "TransportFailed",

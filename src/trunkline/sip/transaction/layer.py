@@ -38,7 +38,14 @@ from trunkline.sip.transaction.transactions import (
 from trunkline.sip.transport import Address, Flow
 from trunkline.sip.via import COOKIE, TopVia, mark_source, top_via
 
-__all__ = ["ClientTransaction", "Counters", "Owners", "ServerTransaction", "TransactionLayer"]
+__all__ = [
+    "ClientTransaction",
+    "Counters",
+    "Owners",
+    "ServerTransaction",
+    "Tap",
+    "TransactionLayer",
+]
 
 _HIGHEST_STATUS = 699
 
@@ -63,6 +70,18 @@ class Counters:
     """Octets that were no message, messages without a Via."""
     refused: int = 0
     """Requests answered 503 because there were too many transactions."""
+
+
+class Tap(Protocol):
+    """Is shown messages, and says which."""
+
+    def wants(self, call_id: str) -> bool:
+        """Whether to be shown the messages of a new transaction."""
+        ...
+
+    def message(self, time: float, flow: Flow, data: bytes, sent: bool) -> None:
+        """Look at a message."""
+        ...
 
 
 class Owners(Protocol):
@@ -92,11 +111,13 @@ class TransactionLayer:
         limits: Limits = Limits(),  # noqa: B008 - immutable
         limit: int = 1_000_000,
         owners: Owners | None = None,
+        tap: Tap | None = None,
     ) -> None:
         self.timers = timers
         self.limits = limits
         self.limit = limit
         self.owners = owners
+        self.tap = tap
         self.counters = Counters()
         self.queue: TimerQueue[Transaction] = TimerQueue()
         self.out: list[tuple[Flow, bytes]] = []
@@ -105,6 +126,8 @@ class TransactionLayer:
         self.clients: dict[str, ClientTransaction] = {}
         self._unanswered: dict[Address, dict[ClientTransaction, None]] = {}
         self._token = token
+        self._now = 0.0
+        self._data = b""
 
     # from the network
 
@@ -114,6 +137,7 @@ class TransactionLayer:
             message = parse(data, self.limits)
         except DecodeError as problem:
             return self._discard(problem.code, problem.message, flow)
+        self._now, self._data = now, data
         return self.receive_message(message, flow, now)
 
     def receive_message(self, message: Request | Response, flow: Flow, now: float) -> Event | None:
@@ -135,6 +159,8 @@ class TransactionLayer:
         if method == "ACK":
             invite = self.servers.get(f"{key} INVITE")
             if invite is not None:
+                if invite.traced:
+                    self._show(flow)
                 return fire(self, invite, Trigger.ACK, message, now)
             if self.owners is not None and (owner := self.owners.find(f"{key} INVITE")) >= 0:
                 return Misdelivered(owner)
@@ -142,6 +168,8 @@ class TransactionLayer:
         known = self.servers.get(f"{key} {method}")
         if known is not None:
             self.counters.absorbed += 1
+            if known.traced:
+                self._show(flow)
             return fire(self, known, Trigger.REQUEST, message, now)
         if self.owners is not None:
             if method == "CANCEL" and f"{key} INVITE" not in self.servers:
@@ -158,6 +186,9 @@ class TransactionLayer:
         transaction.source = flow
         self.servers[transaction.key] = transaction
         self.counters.requests += 1
+        if self.tap is not None and self.tap.wants(message.call_id):
+            transaction.traced = True
+            self._show(flow)
         if method == "CANCEL":
             return CancelReceived(transaction, message, self.servers.get(f"{key} INVITE"))
         return RequestReceived(transaction, message)
@@ -173,6 +204,9 @@ class TransactionLayer:
         if transaction is None:
             self.counters.strays += 1
             return StrayResponse(response, flow)
+        response.via_end = via.end
+        if transaction.traced:
+            self._show(flow)
         self.counters.responses += 1
         if transaction.state is State.CALLING or transaction.state is State.TRYING:
             self._answered(transaction)
@@ -226,11 +260,19 @@ class TransactionLayer:
         fire(self, transaction, trigger, response, now)
 
     def request(
-        self, request: Request, branch: str, flow: Flow, now: float, user: object
+        self,
+        request: Request,
+        branch: str,
+        flow: Flow,
+        now: float,
+        user: object,
+        *,
+        traced: bool = False,
     ) -> ClientTransaction:
         """Send ``request``, whose top Via has ``branch``, by ``flow``, in a transaction of its own.
 
-        Not for ACK (`send`). What comes of it are events with the transaction.
+        Not for ACK (`send`). What comes of it are events with the transaction. ``traced``: show its
+        messages to the tap.
         """
         method = request.method
         invite = method == "INVITE"
@@ -240,14 +282,16 @@ class TransactionLayer:
         transaction.request = request
         transaction.cancelled = False
         transaction.cancel_headers = ()
-        transaction.last = data = request.to_bytes()
+        transaction.last = request.to_bytes()
         self.clients[transaction.key] = transaction
         waiting = self._unanswered.get(flow.remote)
         if waiting is None:
             waiting = self._unanswered[flow.remote] = {}
         waiting[transaction] = None
         self.counters.sent += 1
-        self.out.append((flow, data))
+        transaction.traced = traced
+        self._now = now
+        self.put(transaction)
         timers = self.timers
         if not flow.transport.reliable:
             transaction._pause = timers.t1
@@ -319,6 +363,7 @@ class TransactionLayer:
 
     def on_timeout(self, now: float) -> list[Event]:
         """Let the timers that have come up take effect."""
+        self._now = now
         events = []
         for transaction, name in self.queue.expired(now):
             if transaction.expects(name):  # one before it in this list may have ended it
@@ -328,6 +373,16 @@ class TransactionLayer:
         return events
 
     # for the transactions
+
+    def put(self, transaction: Transaction) -> None:
+        """Let a transaction's last message leave."""
+        if transaction.traced and self.tap is not None:
+            self.tap.message(self._now, transaction.flow, transaction.last, True)
+        self.out.append((transaction.flow, transaction.last))
+
+    def _show(self, flow: Flow) -> None:
+        assert self.tap is not None
+        self.tap.message(self._now, flow, self._data, False)
 
     def forget(self, transaction: Transaction) -> None:
         """Drop a transaction that has terminated."""

@@ -34,7 +34,7 @@ NOBODY: Final = object()
 class Transaction:
     """One transaction; ``user`` is whatever its user wants to find again with it."""
 
-    __slots__ = ("_pause", "_rows", "flow", "key", "last", "method", "state", "user")
+    __slots__ = ("_pause", "_rows", "flow", "key", "last", "method", "state", "traced", "user")
 
     flow: Flow
     """By which its messages are sent."""
@@ -48,6 +48,8 @@ class Transaction:
         self.flow = flow
         self.user = user
         self.last = b""
+        self.traced = False
+        """Whether its messages are shown to the layer's tap."""
         self.state, self._rows = _BEGIN[machine]
         self._pause = 0.0
 
@@ -141,7 +143,7 @@ def _send(
 ) -> Event | None:
     assert isinstance(what, Message)
     transaction.last = what.to_bytes()
-    layer.out.append((transaction.flow, transaction.last))
+    layer.put(transaction)
     return None
 
 
@@ -150,7 +152,7 @@ def _resend(
 ) -> Event | None:
     if transaction.last:
         layer.counters.retransmitted += 1
-        layer.out.append((transaction.flow, transaction.last))
+        layer.put(transaction)
     return None
 
 
@@ -162,7 +164,7 @@ def _send_ack(
     if transaction.request is not None:
         transaction.last = ack_for(transaction.request, what).to_bytes()
         transaction.request = None
-    layer.out.append((transaction.flow, transaction.last))
+    layer.put(transaction)
     return None
 
 
