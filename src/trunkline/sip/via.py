@@ -23,11 +23,12 @@ _VIA = re.compile(
     r"[ \t]*SIP[ \t]*/[ \t]*[0-9.]+[ \t]*/[ \t]*(?P<transport>[^\s/;,]+)[ \t]+"
     r"(?P<host>\[[^\]\s]*\]|[^\s:;,\[\]\"<>]+)(?:[ \t]*:[ \t]*(?P<port>\d{1,5}))?[ \t]*"
     r"(?P<params>(?:;[^,;\"]*(?:\"(?:[^\"\\]|\\.)*\"[^,;\"]*)*)*)(?=,|\Z)",
-    re.IGNORECASE,
+    re.IGNORECASE | re.ASCII,
 )
 _BRANCH = re.compile(r";[ \t]*branch[ \t]*=[ \t]*([^\s;,]+)", re.IGNORECASE)
 _RPORT = re.compile(r";[ \t]*rport[ \t]*(?:=[ \t]*\d*)?[ \t]*(?=;|\Z)", re.IGNORECASE)
 _RECEIVED = re.compile(r";[ \t]*received[ \t]*=[ \t]*[^\s;,]*", re.IGNORECASE)
+_HIGHEST_PORT = 65535
 
 
 @dataclass(slots=True)
@@ -42,6 +43,8 @@ class TopVia:
     """Empty where there is none."""
     end: int
     """Where the value ends in the row's value; behind it a comma or nothing."""
+    symmetric: bool = False
+    """Whether responses go to the port that the request came from (``mark_source``)."""
 
 
 def top_via(value: str) -> TopVia | None:
@@ -49,14 +52,17 @@ def top_via(value: str) -> TopVia | None:
     found = _VIA.match(value)
     if found is None:
         return None
-    transport, host, port, params = found.groups()
+    transport, host, written, params = found.groups()
+    port = int(written) if written else None
+    if port is not None and port > _HIGHEST_PORT:
+        return None
     branch = _BRANCH.search(params)
     if host[0] == "[":
         host = host[1:-1]
     return TopVia(
         transport,
         host,
-        int(port) if port else None,
+        port,
         params,
         branch[1] if branch else "",
         found.end(),
@@ -66,15 +72,21 @@ def top_via(value: str) -> TopVia | None:
 def mark_source(message: Message, at: int, via: TopVia, source: Address) -> None:
     """Write where a request came from into its top Via, row ``at`` (18.2.1, RFC 3581 section 4).
 
-    ``received`` is written where sent-by says something else, or ``rport`` asked for it.
+    ``received`` is written where sent-by says something else, or ``rport`` asked for it; one that
+    the sender wrote goes. ``rport`` makes the Via ``symmetric``.
     """
-    params = _RECEIVED.sub("", via.params) if "eceived" in via.params else via.params
+    host = source[0]
+    low = via.params.lower()  # parameter names compare without regard to case (section 7.3.1)
+    marked = "received" in low
+    if not marked and via.host == host and "rport" not in low:
+        return
+    params = _RECEIVED.sub("", via.params) if marked else via.params
     asked = _RPORT.search(params)
     if asked is not None:
+        via.symmetric = True
         params = f"{params[: asked.start()]};rport={source[1]}{params[asked.end() :]}"
-    elif via.host == source[0]:
-        return
-    params += f";received={source[0]}"
+    if asked is not None or via.host != host:
+        params += f";received={host.partition('%')[0]}"  # without an IPv6 zone, which is ours
     value = message.headers.value(at)
     name = message.headers.rows[at].partition(":")[0].rstrip(" \t")
     begin = value[: via.end - len(via.params)]

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from trunkline.sip.message import Request, Response
+from trunkline.sip.message import Request, Response, parse
 from trunkline.sip.timers import Timers
 from trunkline.sip.transaction import (
     CancelReceived,
@@ -155,6 +155,16 @@ class Ends:
         """Return the statuses that the near end's user was given, in order."""
         given = [t.event for t in self.told if t.end == "near"]
         return [e.response.status for e in given if isinstance(e, ResponseReceived)]
+
+    def receive_at(self, time: float, status: int, method: str = "OPTIONS") -> None:
+        """Let a response to the near end's last request of this method arrive at ``time``."""
+
+        def arrive() -> None:
+            request = parse([s for s in self.sent if s.what == method][-1].data)
+            assert isinstance(request, Request)
+            self._arrive("far", Response.answer(request, status, to_tag="f").to_bytes())
+
+        self.at(time, arrive)
 
     def _carry(self) -> None:
         for end, layer, flow in (

@@ -63,11 +63,53 @@ def test_timer_e_doubles_up_to_t2_and_timer_f_ends_it() -> None:
     ],
 )
 def test_timer_e_is_t2_in_proceeding(provisional: float, again: list[float]) -> None:
-    ends = Ends(answers=[(provisional, 100)])
+    ends = Ends(fate=lost)
     ends.request("OPTIONS")
+    ends.receive_at(provisional, 100)
     ends.run()
     assert ends.times("near", "OPTIONS") == again
+    assert ends.statuses() == [100]
     assert ends.events("near", TimedOut) == [32]  # Timer F goes on too
+
+
+@pytest.mark.parametrize("transport", [Transport.UDP, Transport.TCP])
+@pytest.mark.parametrize(
+    ("timers", "late"),
+    [
+        (Timers(), 3.5),  # 0.5 + 1 + 2, then Timer E is T2
+        (Timers(t1=0.5, t2=3.0), 3.5),
+        (Timers(t1=1.0, t2=4.0), 3.0),
+        (Timers(t1=4.0, t2=4.0), 4.0),
+    ],
+)
+def test_a_late_answer_is_announced_by_100(
+    transport: Transport, timers: Timers, late: float
+) -> None:
+    """RFC 4320 4.1: no other 1xx, and not before Timer E of the client is T2."""
+    ends = Ends(transport, answers=[(0, 183), (0, 100), (8, 200)], timers=timers)
+    ends.request("OPTIONS")
+    ends.request("INVITE")
+    ends.run()
+    assert ends.times("far", "183") == [DELAY]  # to the INVITE
+    assert ends.times("far", "100")[0] == DELAY
+    assert ends.times("far", "100")[1] == DELAY + late
+    assert ends.statuses().count(200) == 2
+
+
+def test_an_answer_in_time_needs_no_100() -> None:
+    ends = Ends(answers=[(3.25, 200)])
+    ends.request("OPTIONS")
+    ends.run()
+    assert ends.statuses() == [200]
+
+
+def test_no_408_to_what_is_no_invite() -> None:
+    ends = Ends(answers=[(5, 408)])
+    ends.request("OPTIONS")
+    ends.request("INVITE")
+    ends.run(until=6)
+    assert [sent.what for sent in ends.sent if sent.end == "far"] == ["100", "408"]
+    assert [server.terminated for server in ends.servers] == [True, False]
 
 
 def test_timer_g_doubles_up_to_t2_and_timer_h_ends_it() -> None:
@@ -179,8 +221,9 @@ def test_accepted_absorbs_invites_and_passes_acks() -> None:
 
 @pytest.mark.parametrize("late", [31.75, 32.25])
 def test_a_response_on_either_side_of_timer_f(late: float) -> None:
-    ends = Ends(answers=[(late, 200)])
+    ends = Ends(fate=lost)
     ends.request("OPTIONS")
+    ends.receive_at(late, 200)
     ends.run()
     assert ends.statuses() == ([200] if late < 32 else [])
     assert len(ends.events("near", TimedOut)) == (0 if late < 32 else 1)

@@ -229,9 +229,9 @@ class ProxyElement:
                 self._fault(problem)
         self.flush()
 
-    def failed(self, flow: Flow, reason: str) -> None:
-        """Nothing reaches the far end of ``flow``."""
-        for received in self.proxy.transport_failed(flow, reason, self.now()):
+    def failed(self, flow: Flow, reason: str, messages: Iterable[bytes]) -> None:
+        """Sending by ``flow`` failed; ``messages``, or what is known of them, did not arrive."""
+        for received in self.proxy.transport_failed(flow, messages, reason, self.now()):
             self._decide(received)
         self.flush()
 

@@ -245,7 +245,7 @@ class Harness:
 
     def fail(self, sent: Sent, reason: str = "unreachable") -> list[Sent]:
         """Let the place that ``sent`` went to be unreachable; return what the proxy sent then."""
-        self.element.failed(sent.flow, reason)
+        self.element.failed(sent.flow, reason, [sent.message.to_bytes()])
         return self.settle()
 
     def sent(self) -> list[Sent]:

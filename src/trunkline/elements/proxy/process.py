@@ -170,7 +170,7 @@ async def _work(plan: ProxyPlan, workers: Workers | None, loop: asyncio.Abstract
             script_settings=settings.settings,
             workers=workers,
         )
-        transports.connect(element.receive, lambda flow, reason, _: element.failed(flow, reason))
+        transports.connect(element.receive, element.failed)
         if workers is not None:
             workers.listen(loop, element.take_over)
 

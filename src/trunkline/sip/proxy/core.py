@@ -356,9 +356,11 @@ class Proxy:
             branch.context.on_timer_c(branch, now)
         return self._handle_all(self.layer.on_timeout(now), now)
 
-    def transport_failed(self, flow: Flow, reason: str, now: float) -> list[Received]:
-        """Nothing reaches ``flow``'s far end (section 16.9); return what needs a decision."""
-        return self._handle_all(self.layer.transport_failed(flow.remote, reason, now), now)
+    def transport_failed(
+        self, flow: Flow, messages: Iterable[bytes], reason: str, now: float
+    ) -> list[Received]:
+        """Take what could not be sent by ``flow`` (section 16.9); return what needs a decision."""
+        return self._handle_all(self.layer.transport_failed(flow, messages, reason, now), now)
 
     def _handle_all(self, events: Iterable[Event], now: float) -> list[Received]:
         found = (self.handle(event, now) for event in events)

@@ -1,21 +1,24 @@
 """The transaction layer: finds the transaction a message belongs to, and keeps their timers.
 
-RFC 3261 sections 17 and 18.2, RFC 6026, RFC 3581. One layer serves any number of transactions of
-both kinds. What it is given is messages with the flow they came by, and the time; what it gives is
-events for its user, and from ``data_to_send`` octets with the flow they leave by. Where a request
-goes is the user's business (RFC 3263 is `trunkline.sip.locate`'s).
+RFC 3261 sections 9, 17 and 18.2, RFC 6026, RFC 3581, RFC 4320. One layer serves any number of
+transactions of both kinds. What it is given is messages with the flow they came by, and the time;
+what it gives is events for its user, and from ``data_to_send`` octets with the flow they leave by.
+Where a request goes is the user's business (RFC 3263 is `trunkline.sip.locate`'s).
+
+``now`` never goes back. Should it, timers come up late by as much, and none is lost.
 
 ``maddr`` in a Via is not followed: it lets anybody have responses sent to anybody.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from trunkline.errors import DecodeError
-from trunkline.sip.message import Limits, Request, Response, parse, tag_of
+from trunkline.errors import DecodeError, TrunklineError
+from trunkline.sip.message import Limits, Message, Request, Response, parse, tag_of
 from trunkline.sip.timers import TimerQueue, Timers
 from trunkline.sip.transaction.events import (
     AckReceived,
@@ -35,7 +38,7 @@ from trunkline.sip.transaction.transactions import (
     cancel_for,
     fire,
 )
-from trunkline.sip.transport import Address, Flow
+from trunkline.sip.transport import Address, Flow, Transport
 from trunkline.sip.via import COOKIE, TopVia, mark_source, top_via
 
 __all__ = [
@@ -47,7 +50,10 @@ __all__ = [
     "TransactionLayer",
 ]
 
-_HIGHEST_STATUS = 699
+_LONGEST_KEY = 256
+"""A longer one is kept as its digest, so that a long branch costs no memory."""
+_NOT_OPENED = (Transport.WS, Transport.WSS)
+"""Nobody can open a connection to a WebSocket client (RFC 7118 section 5)."""
 
 
 @dataclass(slots=True)
@@ -64,6 +70,8 @@ class Counters:
     """Requests that were retransmissions."""
     retransmitted: int = 0
     """Messages that we sent again."""
+    redirected: int = 0
+    """Responses sent to sent-by because their connection was gone (section 18.2.2)."""
     strays: int = 0
     """Responses without a transaction."""
     discarded: int = 0
@@ -99,8 +107,9 @@ class Owners(Protocol):
 class TransactionLayer:
     """All transactions of one element.
 
-    ``token`` gives a text that nobody can guess and that never comes again, for branches. More than
-    ``limit`` transactions at once are not kept: requests are then answered 503 and counted.
+    ``token`` gives a text that nobody can guess and that never comes again, for branches. With
+    ``limit`` transactions, new requests are answered 503 and counted; a CANCEL of one of them, and
+    what the user sends itself, are not held up.
     """
 
     def __init__(
@@ -124,8 +133,10 @@ class TransactionLayer:
         """What has to be sent; drivers take it by ``data_to_send``."""
         self.servers: dict[str, ServerTransaction] = {}
         self.clients: dict[str, ClientTransaction] = {}
+        # By streams only: of datagrams, those that came to nothing are named.
         self._unanswered: dict[Address, dict[ClientTransaction, None]] = {}
         self._token = token
+        self._late = timers.late
         self._now = 0.0
         self._data = b""
 
@@ -151,17 +162,19 @@ class TransactionLayer:
             return self._discard("sip.via", f"no Via: {headers.value(at)[:80]!r}", flow)
         if isinstance(message, Response):
             return self._response(message, via, flow, now)
-        source = flow.remote
-        if via.host != source[0] or "rport" in via.params or "eceived" in via.params:
-            mark_source(message, at, via, source)
+        mark_source(message, at, via, flow.remote)
         key = self.key_of(message, via)
         method = message.method
         if method == "ACK":
             invite = self.servers.get(f"{key} INVITE")
-            if invite is not None:
+            if invite is not None and not (key[0] == "R" and _for_another(message, invite)):
                 if invite.traced:
                     self._show(flow)
-                return fire(self, invite, Trigger.ACK, message, now)
+                event = fire(self, invite, Trigger.ACK, message, now)
+                if event is not None:
+                    assert isinstance(event, AckReceived)
+                    event.flow = flow
+                return event
             if self.owners is not None and (owner := self.owners.find(f"{key} INVITE")) >= 0:
                 return Misdelivered(owner)
             return AckReceived(message, flow)
@@ -171,14 +184,15 @@ class TransactionLayer:
             if known.traced:
                 self._show(flow)
             return fire(self, known, Trigger.REQUEST, message, now)
+        invite = self.servers.get(f"{key} INVITE") if method == "CANCEL" else None
         if self.owners is not None:
-            if method == "CANCEL" and f"{key} INVITE" not in self.servers:
+            if method == "CANCEL" and invite is None:
                 owner = self.owners.find(f"{key} INVITE")
             else:
                 owner = self.owners.claim(f"{key} {method}")
             if owner >= 0:
                 return Misdelivered(owner)
-        if len(self.servers) + len(self.clients) >= self.limit:
+        if invite is None and len(self.servers) + len(self.clients) >= self.limit:
             return self._overloaded(message, via, flow)
         machine = Machine.INVITE_SERVER if method == "INVITE" else Machine.SERVER
         transaction = ServerTransaction(machine, f"{key} {method}", method, flow, None)
@@ -186,21 +200,22 @@ class TransactionLayer:
         transaction.source = flow
         self.servers[transaction.key] = transaction
         self.counters.requests += 1
+        if method != "INVITE":
+            transaction.request = message
+            self.queue.start(transaction, Trigger.LATE, self._late, now)
         if self.tap is not None and self.tap.wants(message.call_id):
             transaction.traced = True
             self._show(flow)
         if method == "CANCEL":
-            return CancelReceived(transaction, message, self.servers.get(f"{key} INVITE"))
+            return CancelReceived(transaction, message, invite)
         return RequestReceived(transaction, message)
 
     def _response(self, response: Response, via: TopVia, flow: Flow, now: float) -> Event | None:
         status = response.status
-        if status > _HIGHEST_STATUS or response.defect is not None:
+        if not 100 <= status <= 699 or response.defect is not None:
             detail = response.defect.message if response.defect else f"status {status}"
             return self._discard("sip.response", detail, flow)
-        cseq = response.headers.get("cseq") or ""
-        method = cseq.rpartition(" ")[2]
-        transaction = self.clients.get(f"{via.branch} {method}")
+        transaction = self.clients.get(f"{via.branch} {_cseq_method(response)}")
         if transaction is None:
             self.counters.strays += 1
             return StrayResponse(response, flow)
@@ -208,7 +223,7 @@ class TransactionLayer:
         if transaction.traced:
             self._show(flow)
         self.counters.responses += 1
-        if transaction.state is State.CALLING or transaction.state is State.TRYING:
+        if transaction.flow.transport.reliable:
             self._answered(transaction)
         if status < 200:
             return fire(self, transaction, Trigger.PROVISIONAL, response, now)
@@ -227,20 +242,18 @@ class TransactionLayer:
 
     def key_of(self, request: Request, via: TopVia) -> str:
         """Return by what a request finds its transaction, but for its method (section 17.2.3)."""
-        if len(via.branch) > len(COOKIE) and via.branch.startswith(COOKIE):
-            return f"{via.branch} {via.host.lower()}:{via.port or ''}"
+        key = _key(via)
+        if key:
+            return key
         headers = request.headers
-        cseq = (headers.get("cseq") or "").split(" ")[0]
-        return " ".join(
-            (
-                "RFC2543",
-                request.uri,
-                tag_of(headers.get("from") or "") or "",
-                headers.get("call-id") or "",
-                cseq,
-                headers.get("via") or "",
-            )
+        parts = (
+            request.uri,
+            tag_of(headers.get("from") or "") or "",
+            headers.get("call-id") or "",
+            (headers.get("cseq") or "-").split()[0],
+            headers.get("via") or "",
         )
+        return f"RFC2543 {_digest(' '.join(parts))}"
 
     # from the user
 
@@ -249,12 +262,19 @@ class TransactionLayer:
         return COOKIE + self._token()
 
     def respond(self, transaction: ServerTransaction, response: Response, now: float) -> None:
-        """Answer; what the state does not allow any more is not sent."""
+        """Answer; what the state does not allow any more is not sent.
+
+        An INVITE is to have a response, 100 if nothing better, within 200 ms (section 17.2.1).
+        What is no INVITE gets no 1xx but the layer's own late 100, and no 408, which only ends the
+        transaction (RFC 4320).
+        """
         if transaction.terminated:
             return
         status = response.status
         if status < 200:
             trigger = Trigger.TU_PROVISIONAL
+        elif status == 408 and transaction.method != "INVITE":
+            trigger = Trigger.ABORT
         else:
             trigger = Trigger.TU_SUCCESS if status < 300 else Trigger.TU_FAILURE
         fire(self, transaction, trigger, response, now)
@@ -273,27 +293,34 @@ class TransactionLayer:
 
         Not for ACK (`send`). What comes of it are events with the transaction. ``traced``: show its
         messages to the tap.
+
+        Raises:
+            TrunklineError: ``sip.branch``, a transaction with this branch and method is there.
         """
         method = request.method
         invite = method == "INVITE"
         machine = Machine.INVITE_CLIENT if invite else Machine.CLIENT
         transaction = ClientTransaction(machine, f"{branch} {method}", method, flow, user)
+        if transaction.key in self.clients:
+            raise TrunklineError(
+                "sip.branch", f"{transaction.key[:80]}: under way; each request has its own branch"
+            )
         transaction.branch = branch
-        transaction.request = request
         transaction.cancelled = False
-        transaction.cancel_headers = ()
+        transaction.waiting_cancel = None
+        if invite:
+            transaction.request = request
         transaction.last = request.to_bytes()
         self.clients[transaction.key] = transaction
-        waiting = self._unanswered.get(flow.remote)
-        if waiting is None:
-            waiting = self._unanswered[flow.remote] = {}
-        waiting[transaction] = None
         self.counters.sent += 1
         transaction.traced = traced
         self._now = now
         self.put(transaction)
         timers = self.timers
-        if not flow.transport.reliable:
+        if flow.transport.reliable:
+            transaction.last = b""
+            self._unanswered.setdefault(flow.remote, {})[transaction] = None
+        else:
             transaction._pause = timers.t1
             self.queue.start(transaction, Trigger.A if invite else Trigger.E, timers.t1, now)
         self.queue.start(transaction, Trigger.B if invite else Trigger.F, timers.transaction, now)
@@ -313,24 +340,23 @@ class TransactionLayer:
 
         ``headers`` go into the CANCEL, such as a Reason (RFC 3326). Nothing happens to what has a
         final response, or is no INVITE, or was cancelled.
-        """
-        if transaction.cancelled or transaction.method != "INVITE":
-            return
-        if transaction.state is State.CALLING:
-            transaction.cancelled = True
-            transaction.cancel_headers = tuple(headers)
-        elif transaction.state is State.PROCEEDING:
-            transaction.cancelled = True
-            transaction.cancel_headers = tuple(headers)
-            self.send_cancel(transaction, now)
 
-    def send_cancel(self, transaction: ClientTransaction, now: float) -> None:
-        """Send the CANCEL that ``cancel`` put off, once."""
-        if transaction.request is None or f"{transaction.branch} CANCEL" in self.clients:
+        Raises:
+            TrunklineError: ``sip.header``, one of ``headers`` cannot be written.
+        """
+        if transaction.cancelled or transaction.request is None:
             return
         cancel = cancel_for(transaction.request)
-        for name, value in transaction.cancel_headers:
+        for name, value in headers:
             cancel.headers.add(name, value)
+        transaction.cancelled = True
+        if transaction.state is State.CALLING:
+            transaction.waiting_cancel = cancel
+        else:
+            self.send_cancel(transaction, cancel, now)
+
+    def send_cancel(self, transaction: ClientTransaction, cancel: Request, now: float) -> None:
+        """Send an INVITE's CANCEL; the INVITE has 64*T1 for its final response (section 9.1)."""
         self.request(cancel, transaction.branch, transaction.flow, now, NOBODY)
         self.queue.start(transaction, Trigger.CANCELLED, self.timers.transaction, now)
 
@@ -341,14 +367,52 @@ class TransactionLayer:
 
     # from the transport
 
-    def transport_failed(self, remote: Address, reason: str, now: float) -> list[Event]:
-        """Nothing reaches ``remote``: end the requests there that have had no response."""
+    def transport_failed(
+        self, flow: Flow, messages: Iterable[bytes], reason: str, now: float
+    ) -> list[Event]:
+        """Sending by ``flow`` failed: ``messages``, or what ICMP quoted of them, did not arrive.
+
+        A request fails (section 17.1.4); where the flow is a stream, so does every request to its
+        far end that has had no response. A response whose connection is gone is sent once more, to
+        sent-by, by any connection that leads there (section 18.2.2). If that fails too, its user is
+        told, who may look for another server (RFC 3263 section 5).
+        """
+        failed: list[Transaction] = []
+        for data in messages:
+            transaction = self._returned(data, flow)
+            if transaction is not None:
+                failed.append(transaction)
+        if flow.transport.reliable:
+            failed += self._unanswered.pop(flow.remote, ())
         events = []
-        for transaction in self._unanswered.pop(remote, ()):
-            event = fire(self, transaction, Trigger.ERROR, reason, now)
-            if event is not None:
-                events.append(event)
+        for transaction in failed:
+            if not transaction.terminated:
+                event = fire(self, transaction, Trigger.ERROR, reason, now)
+                if event is not None:
+                    events.append(event)
         return events
+
+    def _returned(self, data: bytes, flow: Flow) -> Transaction | None:
+        """Find whose message came back, unless there is another way to send it."""
+        try:
+            message = parse(data.partition(b"\r\n\r\n")[0] + b"\r\n\r\n", self.limits)
+        except DecodeError:
+            return None
+        via = top_via(message.headers.get("via") or "")
+        if via is None:
+            return None
+        if isinstance(message, Request):
+            method = "INVITE" if message.method == "ACK" else message.method
+            return self.clients.get(f"{via.branch} {method}")
+        server = self.servers.get(f"{_key(via)} {_cseq_method(message)}")
+        backup = flow if flow.transport in _NOT_OPENED else _to_sent_by(via, flow)
+        if not flow.connection or backup.remote == flow.remote:
+            return server
+        if server is not None:
+            server.flow = backup
+        self.counters.redirected += 1
+        self.out.append((backup, data))
+        return None
 
     def data_to_send(self) -> list[tuple[Flow, bytes]]:
         """Return what has to leave, in order, and forget it."""
@@ -388,10 +452,12 @@ class TransactionLayer:
         """Drop a transaction that has terminated."""
         if isinstance(transaction, ClientTransaction):
             self.clients.pop(transaction.key, None)
-            self._answered(transaction)
-            transaction.request = None
+            if transaction.flow.transport.reliable:
+                self._answered(transaction)
+            transaction.waiting_cancel = None
         elif isinstance(transaction, ServerTransaction):
             self.servers.pop(transaction.key, None)
+        transaction.request = None
         transaction.last = b""
 
     def _answered(self, transaction: ClientTransaction) -> None:
@@ -400,11 +466,41 @@ class TransactionLayer:
             del self._unanswered[transaction.flow.remote]
 
 
+def _key(via: TopVia) -> str:
+    """The key that a branch of RFC 3261 gives; empty where it is not one."""
+    if len(via.branch) <= len(COOKIE) or not via.branch.startswith(COOKIE):
+        return ""
+    key = f"{via.branch} {via.host.lower()}:{via.port or ''}"
+    return key if len(key) <= _LONGEST_KEY else f"z{_digest(key)}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _cseq_method(message: Message) -> str:
+    return (message.headers.get("cseq") or "-").split()[-1]
+
+
+def _for_another(ack: Request, invite: ServerTransaction) -> bool:
+    """Whether an ACK by RFC 2543 is for a response that another sent (section 17.2.3)."""
+    if invite.state is not State.COMPLETED:
+        return False
+    sent = parse(invite.last).headers.get("to") or ""
+    return tag_of(ack.headers.get("to") or "") != tag_of(sent)
+
+
 def _answers_to(via: TopVia, source: Flow) -> Flow:
     """Return to where responses go (section 18.2.2, RFC 3581 section 4)."""
-    if source.transport.reliable or "rport" in via.params:
+    if source.transport.reliable or via.symmetric:
         return source
     port = via.port or source.transport.default_port
     if port == source.remote[1]:
         return source
     return Flow(source.transport, (source.remote[0], port), source.local)
+
+
+def _to_sent_by(via: TopVia, gone: Flow) -> Flow:
+    """Return to where a response goes when its connection is gone (section 18.2.2)."""
+    port = via.port or gone.transport.default_port
+    return Flow(gone.transport, (gone.remote[0], port), gone.local)

@@ -8,8 +8,10 @@ state is what stops it.
 `DISCARD` is a row too: what may come and has no effect. A trigger without a row cannot come, and
 is a fault of the caller.
 
-Two triggers are not in the RFC's figures: `CANCELLED`, the 64*T1 after a CANCEL in which a final
-response has to come (section 9.1), and `ABORT`, by which a transaction user ends a transaction.
+Three triggers are not in the RFC's figures: `CANCELLED`, the 64*T1 after a CANCEL in which a final
+response has to come (section 9.1); `LATE`, the time after which a request that is no INVITE is
+answered 100, by us and not before (RFC 4320 section 4.1); and `ABORT`, by which a transaction user
+ends a transaction.
 """
 
 from __future__ import annotations
@@ -68,6 +70,7 @@ class Trigger(StrEnum):
     L = "Timer L"
     M = "Timer M"
     CANCELLED = "64*T1 after CANCEL"
+    LATE = "Timer E would be T2"
     ABORT = "TU gives up"
 
 
@@ -77,6 +80,7 @@ class Action(Enum):
     DISCARD = "nothing"
     PASS = "pass it to the TU"
     SEND = "send it"
+    SEND_TRYING = "send 100"
     RESEND = "send the last message again"
     SEND_ACK = "send ACK"
     INFORM = "tell the TU of the error"
@@ -220,18 +224,19 @@ _INVITE_SERVER: dict[State, dict[Trigger, Row]] = {
 _SERVER: dict[State, dict[Trigger, Row]] = {
     _S.TRYING: {
         _T.REQUEST: _row(_S.TRYING, "17.2.2"),
-        _T.TU_PROVISIONAL: _row(_S.PROCEEDING, "17.2.2", _A.SEND),
+        _T.TU_PROVISIONAL: _row(_S.TRYING, "RFC 4320 4.1"),
+        _T.LATE: _row(_S.PROCEEDING, "RFC 4320 4.1", _A.SEND_TRYING),
         _T.TU_SUCCESS: _row(_S.COMPLETED, "17.2.2", _A.SEND, _A.START_J),
         _T.TU_FAILURE: _row(_S.COMPLETED, "17.2.2", _A.SEND, _A.START_J),
-        _T.ERROR: _row(_S.TRYING, "17.2.4", _A.INFORM),
+        _T.ERROR: _row(_S.TRYING, "RFC 6026 8.8", _A.INFORM),
         _T.ABORT: _row(_S.TERMINATED, "17.2.2; RFC 4320 4.2"),
     },
     _S.PROCEEDING: {
         _T.REQUEST: _row(_S.PROCEEDING, "17.2.2", _A.RESEND),
-        _T.TU_PROVISIONAL: _row(_S.PROCEEDING, "17.2.2", _A.SEND),
+        _T.TU_PROVISIONAL: _row(_S.PROCEEDING, "RFC 4320 4.1"),
         _T.TU_SUCCESS: _row(_S.COMPLETED, "17.2.2", _A.SEND, _A.START_J),
         _T.TU_FAILURE: _row(_S.COMPLETED, "17.2.2", _A.SEND, _A.START_J),
-        _T.ERROR: _row(_S.PROCEEDING, "17.2.4", _A.INFORM),
+        _T.ERROR: _row(_S.PROCEEDING, "RFC 6026 8.8", _A.INFORM),
         _T.ABORT: _row(_S.TERMINATED, "17.2.2; RFC 4320 4.2"),
     },
     _S.COMPLETED: {
@@ -240,7 +245,7 @@ _SERVER: dict[State, dict[Trigger, Row]] = {
         _T.TU_SUCCESS: _row(_S.COMPLETED, "17.2.2"),
         _T.TU_FAILURE: _row(_S.COMPLETED, "17.2.2"),
         _T.J: _row(_S.TERMINATED, "17.2.2"),
-        _T.ERROR: _row(_S.COMPLETED, "17.2.4", _A.INFORM),
+        _T.ERROR: _row(_S.COMPLETED, "RFC 6026 8.8", _A.INFORM),
         _T.ABORT: _row(_S.COMPLETED, "17.2.2"),
     },
 }

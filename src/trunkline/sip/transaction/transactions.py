@@ -20,6 +20,7 @@ from trunkline.sip.transaction.events import (
 )
 from trunkline.sip.transaction.table import TABLES, Action, Machine, State, Trigger
 from trunkline.sip.transport import Flow
+from trunkline.sip.via import top_via
 
 if TYPE_CHECKING:
     from trunkline.sip.transaction.layer import TransactionLayer
@@ -34,19 +35,33 @@ NOBODY: Final = object()
 class Transaction:
     """One transaction; ``user`` is whatever its user wants to find again with it."""
 
-    __slots__ = ("_pause", "_rows", "flow", "key", "last", "method", "state", "traced", "user")
+    __slots__ = (
+        "_pause",
+        "_rows",
+        "flow",
+        "key",
+        "last",
+        "method",
+        "request",
+        "state",
+        "traced",
+        "user",
+    )
 
     flow: Flow
     """By which its messages are sent."""
     method: str
     last: bytes
-    """The last message sent, for retransmission."""
+    """The last message sent, while it may have to be sent again."""
+    request: Request | None
+    """The request, while something may have to be made from it: an ACK or CANCEL, or a 100."""
 
     def __init__(self, machine: Machine, key: str, method: str, flow: Flow, user: object) -> None:
         self.key = key
         self.method = method
         self.flow = flow
         self.user = user
+        self.request = None
         self.last = b""
         self.traced = False
         """Whether its messages are shown to the layer's tap."""
@@ -76,15 +91,15 @@ class ServerTransaction(Transaction):
 
 
 class ClientTransaction(Transaction):
-    """A request that was sent; ``request`` is kept while an ACK or CANCEL may have to be made."""
+    """A request that was sent."""
 
-    __slots__ = ("branch", "cancel_headers", "cancelled", "request")
+    __slots__ = ("branch", "cancelled", "waiting_cancel")
 
     branch: str
-    request: Request | None
     cancelled: bool
-    """Whether its CANCEL has been asked for (section 9.1); it may have to wait for a 1xx."""
-    cancel_headers: tuple[tuple[str, str], ...]
+    """Whether its CANCEL has been asked for (section 9.1)."""
+    waiting_cancel: Request | None
+    """The CANCEL, while it waits for a 1xx."""
 
 
 _Act: TypeAlias = "Callable[[TransactionLayer, Transaction, object, float], Event | None]"
@@ -95,6 +110,8 @@ class _Compiled:
     acts: tuple[_Act, ...]
     state: State
     rows: dict[str, _Compiled]
+    drops: bool
+    """Whether the next state never sends the last message again."""
 
 
 def fire(
@@ -115,6 +132,8 @@ def fire(
     event = None
     for act in row.acts:
         event = act(layer, transaction, what, now) or event
+    if row.drops:
+        transaction.last = b""
     return event
 
 
@@ -126,12 +145,11 @@ def _pass(
 ) -> Event | None:
     if isinstance(transaction, ClientTransaction):
         assert isinstance(what, Response)
-        if what.status < 200:
-            if transaction.cancelled:
-                layer.send_cancel(transaction, now)
-        elif transaction.method != "INVITE" or what.status < 300:
+        if what.status >= 200:
             transaction.request = None  # nothing has to be made from it any more
-            transaction.last = b""
+        elif transaction.waiting_cancel is not None:
+            layer.send_cancel(transaction, transaction.waiting_cancel, now)
+            transaction.waiting_cancel = None
         return ResponseReceived(transaction, what) if transaction.user is not NOBODY else None
     assert isinstance(what, Request)
     assert isinstance(transaction, ServerTransaction)
@@ -142,9 +160,17 @@ def _send(
     layer: TransactionLayer, transaction: Transaction, what: object, now: float
 ) -> Event | None:
     assert isinstance(what, Message)
+    transaction.request = None
     transaction.last = what.to_bytes()
     layer.put(transaction)
     return None
+
+
+def _send_trying(
+    layer: TransactionLayer, transaction: Transaction, what: object, now: float
+) -> Event | None:
+    assert transaction.request is not None
+    return _send(layer, transaction, Response.answer(transaction.request, 100), now)
 
 
 def _resend(
@@ -164,6 +190,8 @@ def _send_ack(
     if transaction.request is not None:
         transaction.last = ack_for(transaction.request, what).to_bytes()
         transaction.request = None
+    else:
+        layer.counters.retransmitted += 1
     layer.put(transaction)
     return None
 
@@ -220,6 +248,7 @@ _ACTS: dict[Action, _Act | None] = {
     Action.DISCARD: None,
     Action.PASS: _pass,
     Action.SEND: _send,
+    Action.SEND_TRYING: _send_trying,
     Action.RESEND: _resend,
     Action.SEND_ACK: _send_ack,
     Action.INFORM: _inform,
@@ -238,15 +267,23 @@ _ACTS: dict[Action, _Act | None] = {
 }
 
 
+_REPEATS: Final = frozenset({Action.RESEND, Action.SEND_ACK})
+
+
 def _compile(machine: Machine) -> tuple[State, dict[str, _Compiled]]:
     table = TABLES[machine]
     states: Mapping[State, dict[str, _Compiled]] = {
         state: {} for state in (*table, State.TERMINATED)
     }
+    repeats = {
+        state: any(_REPEATS.intersection(row.actions) for row in rows.values())
+        for state, rows in table.items()
+    }
     for state, rows in table.items():
         for trigger, row in rows.items():
             acts = tuple(act for action in row.actions if (act := _ACTS[action]) is not None)
-            states[state][trigger] = _Compiled(acts, row.next, states[row.next])
+            drops = not repeats.get(row.next)
+            states[state][trigger] = _Compiled(acts, row.next, states[row.next], drops)
     first = next(iter(table))
     return first, states[first]
 
@@ -259,28 +296,40 @@ _BEGIN: Final = {machine: _compile(machine) for machine in Machine}
 
 def ack_for(request: Request, response: Response) -> Request:
     """Make the ACK to a response of 300 to 699 (section 17.1.1.3)."""
-    to = response.headers.get("to") or request.headers.get("to") or ""
-    return _hop_request(request, "ACK", to)
+    return _hop_request(request, "ACK", response if "to" in response.headers.names else request)
 
 
 def cancel_for(request: Request) -> Request:
     """Make the CANCEL of ``request`` (section 9.1)."""
-    return _hop_request(request, "CANCEL", request.headers.get("to") or "")
+    return _hop_request(request, "CANCEL", request)
 
 
-def _hop_request(request: Request, method: str, to: str) -> Request:
-    rows = request.headers
-    cseq = (rows.get("cseq") or "0").split()[0]
-    made = Request.build(method, request.uri)
-    headers = Headers()
-    headers.add("Via", rows.get("via") or "")
-    headers.add("Max-Forwards", "70")
-    for route in rows.all("route"):
-        headers.add("Route", route)
-    headers.add("From", rows.get("from") or "")
-    headers.add("To", to)
-    headers.add("Call-ID", rows.get("call-id") or "")
-    headers.add("CSeq", f"{cseq} {method}")
-    headers.add("Content-Length", "0")
-    made.headers = headers
+def _hop_request(request: Request, method: str, to: Message) -> Request:
+    """Make a request for the next hop only; ``to`` has its To.
+
+    Rows are taken over as they stand: what went out in the request can go out again.
+    """
+    headers = request.headers
+    via = headers.get("via") or ""
+    top = top_via(via)
+    cseq = (headers.get("cseq") or "0").split()[0]
+    made = request.copy()
+    made.defect = None
+    made.method = method
+    made.headers = Headers()
+    made.headers.names.append("via")
+    made.headers.rows.append(f"Via: {via[: top.end] if top else via}")
+    made.headers.add("Max-Forwards", "70")
+    _take(headers, made.headers, "route", "from")
+    _take(to.headers, made.headers, "to")
+    _take(headers, made.headers, "call-id")
+    made.headers.add("CSeq", f"{cseq} {method}")
+    made.body = b""
     return made
+
+
+def _take(source: Headers, into: Headers, *wanted: str) -> None:
+    for name, row in zip(source.names, source.rows, strict=True):
+        if name in wanted:
+            into.names.append(name)
+            into.rows.append(row)
