@@ -1,12 +1,15 @@
-"""SDP: any octets are one description, kept exactly, or one DecodeError; no edit breaks it."""
+"""SDP: any octets are one description, kept exactly, or one DecodeError.
+
+No edit breaks it, and every answer to it keeps the rules of RFC 3264 section 6.
+"""
 
 from __future__ import annotations
 
 from contextlib import suppress
 
-from trunkline.errors import DecodeError
+from trunkline.errors import DecodeError, TrunklineError
 from trunkline.sip import sdp
-from trunkline.sip.sdp import Codec, Connection, Direction
+from trunkline.sip.sdp import Capabilities, Capability, Codec, Connection, Direction, Origin
 
 SEEDS = [
     b"v=0\r\no=user1 53655765 2353687637 IN IP4 192.0.2.33\r\ns=-\r\nc=IN IP4 192.0.2.33\r\n"
@@ -22,6 +25,17 @@ SEEDS = [
     b"a=curr:qos e2e none\r\na=des:qos mandatory e2e sendrecv\r\n",
 ]
 
+_ABLE = Capabilities(
+    Origin("-", "1", 1, "192.0.2.99"),
+    Connection("192.0.2.99"),
+    (
+        Capability("audio", 5000, (Codec(0, "PCMU"), Codec(97, "AMR", fmtp="octet-align=1"))),
+        Capability("video", 5002, (Codec(96, "H264", 90000),), direction=Direction.RECVONLY),
+        Capability("audio", 5004, (Codec(8, "PCMA"), Codec(101, "telephone-event"))),
+        Capability("image", 5006, formats=("t38",), protocol="udptl"),
+    ),
+)
+
 
 def run(data: bytes) -> None:
     """Raises AssertionError, or whatever the code under test should not have raised."""
@@ -33,6 +47,7 @@ def run(data: bytes) -> None:
     with suppress(DecodeError):  # the one value that is not read before it is asked for
         assert description.timings is not None
     _read(description)
+    _answer(description)
     _edit(description)
     again = sdp.parse(description.to_bytes())
     assert again.to_bytes() == description.to_bytes()
@@ -49,6 +64,19 @@ def _read(description: sdp.SessionDescription) -> None:
         assert media.held in (True, False)
         for name, value in media.attributes:
             assert value in media.attributes.all(name)
+
+
+def _answer(offered: sdp.SessionDescription) -> None:
+    try:
+        answered = sdp.answer(offered, _ABLE)
+    except TrunklineError as error:
+        if error.code != "sdp.unknown-type":
+            raise
+        return
+    assert sdp.parse(answered.to_bytes()).to_bytes() == answered.to_bytes()
+    assert sdp.answer_deviations(offered, answered) == []
+    assert len(sdp.streams(answered, offered)) == len(offered.media)
+    assert sdp.deviations(offered) is not None
 
 
 def _edit(description: sdp.SessionDescription) -> None:

@@ -135,9 +135,10 @@ class SessionDescription(Section):
 
         Raises :class:`DecodeError` ``sdp.time`` where they make no sense.
         """
-        return Timing.parse(
-            row.rstrip("\r\n") for row in self._rows if row[:2] in ("t=", "r=", "z=")
-        )
+        return Timing.parse(self._time_lines())
+
+    def _time_lines(self) -> list[str]:
+        return [row.rstrip("\r\n") for row in self._rows if row[:2] in ("t=", "r=", "z=")]
 
     @property
     def direction(self) -> Direction:
@@ -176,6 +177,11 @@ class SessionDescription(Section):
             self.origin = replace(
                 self.origin, address=address, address_type=connection.address_type
             )
+
+    @property
+    def is_rejected(self) -> bool:
+        """Whether it has streams and every one has port 0 (RFC 3264 section 6)."""
+        return bool(self.media) and all(media.is_rejected for media in self.media)
 
     @property
     def held(self) -> bool:
