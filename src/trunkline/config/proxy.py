@@ -78,4 +78,6 @@ class ProxyNodeSettings:
     domains: tuple[str, ...] = ()
     workers: int = 1
     record_route: bool = True
+    dns: tuple[str, ...] = ()
+    """Name servers, ``"192.0.2.53"`` or ``"127.0.0.1:5353"``; none: those of resolv.conf."""
     settings: dict[str, object] = attrs.Factory(dict)

@@ -109,12 +109,17 @@ async def invite(request):
     response = await request.relay("sip:bob@gw.example")
     request.app.log(f"answered {response.status}")
 """
-    hosts = {"gw.example": ["192.0.2.61", "192.0.2.62"]}
-    with Harness(written(script, program), hosts=hosts) as proxy:
+    zone = """
+        _sip._udp.gw.example. 60 IN SRV 1 0 5060 one.gw.example.
+        _sip._udp.gw.example. 60 IN SRV 2 0 5070 two.gw.example.
+        one.gw.example. 60 IN A 192.0.2.61
+        two.gw.example. 60 IN A 192.0.2.62
+    """
+    with Harness(written(script, program), dns=zone) as proxy:
         _, first = proxy.receive(proxy.request("INVITE", "sip:bob@example.org"))
         assert first.to[0] == "192.0.2.61"
         _, second = proxy.receive(first.answer(503))
-        assert second.to[0] == "192.0.2.62"
+        assert second.to == ("192.0.2.62", 5070)
         assert first.headers.get("Via") != second.headers.get("Via")
         [ok] = proxy.receive(second.answer(200))
         assert ok.status == 200

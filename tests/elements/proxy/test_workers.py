@@ -10,9 +10,10 @@ import pytest
 
 from trunkline.elements.log import RouterLog
 from trunkline.elements.proxy.element import ProxyElement
-from trunkline.elements.proxy.hops import LiteralLocator
+from trunkline.elements.proxy.hops import Finder
 from trunkline.elements.proxy.script import load_script
 from trunkline.elements.proxy.workers import Shared, Workers
+from trunkline.net.dns import Locator, ZoneResolver
 from trunkline.net.virtual import VirtualLoop
 from trunkline.sip.message import Request, Response, parse
 from trunkline.sip.proxy import Identity, Listener
@@ -51,7 +52,7 @@ class Cluster:
                 identity,
                 load_script(script),
                 _Sender(index, self.sent),
-                LiteralLocator(identity),
+                Finder(identity, Locator(ZoneResolver(""), now=self.loop.time)),
                 name="cluster",
                 log=RouterLog(),
                 token=lambda n=numbers, p=workers.prefix: f"{p}{next(n)}",  # type: ignore[misc]

@@ -292,6 +292,7 @@ class ProxyElement:
             self._default(request)
             return
         self.stats.scripted += 1
+        request.note("script", handler.__name__)
         try:
             result = handler(request)
         except Exception as problem:

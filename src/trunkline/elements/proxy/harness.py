@@ -17,8 +17,8 @@ clock are replaced.
 
 from __future__ import annotations
 
-import asyncio
 import itertools
+import random
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,14 +30,15 @@ from trunkline.config.proxy import Listen
 from trunkline.elements.log import RouterLog
 from trunkline.elements.proxy.application import Setting
 from trunkline.elements.proxy.element import ProxyElement
-from trunkline.elements.proxy.hops import LiteralLocator
+from trunkline.elements.proxy.hops import Finder
 from trunkline.elements.proxy.script import load_script
 from trunkline.errors import TrunklineError
+from trunkline.net.dns import Locator, ZoneResolver
 from trunkline.net.virtual import VirtualLoop
+from trunkline.sip.locate import Draw
 from trunkline.sip.message import Headers, Request, Response, parse
-from trunkline.sip.proxy import Hops, Identity, Listener, ProxySettings
+from trunkline.sip.proxy import Identity, Listener, ProxySettings
 from trunkline.sip.transport import Address, Flow
-from trunkline.sip.uri import Uri, parse_uri
 
 __all__ = ["Harness", "Incoming", "Sent"]
 
@@ -115,8 +116,9 @@ class Incoming:
 class Harness:
     """A proxy with this script and no network. Use it in a ``with`` block.
 
-    ``hosts`` stands for DNS: a name to its addresses, in the order in which they are tried.
-    ``settings`` is what the script finds in ``app.settings``.
+    ``dns`` is a zone's text, such as ``"gw.example. 60 IN A 192.0.2.50"``, and ``draw`` the
+    randomness of SRV weights: a whole number from 0 to its argument, inclusive. ``settings`` is
+    what the script finds in ``app.settings``.
 
     Raises:
         TrunklineError: what is wrong with the script.
@@ -128,11 +130,14 @@ class Harness:
         *,
         listen: Sequence[str] = ("udp:192.0.2.1:5060",),
         domains: Sequence[str] = ("example.org",),
-        hosts: Mapping[str, Sequence[str]] | None = None,
+        dns: str = "",
+        draw: Draw | None = None,
         settings: Mapping[str, Setting] | None = None,
         proxy: ProxySettings = ProxySettings(),  # noqa: B008 - immutable
     ) -> None:
         loaded = load_script(Path(script))
+        self.dns = ZoneResolver(dns)
+        """``asked`` has the questions that were asked."""
         parsed = [Listen.parse(text) for text in listen]
         self.identity = Identity(
             [Listener(item.transport, item.local, item.advertised) for item in parsed], domains
@@ -143,12 +148,16 @@ class Harness:
         tokens = itertools.count(1)
         self.loop = VirtualLoop()
         self.loop.keep_failures()
+        generator = random.Random(0)
+        locator = Locator(
+            self.dns, draw=draw or (lambda most: generator.randint(0, most)), now=self.loop.time
+        )
         self.element = ProxyElement(
             self.loop,
             self.identity,
             loaded,
             self,
-            _Hosts(self.identity, hosts or {}),
+            Finder(self.identity, locator),
             name="harness",
             log=self.log,
             token=lambda: f"h{next(tokens)}",
@@ -270,35 +279,6 @@ class Harness:
     def send(self, flow: Flow, data: bytes) -> None:
         """Take what the proxy sends; for the element."""
         self._sent.append(Sent(parse(data), flow, self.loop.time()))
-
-
-class _Hosts:
-    """Addresses of names, from a table."""
-
-    def __init__(self, identity: Identity, hosts: Mapping[str, Sequence[str]]) -> None:
-        self._literal = LiteralLocator(identity)
-        self._hosts = {name.lower(): tuple(addresses) for name, addresses in hosts.items()}
-
-    def now(self, uri: str, time: float) -> Hops | None:
-        """Nothing is known at once but literals: names take a turn of the loop, as with DNS."""
-        parsed = parse_uri(uri)
-        if isinstance(parsed, Uri) and parsed.host.lower() in self._hosts:
-            return None
-        return self._literal.now(uri, time)
-
-    def failed(self, flow: Flow, status: int, detail: str) -> None:
-        """A table does not learn."""
-
-    async def find(self, uri: str, time: float) -> Hops:
-        """The addresses of the table, one after the other."""
-        await asyncio.sleep(0)
-        parsed = parse_uri(uri)
-        if not isinstance(parsed, Uri):
-            return lambda now: None
-        addresses = self._hosts.get(parsed.host.lower(), (parsed.host,))
-        hops = [self._literal.now(str(parsed.evolve(host=host)), time) for host in addresses]
-        left = iter([hop for hop in hops if hop is not None])
-        return lambda now: next((flow for hop in left if (flow := hop(now)) is not None), None)
 
 
 def _from_text(text: str) -> bytes:

@@ -1,54 +1,107 @@
-"""Next hops: from a URI to the flows that lead there (RFC 3263), by our own listeners."""
+"""Next hops: from a URI, by RFC 3263, to the flows that lead there by our own listeners."""
 
 from __future__ import annotations
 
 from trunkline.errors import DecodeError
+from trunkline.net.dns import Locator
+from trunkline.sip.locate import Candidate, Candidates, Decision, Failure, LiteralCandidates
 from trunkline.sip.proxy import Hops, Identity, listed
-from trunkline.sip.transport import Flow, Transport
+from trunkline.sip.transport import Flow
 from trunkline.sip.uri import Uri, parse_uri
 
-__all__ = ["LiteralLocator"]
+__all__ = ["Finder", "Located"]
 
-_MOST = 10_000
+_MOST = 10_000  # URIs and flows remembered; the memory begins anew beyond it
+_FAILURES = {408: Failure.TIMEOUT, 503: Failure.ERROR}
 
 
-class LiteralLocator:
-    """Finds the way to URIs with IP addresses."""
+class Located:
+    """The hops that DNS led to, drawn one by one; and why these."""
 
-    def __init__(self, identity: Identity) -> None:
+    __slots__ = ("_candidates", "_finder")
+
+    def __init__(self, finder: Finder, candidates: Candidates) -> None:
+        self._finder = finder
+        self._candidates = candidates
+
+    def __call__(self, now: float) -> Flow | None:
+        """Return the next hop; ``None``: there is no other."""
+        while (candidate := self._candidates.next(now)) is not None:
+            flow = self._finder.flow(candidate)
+            if flow is not None:
+                return flow
+        return None
+
+    def decision(self, now: float) -> Decision:
+        """Return how they were found."""
+        return self._candidates.decision(now)
+
+
+class Finder:
+    """Finds next hops for one element."""
+
+    def __init__(self, identity: Identity, locator: Locator) -> None:
+        self.locator = locator
         self._identity = identity
-        self._known: dict[str, Flow | None] = {}
+        self._literal: dict[str, Flow] = {}
+        self._candidates: dict[Flow, Candidate] = {}
 
     def now(self, uri: str, time: float) -> Hops | None:
-        """Return the hops towards ``uri``."""
-        if uri in self._known:
-            flow = self._known[uri]
-        else:
-            if len(self._known) >= _MOST:
-                self._known.clear()
-            flow = self._known[uri] = self._flow(uri)
-        return listed(flow) if flow is not None else listed()
+        """Return the hops towards ``uri`` if nobody has to be asked; none where it is no URI."""
+        flow = self._literal.get(uri)
+        if flow is not None:
+            return listed(flow)
+        parsed = _sip(uri)
+        if parsed is None:
+            return listed()
+        found = self.locator.try_now(parsed)
+        if found is None:
+            return None
+        if isinstance(found, LiteralCandidates):
+            return self._remember(uri, found, time)
+        return Located(self, found)
 
     async def find(self, uri: str, time: float) -> Hops:
         """Return the hops towards ``uri``."""
-        return self.now(uri, time) or listed()
+        parsed = _sip(uri)
+        return listed() if parsed is None else Located(self, await self.locator.locate(parsed))
 
     def failed(self, flow: Flow, status: int, detail: str) -> None:
-        """An address that failed has no other to be tried instead."""
+        """A request that was sent by ``flow`` timed out (408) or failed (503)."""
+        candidate = self._candidates.get(flow)
+        if candidate is not None:
+            self.locator.failed(candidate, _FAILURES[status])
 
-    def _flow(self, text: str) -> Flow | None:
-        try:
-            uri = parse_uri(text)
-        except DecodeError:
-            return None
-        if not isinstance(uri, Uri) or uri.address is None:
-            return None
-        name = (uri.transport or "udp").upper()
-        if name not in Transport.__members__:
-            return None
-        transport = Transport[name]
-        host = str(uri.address)
-        listener = self._identity.for_transport(transport, host)
+    def flow(self, candidate: Candidate) -> Flow | None:
+        """Return the flow to a candidate; ``None`` if no listener of ours can send there."""
+        listener = self._identity.for_transport(candidate.transport, candidate.host)
         if listener is None:
             return None
-        return Flow(transport, (host, uri.port or transport.default_port), listener.local)
+        flow = Flow(candidate.transport, candidate.address, listener.local)
+        if len(self._candidates) >= _MOST:
+            self._candidates.clear()
+        self._candidates[flow] = candidate
+        return flow
+
+    def domain(self, flow: Flow) -> str:
+        """Return the name that led to ``flow``: what its certificate is checked against."""
+        candidate = self._candidates.get(flow)
+        return flow.remote[0] if candidate is None else candidate.domain
+
+    def _remember(self, uri: str, found: Candidates, time: float) -> Hops:
+        candidate = found.next(time)
+        flow = None if candidate is None else self.flow(candidate)
+        if flow is None:
+            return listed()
+        if len(self._literal) >= _MOST:
+            self._literal.clear()
+        self._literal[uri] = flow
+        return listed(flow)
+
+
+def _sip(text: str) -> Uri | None:
+    try:
+        uri = parse_uri(text)
+    except DecodeError:
+        return None
+    return uri if isinstance(uri, Uri) else None

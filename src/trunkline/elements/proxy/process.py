@@ -20,13 +20,15 @@ from trunkline.config.network import NetworkSettings
 from trunkline.config.proxy import ProxyNodeSettings
 from trunkline.elements.log import RouterLog
 from trunkline.elements.proxy.element import ProxyElement
-from trunkline.elements.proxy.hops import LiteralLocator
+from trunkline.elements.proxy.hops import Finder
 from trunkline.elements.proxy.script import Script, load_script
 from trunkline.elements.proxy.tokens import token_source
 from trunkline.elements.proxy.transports import SocketTransports
 from trunkline.elements.proxy.workers import Shared, Workers
 from trunkline.errors import TrunklineError
+from trunkline.net.dns import Locator, Resolver, ResolverSettings
 from trunkline.net.loop import new_event_loop
+from trunkline.sip.locate import Rules
 from trunkline.sip.proxy import Identity, ProxySettings
 
 __all__ = ["ProxyPlan", "run_proxy"]
@@ -157,12 +159,19 @@ async def _work(plan: ProxyPlan, workers: Workers | None, loop: asyncio.Abstract
     transports = SocketTransports(loop, settings.listen, reuse_port=workers is not None)
     try:
         identity = Identity(transports.listeners, settings.domains)
+        resolver = Resolver(
+            ResolverSettings(
+                servers=settings.dns,
+                servers_source=f"dns of [node.{plan.name}.proxy]",
+            )
+        )
+        locator = Locator(resolver, _rules(identity), now=loop.time)
         element = ProxyElement(
             loop,
             identity,
             plan.script,
             transports,
-            LiteralLocator(identity),
+            Finder(identity, locator),
             name=plan.name,
             log=log,
             token=token_source(workers.prefix if workers is not None else ""),
@@ -187,13 +196,29 @@ async def _work(plan: ProxyPlan, workers: Workers | None, loop: asyncio.Abstract
                 for item in identity.listeners
             )
             log("SYS", 5, "RESTART", f"Trunkline {__version__}, SIP proxy {plan.name}: {places}")
+            element.spawn(_probe(resolver, log))
         _settle_memory()
         await stopped.wait()
         if workers is not None:
             workers.deafen(loop)
         await element.close()
+        await locator.close()
     finally:
         transports.close()
+
+
+def _rules(identity: Identity) -> Rules:
+    """What can be reached by the addresses that we listen on."""
+    transports = dict.fromkeys(item.transport for item in identity.listeners)
+    families = sorted({6 if ":" in item.local[0] else 4 for item in identity.listeners})[::-1]
+    return Rules(transports=tuple(transports), families=tuple(families))
+
+
+async def _probe(resolver: Resolver, log: RouterLog) -> None:
+    """See at the start whether the name servers answer, and say which do not."""
+    for check in await resolver.probe():
+        if check.problem is not None:
+            log("DNS", 3, "SILENT", check.problem.message)
 
 
 async def _reload(plan: ProxyPlan, element: ProxyElement) -> None:

@@ -7,10 +7,11 @@ import inspect
 from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from trunkline.elements.proxy.hops import Located
 from trunkline.elements.proxy.script import Function, Script
 from trunkline.errors import DecodeError, TrunklineError
 from trunkline.sip.message import Headers, Request, Response, has_tag
-from trunkline.sip.proxy import Branch, PassingAck, ResponseContext, Target
+from trunkline.sip.proxy import Branch, Hops, PassingAck, ResponseContext, Target
 from trunkline.sip.proxy.routes import first_route, strict_next_hop
 from trunkline.sip.transport import Address, Flow, Transport
 from trunkline.sip.uri import AnyUri, Uri, parse_uri
@@ -240,6 +241,7 @@ class IncomingRequest:
                     waiting.append((found, len(found), place))
                     found.append(Target(item, _nowhere, edit))
                 else:
+                    self._located(place, hops)
                     found.append(Target(item, hops, edit))
             ready.append(found)
         if waiting:
@@ -251,9 +253,14 @@ class IncomingRequest:
         self, ready: list[list[Target]], waiting: list[tuple[list[Target], int, str]]
     ) -> None:
         places = [self._element.hops_of(place) for _, _, place in waiting]
-        for (group, index, _), hops in zip(waiting, await asyncio.gather(*places), strict=True):
+        for (group, index, place), hops in zip(waiting, await asyncio.gather(*places), strict=True):
+            self._located(place, hops)
             group[index].hops = hops
         self._go(ready)
+
+    def _located(self, place: str, hops: Hops) -> None:
+        if isinstance(hops, Located) and self._traced:
+            self.note("located", place, hops.decision(self._element.now()))
 
     def _go(self, groups: list[list[Target]]) -> None:
         element, context = self._element, self._context
@@ -340,6 +347,15 @@ class IncomingRequest:
         """Wake up who waits for the outcome."""
         if self._answer is not None and not self._answer.done():
             self._answer.set_result(response)
+
+    @property
+    def _traced(self) -> bool:
+        return self._context is not None and self._context.transaction.traced
+
+    def note(self, kind: str, *details: object) -> None:
+        """Remember a step of this request's way, for ``trunkline explain``."""
+        if self._context is not None and self._context.transaction.traced:
+            self._element.proxy.note(self._context, kind, details)
 
     def handler(self) -> Function | None:
         """Return the script's handler for this request."""

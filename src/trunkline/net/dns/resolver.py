@@ -44,7 +44,7 @@ from trunkline.sip.locate.records import (
     as_name,
 )
 
-__all__ = ["Resolver", "ResolverCounters", "ResolverSettings", "ServerCheck"]
+__all__ = ["Resolver", "ResolverCounters", "ResolverSettings", "ServerCheck", "records_of"]
 
 _EDNS_PAYLOAD = 1232
 """Octets; what fits the smallest path that IPv6 allows, so that nothing is fragmented."""
@@ -250,7 +250,7 @@ class Resolver:
                     f"its aliases go round in a circle, or are more than {_ALIASES}"
                 )
             if chained.answer is not None:
-                records = _records(chained.answer)
+                records = records_of(chained.answer)
                 return Answer(question, Outcome.FOUND, records, ttl, tuple(aliases))
             negative = _has_soa(response)
             if chained.canonical_name != name and not negative and not response.rcode():
@@ -374,7 +374,8 @@ def _has_soa(response: dns.message.Message) -> bool:
     return any(rrset.rdtype == dns.rdatatype.SOA for rrset in response.authority)
 
 
-def _records(rrset: dns.rrset.RRset) -> tuple[Record, ...]:
+def records_of(rrset: dns.rrset.RRset) -> tuple[Record, ...]:
+    """The records that are of a type we ask for."""
     found: list[Record] = []
     for rdata in rrset:
         if isinstance(rdata, A | AAAA):

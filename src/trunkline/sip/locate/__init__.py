@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from trunkline.sip.locate.candidates import Candidates
+from trunkline.sip.locate.candidates import Candidates, LiteralCandidates
 from trunkline.sip.locate.decision import Candidate, Decision, Problem
 from trunkline.sip.locate.directory import Directory
 from trunkline.sip.locate.health import Failure
@@ -25,6 +25,7 @@ __all__ = [
     "Directory",
     "Draw",
     "Failure",
+    "LiteralCandidates",
     "Location",
     "Outcome",
     "Problem",
