@@ -258,8 +258,13 @@ def _common(request: Request, schemes: Container[str]) -> Problem | None:
     method = request.method
     cseq = headers.value(names.index("cseq"))
     number, _, named = cseq.partition(" ")
-    # fewer digits than the largest has, and one blank, as nearly all have
-    if named != method or len(number) > 9 or not (number.isdecimal() and number.isascii()):
+    # a known method, one blank, fewer digits than the largest number has: as nearly all are
+    if (
+        named != method
+        or method not in METHODS
+        or len(number) > 9
+        or not (number.isdecimal() and number.isascii())
+    ):
         try:
             named = CSeq.parse(cseq).method
         except DecodeError as invalid:
@@ -318,7 +323,8 @@ def _decode(request: Request) -> None:
         _ = NameAddr.parse(headers[name][0]).uri
     if _CALL_ID.match(headers["call-id"][0]) is None:
         raise DecodeError("sip.call-id", f"{headers['call-id'][0][:80]!r} is no Call-ID")
-    Via.parse_list(headers.all("via"))
+    if not Via.parse_list(headers.all("via")):
+        raise DecodeError("sip.header.via", "the Via is empty")
     if "max-forwards" in headers:
         max_forwards(headers["max-forwards"][0])
     for value in headers.all("contact"):
