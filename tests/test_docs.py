@@ -19,6 +19,7 @@ import pytest
 from trunkline.config import network as network_file
 from trunkline.config import proxy as proxy_tables
 from trunkline.config.network import load_network
+from trunkline.elements.proxy.story import STEPS
 from trunkline.ss7.mtp3.explain import OUTCOMES, REASONS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -57,19 +58,23 @@ def constants(file: Path) -> Iterator[tuple[ast.Constant, str]]:
 
 
 def control_methods() -> set[str]:
-    """The keys of the table that ``elements.control.methods`` returns."""
-    tree = ast.parse((SOURCE / "elements" / "control.py").read_text(encoding="utf-8"))
-    [function] = [
-        node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "methods"
-    ]
-    found = {
-        key.value
-        for table in ast.walk(function)
-        if isinstance(table, ast.Dict)
-        for key in table.keys
-        if isinstance(key, ast.Constant) and isinstance(key.value, str)
-    }
-    assert "node.status" in found
+    """The keys of the tables that the nodes' ``methods`` return."""
+    found = set()
+    for file in ("elements/control.py", "elements/proxy/control.py"):
+        tree = ast.parse((SOURCE / file).read_text(encoding="utf-8"))
+        [function] = [
+            node
+            for node in ast.walk(tree)
+            if isinstance(node, ast.FunctionDef) and node.name == "methods"
+        ]
+        found |= {
+            key.value
+            for table in ast.walk(function)
+            if isinstance(table, ast.Dict)
+            for key in table.keys
+            if isinstance(key, ast.Constant) and isinstance(key.value, str)
+        }
+    assert {"node.status", "sip.explain"} <= found
     return found
 
 
@@ -139,6 +144,13 @@ def test_every_code_of_a_routing_decision_is_documented_in_its_own_words(page: s
     rows = dict(re.findall(r"^\| `([^`]+)` \| ([^|]+) \|$", text_of(page), re.MULTILINE))
     for code, words in [*REASONS.items(), *OUTCOMES.items()]:
         assert rows.get(code.value) == words, code
+
+
+def test_every_step_of_a_calls_story_is_documented_in_its_own_words() -> None:
+    rows = dict(
+        re.findall(r"^\| `([^`]+)` \| ([^|]+) \|$", text_of("docs/control.md"), re.MULTILINE)
+    )
+    assert {step: rows.get(step) for step in STEPS} == STEPS
 
 
 # The network file

@@ -13,13 +13,14 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, cast
 
 from trunkline import __version__
 from trunkline.config.cisco import NETWORK_INDICATORS, Session
 from trunkline.elements import views
 from trunkline.elements.captures import Capture, tap_of
 from trunkline.elements.commands import execute
+from trunkline.elements.parameters import Params, bounded, param
 from trunkline.elements.ssp import ActiveCall, Exchange
 from trunkline.errors import TrunklineError
 from trunkline.net.control import Connection, Json, Method
@@ -32,10 +33,6 @@ if TYPE_CHECKING:
 
 __all__ = ["methods"]
 
-_T = TypeVar("_T")
-_N = TypeVar("_N", int, float)
-_Params = dict[str, Json]
-_REQUIRED = object()
 
 _DAY = 86_400.0  # seconds
 _MOST = 10_000  # lines or records in one answer
@@ -71,31 +68,6 @@ def methods(node: Node) -> Mapping[str, Method]:
     }
 
 
-def _param(params: _Params, name: str, kind: type[_T], default: object = _REQUIRED) -> _T:
-    value = params.get(name, default)
-    if value is _REQUIRED:
-        raise TrunklineError("control.params", f"the parameter {name!r} is missing")
-    if value is default or (type(value) is int and kind is float):
-        return cast("_T", value)
-    if type(value) is not kind:
-        raise TrunklineError(
-            "control.params", f"the parameter {name!r} is a {kind.__name__}, not {value!r:.80}"
-        )
-    return value
-
-
-def _bounded(
-    params: _Params, name: str, kind: type[_N], low: float, high: float, default: object = _REQUIRED
-) -> _N:
-    """A number from ``low`` to ``high``: JSON has infinities and numbers that no timer can take."""
-    value = _param(params, name, kind, default)
-    if not low <= value <= high:  # so neither does "not a number" pass
-        raise TrunklineError(
-            "control.params", f"the parameter {name!r} is {low:g} to {high:g}, not {value!r:.80}"
-        )
-    return value
-
-
 class _Control:
     def __init__(self, node: Node) -> None:
         self._node = node
@@ -105,7 +77,7 @@ class _Control:
 
     # the node
 
-    def status(self, _: Connection, __: _Params) -> Json:
+    def status(self, _: Connection, __: Params) -> Json:
         node = self._node
         config = node.config
         indicators = {number: word for word, number in NETWORK_INDICATORS.items()}
@@ -136,7 +108,7 @@ class _Control:
             "exchange": node.exchange is not None,
         }
 
-    def counters(self, _: Connection, __: _Params) -> Json:
+    def counters(self, _: Connection, __: Params) -> Json:
         node = self._node
         links: dict[str, Json] = {
             f"{name}:{slc}": {**views.link_counters(driver)}
@@ -153,43 +125,43 @@ class _Control:
             answer["isup"] = {**node.exchange.trunks.counters.as_dict()}
         return answer
 
-    def log_lines(self, _: Connection, params: _Params) -> Json:
-        limit = _bounded(params, "limit", int, 1, _MOST, 100)
+    def log_lines(self, _: Connection, params: Params) -> Json:
+        limit = bounded(params, "limit", int, 1, _MOST, 100)
         return [str(line) for line in list(self._node.log.lines)[-limit:]]
 
-    def stop(self, _: Connection, __: _Params) -> Json:
+    def stop(self, _: Connection, __: Params) -> Json:
         self._node.stopped.set()
         return {}
 
     # signalling
 
-    def linksets(self, _: Connection, params: _Params) -> Json:
-        return _json(views.linkset_views(self._node.point, _param(params, "linkset", str, "")))
+    def linksets(self, _: Connection, params: Params) -> Json:
+        return _json(views.linkset_views(self._node.point, param(params, "linkset", str, "")))
 
-    def routes(self, _: Connection, __: _Params) -> Json:
+    def routes(self, _: Connection, __: Params) -> Json:
         return _json(views.route_table_view(self._node.point))
 
-    def m2pa(self, _: Connection, params: _Params) -> Json:
-        return _json(views.link_views(self._node.point, _param(params, "linkset", str, "")))
+    def m2pa(self, _: Connection, params: Params) -> Json:
+        return _json(views.link_views(self._node.point, param(params, "linkset", str, "")))
 
-    def explain(self, _: Connection, params: _Params) -> Json:
-        dpc = self._point_code(_param(params, "destination", str))
+    def explain(self, _: Connection, params: Params) -> Json:
+        dpc = self._point_code(param(params, "destination", str))
         return _json(views.explanation_view(self._node.point, dpc))
 
-    async def ping(self, _: Connection, params: _Params) -> Json:
-        dpc = self._point_code(_param(params, "destination", str))
+    async def ping(self, _: Connection, params: Params) -> Json:
+        dpc = self._point_code(param(params, "destination", str))
         view = await self._node.ping(
             dpc,
-            _bounded(params, "count", int, 1, 1_000_000, 1),
-            _bounded(params, "interval", float, 0.0, _DAY, 0.1),
-            _bounded(params, "timeout", float, 0.001, _DAY, 2.0),
-            _bounded(params, "size", int, 0, 272, 0),
+            bounded(params, "count", int, 1, 1_000_000, 1),
+            bounded(params, "interval", float, 0.0, _DAY, 0.1),
+            bounded(params, "timeout", float, 0.001, _DAY, 2.0),
+            bounded(params, "size", int, 0, 272, 0),
         )
         return _json(view)
 
-    def block(self, _: Connection, params: _Params) -> Json:
-        linkset, slc = _param(params, "linkset", str), _param(params, "slc", int)
-        self._node.point.block(linkset, slc, _param(params, "blocked", bool))
+    def block(self, _: Connection, params: Params) -> Json:
+        linkset, slc = param(params, "linkset", str), param(params, "slc", int)
+        self._node.point.block(linkset, slc, param(params, "blocked", bool))
         return {}
 
     def _point_code(self, text: str) -> int:
@@ -197,7 +169,7 @@ class _Control:
 
     # the router's shell
 
-    def shell_open(self, connection: Connection, _: _Params) -> Json:
+    def shell_open(self, connection: Connection, _: Params) -> Json:
         if connection not in self._sessions:
             self._sessions[connection] = {}
             connection.on_close.append(lambda: self._sessions.pop(connection, None))
@@ -210,34 +182,34 @@ class _Control:
         session = sessions[number] = Session(self._node.config)
         return {"session": number, "prompt": session.prompt}
 
-    def _session(self, connection: Connection, params: _Params) -> Session:
-        number = _param(params, "session", int)
+    def _session(self, connection: Connection, params: Params) -> Session:
+        number = param(params, "session", int)
         session = self._sessions.get(connection, {}).get(number)
         if session is None:
             raise TrunklineError("shell.no-session", f"this connection has no session {number}")
         return session
 
-    async def shell_execute(self, connection: Connection, params: _Params) -> Json:
+    async def shell_execute(self, connection: Connection, params: Params) -> Json:
         session = self._session(connection, params)
-        text, closed, log, _ = await self._run(session, _param(params, "line", str))
+        text, closed, log, _ = await self._run(session, param(params, "line", str))
         if closed:
-            self._sessions[connection].pop(_param(params, "session", int), None)
+            self._sessions[connection].pop(param(params, "session", int), None)
         return {"output": text, "prompt": session.prompt, "closed": closed, "log": [*log]}
 
-    def shell_help(self, connection: Connection, params: _Params) -> Json:
+    def shell_help(self, connection: Connection, params: Params) -> Json:
         session = self._session(connection, params)
-        return {"text": session.help(_param(params, "line", str))}
+        return {"text": session.help(param(params, "line", str))}
 
-    def shell_complete(self, connection: Connection, params: _Params) -> Json:
+    def shell_complete(self, connection: Connection, params: Params) -> Json:
         session = self._session(connection, params)
-        found = session.complete(_param(params, "line", str))
+        found = session.complete(param(params, "line", str))
         return {"candidates": [candidate.word for candidate in found]}
 
-    async def execute_once(self, _: Connection, params: _Params) -> Json:
+    async def execute_once(self, _: Connection, params: Params) -> Json:
         session = Session(self._node.config)
-        line = _param(params, "line", str)
+        line = param(params, "line", str)
         text, __, log, view = await self._run(session, line, strict=True)
-        if _param(params, "json", bool, False):
+        if param(params, "json", bool, False):
             return _json(view)
         return {"output": "\n".join(part for part in (text, *log) if part)}
 
@@ -277,13 +249,13 @@ class _Control:
 
     # captures: they belong to the connection that began them, and end with it at the latest
 
-    def capture_start(self, connection: Connection, params: _Params) -> Json:
+    def capture_start(self, connection: Connection, params: Params) -> Json:
         node = self._node
         link = None
         if "linkset" in params:
-            driver = node.point.link(_param(params, "linkset", str), _param(params, "slc", int, 0))
+            driver = node.point.link(param(params, "linkset", str), param(params, "slc", int, 0))
             link = driver.ends
-        file = _param(params, "file", str)
+        file = param(params, "file", str)
         if "\0" in file:
             raise TrunklineError("control.params", "the parameter 'file' is the name of a file")
         path = Path(file).absolute()
@@ -298,7 +270,7 @@ class _Control:
         self._captures[connection].append(capture)
         return {}
 
-    def capture_stop(self, connection: Connection, _: _Params) -> Json:
+    def capture_stop(self, connection: Connection, _: Params) -> Json:
         captures = self._end_captures(connection)
         for capture in captures:
             if capture.failure is not None:
@@ -322,28 +294,28 @@ class _Control:
 
     # calls
 
-    def originate(self, _: Connection, params: _Params) -> Json:
-        calling, called = _param(params, "calling", str), _param(params, "called", str)
+    def originate(self, _: Connection, params: Params) -> Json:
+        calling, called = param(params, "calling", str), param(params, "called", str)
         exchange = self._exchange()
         default = exchange.settings.hold_time.seconds
         hold = params.get("hold", default)
-        seconds = None if hold is None else _bounded(params, "hold", float, 0.0, _DAY, default)
+        seconds = None if hold is None else bounded(params, "hold", float, 0.0, _DAY, default)
         return _active(exchange.originate(calling, called, seconds))
 
-    def release(self, _: Connection, params: _Params) -> Json:
-        return _active(self._exchange().release(_param(params, "id", str)))
+    def release(self, _: Connection, params: Params) -> Json:
+        return _active(self._exchange().release(param(params, "id", str)))
 
-    def active_calls(self, _: Connection, __: _Params) -> Json:
+    def active_calls(self, _: Connection, __: Params) -> Json:
         exchange = self._exchange()
         calls = itertools.islice(exchange.calls.values(), _MOST)
         return [_active(call) for call in calls]
 
-    def records(self, _: Connection, params: _Params) -> Json:
-        found = self._store().recent(_bounded(params, "limit", int, 1, _MOST, 100))
+    def records(self, _: Connection, params: Params) -> Json:
+        found = self._store().recent(bounded(params, "limit", int, 1, _MOST, 100))
         return [self._record(record) for record in found]
 
-    def record(self, _: Connection, params: _Params) -> Json:
-        return self._record(self._store().get(_param(params, "id", str)))
+    def record(self, _: Connection, params: Params) -> Json:
+        return self._record(self._store().get(param(params, "id", str)))
 
     def _record(self, record: CallRecord) -> Json:
         show = self._node.config.format_pc

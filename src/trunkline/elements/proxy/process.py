@@ -19,6 +19,7 @@ from trunkline import __version__
 from trunkline.config.network import NetworkSettings
 from trunkline.config.proxy import ProxyNodeSettings
 from trunkline.elements.log import RouterLog
+from trunkline.elements.proxy.control import ProxyControl
 from trunkline.elements.proxy.element import ProxyElement
 from trunkline.elements.proxy.hops import Finder
 from trunkline.elements.proxy.script import Script, load_script
@@ -26,6 +27,7 @@ from trunkline.elements.proxy.tokens import token_source
 from trunkline.elements.proxy.transports import SocketTransports
 from trunkline.elements.proxy.workers import Shared, Workers
 from trunkline.errors import TrunklineError
+from trunkline.net.control import ControlServer, socket_path
 from trunkline.net.dns import Locator, Resolver, ResolverSettings
 from trunkline.net.loop import new_event_loop
 from trunkline.sip.locate import Rules
@@ -189,7 +191,13 @@ async def _work(plan: ProxyPlan, workers: Workers | None, loop: asyncio.Abstract
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopped.set)
         loop.add_signal_handler(signal.SIGHUP, reload)
+        control = ProxyControl(plan, element, log, stopped.set)
+        control.server = ControlServer(
+            socket_path(plan.network, _worker_name(plan, workers)), control.methods()
+        )
+        log.listeners.append(control.publish_log)
         await element.start()
+        await control.server.start()
         if workers is None or workers.index == 0:
             places = ", ".join(
                 f"{item.transport.value} {item.advertised[0]}:{item.advertised[1]}"
@@ -201,10 +209,16 @@ async def _work(plan: ProxyPlan, workers: Workers | None, loop: asyncio.Abstract
         await stopped.wait()
         if workers is not None:
             workers.deafen(loop)
+        await control.server.close()
         await element.close()
         await locator.close()
     finally:
         transports.close()
+
+
+def _worker_name(plan: ProxyPlan, workers: Workers | None) -> str:
+    """What a worker's control socket is called: the node's name; all but the first add a number."""
+    return plan.name if workers is None or not workers.index else f"{plan.name}.{workers.index}"
 
 
 def _rules(identity: Identity) -> Rules:
