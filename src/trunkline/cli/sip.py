@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -187,8 +188,8 @@ def _print_hints(uri: Uri, decision: Decision) -> None:
     if any(step.reason is Reason.PORT_SERVER for step in decision.steps):
         console().print()
         console().print(
-            f"The port decides: with it, all goes to the addresses of {decision.target.host}. "
-            f"To have SRV records choose, leave it out: {uri.evolve(port=None)}"
+            f"The port sends all to the addresses of {decision.target.host}. Without it, SRV "
+            f"records choose:\n  trunkline sip locate {shlex.quote(str(uri.evolve(port=None)))}"
         )
 
 

@@ -149,8 +149,10 @@ class Resolver:
             if found is not None
             else tuple(parse_server(text, settings.servers_source) for text in settings.servers)
         )
-        known = {state.server: state for state in self.states}
-        self.states = [known.get(server) or ServerState(server) for server in servers]
+        known = {state.server[:2]: state for state in self.states}
+        self.states = [known.get(server[:2]) or ServerState(server) for server in servers]
+        for state, server in zip(self.states, servers, strict=True):
+            state.server = server  # on another line, it may be
         self.timeout = settings.timeout or (found and found.timeout) or 2.0
         self.attempts = settings.attempts or (found and found.attempts) or 2
         self._read_of = self._state_of_file()

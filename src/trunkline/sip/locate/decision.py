@@ -78,11 +78,7 @@ class Reason(Enum):
 
     # The servers
     NUMERIC_SERVER = ("server-numeric", "4.2", "the address itself: nothing is asked")
-    PORT_SERVER = (
-        "server-port",
-        "4.2",
-        "the URI gives a port: A and AAAA records only, no SRV, not even for port 5060",
-    )
+    PORT_SERVER = ("server-port", "4.2", "a port is given: addresses only, no SRV, even for 5060")
     SRV_SERVERS = ("server-srv", "4.2", "the SRV records of the transport")
     NO_SRV = ("server-no-srv", "4.2", "no SRV records: the domain's own addresses")
     REFUSED = ("server-refused", "RFC 2782", "the domain says that it has no such service")

@@ -248,8 +248,7 @@ class Location:
             self._add_servers(Reason.REFUSED, "none")
             self._problem = Problem(
                 "locate.no-service",
-                f"{self.target.host} says that it has no such service (SRV target '.'): nothing "
-                "is sent to it; ask its administrator",
+                f"{self.target.host} has no such service, by its own word; ask its administrator",
             )
         self._make_plan()
 
