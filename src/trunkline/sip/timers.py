@@ -46,6 +46,11 @@ class Timers:
             pause *= 2
         return passed
 
+    @property
+    def expired(self) -> float:
+        """From then on to when Timer F ends the client's transaction."""
+        return max(0.0, self.transaction - self.late)
+
 
 class TimerOwner(Protocol):
     """What has timers."""

@@ -120,6 +120,7 @@ FIGURES = {
         Proceeding  1xx_from_TU         Proceeding  -       -
         Proceeding  2xx_from_TU         Completed   200     -
         Proceeding  300-699_from_TU     Completed   486     -
+        Proceeding  Timer_F_would_fire  Terminated  -       TimedOut
         Proceeding  transport_error     Proceeding  -       TransportFailed
         Proceeding  TU_gives_up         Terminated  -       -
         Completed   request_again       Completed   200     -
@@ -146,6 +147,7 @@ COMES_UP = {
     Trigger.L: 32.0,
     Trigger.M: 32.0,
     Trigger.LATE: 3.5,
+    Trigger.EXPIRED: 32.0,
     Trigger.CANCELLED: 32.0,
 }
 TO_FAR, TO_NEAR = Flow(Transport.UDP, FAR, NEAR), Flow(Transport.UDP, NEAR, FAR)

@@ -12,13 +12,12 @@ Where a request goes is the user's business (RFC 3263 is `trunkline.sip.locate`'
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
 from trunkline.errors import DecodeError, TrunklineError
-from trunkline.sip.message import Limits, Message, Request, Response, parse, tag_of
+from trunkline.sip.message import Limits, Request, Response, parse
 from trunkline.sip.timers import TimerQueue, Timers
 from trunkline.sip.transaction.events import (
     AckReceived,
@@ -29,16 +28,25 @@ from trunkline.sip.transaction.events import (
     RequestReceived,
     StrayResponse,
 )
+from trunkline.sip.transaction.hop import cancel_for
+from trunkline.sip.transaction.matching import (
+    answers_to,
+    branch_key,
+    by_rfc2543,
+    cseq_method,
+    for_another,
+    request_key,
+    sent_by,
+)
 from trunkline.sip.transaction.table import Machine, State, Trigger
 from trunkline.sip.transaction.transactions import (
     NOBODY,
     ClientTransaction,
     ServerTransaction,
     Transaction,
-    cancel_for,
     fire,
 )
-from trunkline.sip.transport import Address, Flow, Transport
+from trunkline.sip.transport import Address, Flow
 from trunkline.sip.via import COOKIE, TopVia, mark_source, top_via
 
 __all__ = [
@@ -50,10 +58,8 @@ __all__ = [
     "TransactionLayer",
 ]
 
-_LONGEST_KEY = 256
-"""A longer one is kept as its digest, so that a long branch costs no memory."""
-_NOT_OPENED = (Transport.WS, Transport.WSS)
-"""Nobody can open a connection to a WebSocket client (RFC 7118 section 5)."""
+_REFUSED = "refused-503"
+"""To tag of what is refused for want of room: by it the ACK is known (section 8.2.7)."""
 
 
 @dataclass(slots=True)
@@ -163,11 +169,11 @@ class TransactionLayer:
         if isinstance(message, Response):
             return self._response(message, via, flow, now)
         mark_source(message, at, via, flow.remote)
-        key = self.key_of(message, via)
+        key = request_key(message, via)
         method = message.method
         if method == "ACK":
             invite = self.servers.get(f"{key} INVITE")
-            if invite is not None and not (key[0] == "R" and _for_another(message, invite)):
+            if invite is not None and not (by_rfc2543(key) and for_another(message, invite)):
                 if invite.traced:
                     self._show(flow)
                 event = fire(self, invite, Trigger.ACK, message, now)
@@ -177,6 +183,9 @@ class TransactionLayer:
                 return event
             if self.owners is not None and (owner := self.owners.find(f"{key} INVITE")) >= 0:
                 return Misdelivered(owner)
+            if _REFUSED in (headers.get("to") or ""):
+                self.counters.absorbed += 1
+                return None
             return AckReceived(message, flow)
         known = self.servers.get(f"{key} {method}")
         if known is not None:
@@ -196,7 +205,7 @@ class TransactionLayer:
             return self._overloaded(message, via, flow)
         machine = Machine.INVITE_SERVER if method == "INVITE" else Machine.SERVER
         transaction = ServerTransaction(machine, f"{key} {method}", method, flow, None)
-        transaction.flow = _answers_to(via, flow)
+        transaction.flow = answers_to(via, flow)
         transaction.source = flow
         self.servers[transaction.key] = transaction
         self.counters.requests += 1
@@ -215,7 +224,7 @@ class TransactionLayer:
         if not 100 <= status <= 699 or response.defect is not None:
             detail = response.defect.message if response.defect else f"status {status}"
             return self._discard("sip.response", detail, flow)
-        transaction = self.clients.get(f"{via.branch} {_cseq_method(response)}")
+        transaction = self.clients.get(f"{via.branch} {cseq_method(response)}")
         if transaction is None:
             self.counters.strays += 1
             return StrayResponse(response, flow)
@@ -236,24 +245,9 @@ class TransactionLayer:
 
     def _overloaded(self, request: Request, via: TopVia, flow: Flow) -> Event | None:
         self.counters.refused += 1
-        answer = Response.answer(request, 503, headers=[("Retry-After", "10")], to_tag="overload")
-        self.out.append((_answers_to(via, flow), answer.to_bytes()))
+        answer = Response.answer(request, 503, headers=[("Retry-After", "10")], to_tag=_REFUSED)
+        self.out.append((answers_to(via, flow), answer.to_bytes()))
         return None
-
-    def key_of(self, request: Request, via: TopVia) -> str:
-        """Return by what a request finds its transaction, but for its method (section 17.2.3)."""
-        key = _key(via)
-        if key:
-            return key
-        headers = request.headers
-        parts = (
-            request.uri,
-            tag_of(headers.get("from") or "") or "",
-            headers.get("call-id") or "",
-            (headers.get("cseq") or "-").split()[0],
-            headers.get("via") or "",
-        )
-        return f"RFC2543 {_digest(' '.join(parts))}"
 
     # from the user
 
@@ -404,9 +398,9 @@ class TransactionLayer:
         if isinstance(message, Request):
             method = "INVITE" if message.method == "ACK" else message.method
             return self.clients.get(f"{via.branch} {method}")
-        server = self.servers.get(f"{_key(via)} {_cseq_method(message)}")
-        backup = flow if flow.transport in _NOT_OPENED else _to_sent_by(via, flow)
-        if not flow.connection or backup.remote == flow.remote:
+        server = self.servers.get(f"{branch_key(via)} {cseq_method(message)}")
+        backup = sent_by(via, flow)
+        if backup is None:
             return server
         if server is not None:
             server.flow = backup
@@ -464,43 +458,3 @@ class TransactionLayer:
         waiting = self._unanswered.get(transaction.flow.remote)
         if waiting is not None and waiting.pop(transaction, self) is None and not waiting:
             del self._unanswered[transaction.flow.remote]
-
-
-def _key(via: TopVia) -> str:
-    """The key that a branch of RFC 3261 gives; empty where it is not one."""
-    if len(via.branch) <= len(COOKIE) or not via.branch.startswith(COOKIE):
-        return ""
-    key = f"{via.branch} {via.host.lower()}:{via.port or ''}"
-    return key if len(key) <= _LONGEST_KEY else f"z{_digest(key)}"
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
-
-
-def _cseq_method(message: Message) -> str:
-    return (message.headers.get("cseq") or "-").split()[-1]
-
-
-def _for_another(ack: Request, invite: ServerTransaction) -> bool:
-    """Whether an ACK by RFC 2543 is for a response that another sent (section 17.2.3)."""
-    if invite.state is not State.COMPLETED:
-        return False
-    sent = parse(invite.last).headers.get("to") or ""
-    return tag_of(ack.headers.get("to") or "") != tag_of(sent)
-
-
-def _answers_to(via: TopVia, source: Flow) -> Flow:
-    """Return to where responses go (section 18.2.2, RFC 3581 section 4)."""
-    if source.transport.reliable or via.symmetric:
-        return source
-    port = via.port or source.transport.default_port
-    if port == source.remote[1]:
-        return source
-    return Flow(source.transport, (source.remote[0], port), source.local)
-
-
-def _to_sent_by(via: TopVia, gone: Flow) -> Flow:
-    """Return to where a response goes when its connection is gone (section 18.2.2)."""
-    port = via.port or gone.transport.default_port
-    return Flow(gone.transport, (gone.remote[0], port), gone.local)

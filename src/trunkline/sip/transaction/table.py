@@ -8,10 +8,10 @@ state is what stops it.
 `DISCARD` is a row too: what may come and has no effect. A trigger without a row cannot come, and
 is a fault of the caller.
 
-Three triggers are not in the RFC's figures: `CANCELLED`, the 64*T1 after a CANCEL in which a final
-response has to come (section 9.1); `LATE`, the time after which a request that is no INVITE is
-answered 100, by us and not before (RFC 4320 section 4.1); and `ABORT`, by which a transaction user
-ends a transaction.
+Four triggers are not in the RFC's figures: `CANCELLED`, the 64*T1 after a CANCEL in which a final
+response has to come (section 9.1); `LATE` and `EXPIRED`, the times after which a request that is no
+INVITE is answered 100, by us and not before, and after which nobody waits for its answer (RFC 4320
+section 4); and `ABORT`, by which a transaction user ends a transaction.
 """
 
 from __future__ import annotations
@@ -71,6 +71,7 @@ class Trigger(StrEnum):
     M = "Timer M"
     CANCELLED = "64*T1 after CANCEL"
     LATE = "Timer E would be T2"
+    EXPIRED = "Timer F would fire"
     ABORT = "TU gives up"
 
 
@@ -96,6 +97,7 @@ class Action(Enum):
     START_K = "start Timer K"
     START_L = "start Timer L"
     START_M = "start Timer M"
+    START_EXPIRED = "wait for Timer F's time"
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +227,7 @@ _SERVER: dict[State, dict[Trigger, Row]] = {
     _S.TRYING: {
         _T.REQUEST: _row(_S.TRYING, "17.2.2"),
         _T.TU_PROVISIONAL: _row(_S.TRYING, "RFC 4320 4.1"),
-        _T.LATE: _row(_S.PROCEEDING, "RFC 4320 4.1", _A.SEND_TRYING),
+        _T.LATE: _row(_S.PROCEEDING, "RFC 4320 4.1", _A.SEND_TRYING, _A.START_EXPIRED),
         _T.TU_SUCCESS: _row(_S.COMPLETED, "17.2.2", _A.SEND, _A.START_J),
         _T.TU_FAILURE: _row(_S.COMPLETED, "17.2.2", _A.SEND, _A.START_J),
         _T.ERROR: _row(_S.TRYING, "RFC 6026 8.8", _A.INFORM),
@@ -234,6 +236,7 @@ _SERVER: dict[State, dict[Trigger, Row]] = {
     _S.PROCEEDING: {
         _T.REQUEST: _row(_S.PROCEEDING, "17.2.2", _A.RESEND),
         _T.TU_PROVISIONAL: _row(_S.PROCEEDING, "RFC 4320 4.1"),
+        _T.EXPIRED: _row(_S.TERMINATED, "RFC 4320 4.2", _A.TIMEOUT),
         _T.TU_SUCCESS: _row(_S.COMPLETED, "17.2.2", _A.SEND, _A.START_J),
         _T.TU_FAILURE: _row(_S.COMPLETED, "17.2.2", _A.SEND, _A.START_J),
         _T.ERROR: _row(_S.PROCEEDING, "RFC 6026 8.8", _A.INFORM),

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from trunkline.sip.message import Headers, Message, Request, Response
+from trunkline.sip.message import Message, Request, Response
 from trunkline.sip.transaction.events import (
     AckReceived,
     Event,
@@ -18,9 +18,9 @@ from trunkline.sip.transaction.events import (
     TimedOut,
     TransportFailed,
 )
+from trunkline.sip.transaction.hop import ack_for
 from trunkline.sip.transaction.table import TABLES, Action, Machine, State, Trigger
 from trunkline.sip.transport import Flow
-from trunkline.sip.via import top_via
 
 if TYPE_CHECKING:
     from trunkline.sip.transaction.layer import TransactionLayer
@@ -264,6 +264,7 @@ _ACTS: dict[Action, _Act | None] = {
     Action.START_K: _fixed(Trigger.K, "t4"),
     Action.START_L: _fixed(Trigger.L, "transaction", reliable_too=True),
     Action.START_M: _fixed(Trigger.M, "transaction", reliable_too=True),
+    Action.START_EXPIRED: _fixed(Trigger.EXPIRED, "expired", reliable_too=True),
 }
 
 
@@ -289,47 +290,3 @@ def _compile(machine: Machine) -> tuple[State, dict[str, _Compiled]]:
 
 
 _BEGIN: Final = {machine: _compile(machine) for machine in Machine}
-
-
-# Requests that a client transaction makes by itself
-
-
-def ack_for(request: Request, response: Response) -> Request:
-    """Make the ACK to a response of 300 to 699 (section 17.1.1.3)."""
-    return _hop_request(request, "ACK", response if "to" in response.headers.names else request)
-
-
-def cancel_for(request: Request) -> Request:
-    """Make the CANCEL of ``request`` (section 9.1)."""
-    return _hop_request(request, "CANCEL", request)
-
-
-def _hop_request(request: Request, method: str, to: Message) -> Request:
-    """Make a request for the next hop only; ``to`` has its To.
-
-    Rows are taken over as they stand: what went out in the request can go out again.
-    """
-    headers = request.headers
-    via = headers.get("via") or ""
-    top = top_via(via)
-    cseq = (headers.get("cseq") or "0").split()[0]
-    made = request.copy()
-    made.defect = None
-    made.method = method
-    made.headers = Headers()
-    made.headers.names.append("via")
-    made.headers.rows.append(f"Via: {via[: top.end] if top else via}")
-    made.headers.add("Max-Forwards", "70")
-    _take(headers, made.headers, "route", "from")
-    _take(to.headers, made.headers, "to")
-    _take(headers, made.headers, "call-id")
-    made.headers.add("CSeq", f"{cseq} {method}")
-    made.body = b""
-    return made
-
-
-def _take(source: Headers, into: Headers, *wanted: str) -> None:
-    for name, row in zip(source.names, source.rows, strict=True):
-        if name in wanted:
-            into.names.append(name)
-            into.rows.append(row)
