@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias, TypeVar
 
+from trunkline.errors import TrunklineError
 from trunkline.sip.binding import Binding, Bindings
 
-__all__ = ["Compute", "Count", "Gone", "Location"]
+__all__ = ["Compute", "Count", "Gone", "Location", "conflict", "full"]
 
 T = TypeVar("T")
 
@@ -69,3 +70,18 @@ class Location(Protocol):
         is seen once.
         """
         ...
+
+
+def full(aor: str, contacts: int, limit: int) -> TrunklineError:
+    """The error of an update that would exceed the limit."""
+    return TrunklineError(
+        "store.location-full", f"{aor}: {contacts} contacts are registered, the limit is {limit}"
+    )
+
+
+def conflict(aor: str, attempts: int) -> TrunklineError:
+    """The error of an update that others always came before."""
+    return TrunklineError(
+        "store.location-conflict",
+        f"{aor}: {attempts} other updates came between; nothing was stored, register again",
+    )

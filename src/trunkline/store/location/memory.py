@@ -20,9 +20,8 @@ from collections.abc import AsyncIterator
 from heapq import heapify, heappop, heappush
 from typing import Final, TypeVar
 
-from trunkline.errors import TrunklineError
 from trunkline.sip.binding import Bindings
-from trunkline.store.location.interface import Compute, Count, Gone
+from trunkline.store.location.interface import Compute, Count, Gone, full
 
 __all__ = ["MemoryLocation"]
 
@@ -66,10 +65,7 @@ class MemoryLocation:
         growth = len(new) - len(old)
         if growth > 0 and self._contacts + growth > self.limit:
             self.refused += 1
-            raise TrunklineError(
-                "store.location-full",
-                f"{aor}: {self._contacts} contacts are registered, the limit is {self.limit}",
-            )
+            raise full(aor, self._contacts, self.limit)
         self._store(aor, new, growth)
         return answer
 
