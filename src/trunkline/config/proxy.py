@@ -7,6 +7,9 @@ listen = ["udp:127.0.0.1:5060", "tcp:127.0.0.1:5060"]
 domains = ["example.org"]                         # those it is responsible for
 workers = 2                                       # processes on the same ports
 
+[node.Edge.proxy.redis]
+MyRedisServer = "redis://127.0.0.2:6379"          # or "memory", for one process
+
 [node.Edge.proxy.settings]                        # the script's own: app.settings
 gateway = "sip:127.0.0.1:5080"
 ```
@@ -80,4 +83,10 @@ class ProxyNodeSettings:
     record_route: bool = True
     dns: tuple[str, ...] = ()
     """Name servers, ``"192.0.2.53"`` or ``"127.0.0.1:5353"``; none: those of resolv.conf."""
+    users: str = ""
+    """A CSV file of users, with the columns of Kamailio's table ``subscriber``."""
+    secret: str = ""
+    """Seals nonces; the same on all hosts that share a realm. Empty: made anew at each start."""
+    redis: dict[str, str] = attrs.Factory(dict)
+    """Stores by name: a ``redis://`` URL, or ``memory``."""
     settings: dict[str, object] = attrs.Factory(dict)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -12,9 +13,11 @@ from trunkline.elements.log import RouterLog
 from trunkline.elements.proxy.element import ProxyElement
 from trunkline.elements.proxy.hops import Finder
 from trunkline.elements.proxy.script import load_script
+from trunkline.elements.proxy.services import Registrations, Services, Users
 from trunkline.elements.proxy.workers import Shared, Workers
 from trunkline.net.dns import Locator, ZoneResolver
 from trunkline.net.virtual import VirtualLoop
+from trunkline.sip.digest import KnownUsers
 from trunkline.sip.message import Request, Response, parse
 from trunkline.sip.proxy import Identity, Listener
 from trunkline.sip.transport import Address, Flow, Transport
@@ -31,6 +34,12 @@ from trunkline.script import on_request
 def all(request):
     request.fork(["sip:a@192.0.2.51", "sip:b@192.0.2.52"])
 """
+
+
+def services(loop: VirtualLoop) -> Services:
+    clock, random = loop.time, Random(0).randbytes
+    users = Users(KnownUsers({}), realm="x", secret=bytes(16), clock=clock, random=random)
+    return Services(users, Registrations(None, node="x", clock=clock, random=random))
 
 
 class Cluster:
@@ -57,6 +66,7 @@ class Cluster:
                 log=RouterLog(),
                 token=lambda n=numbers, p=workers.prefix: f"{p}{next(n)}",  # type: ignore[misc]
                 workers=workers,
+                services=services(self.loop),
             )
             workers.listen(self.loop, element.take_over)
             self.workers.append(workers)

@@ -7,9 +7,12 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from trunkline.errors import DecodeError, TrunklineError
+from trunkline.sip import digest
 from trunkline.sip.message import Request, Response
 from trunkline.sip.proxy.identity import route_uri
 from trunkline.sip.uri import parse_uri
+from trunkline.store.keyvalue import KeyValue
+from trunkline.store.location import Count
 
 if TYPE_CHECKING:
     from trunkline.elements.proxy.element import ProxyElement
@@ -40,6 +43,27 @@ class Application:
         """The time by the element's clock, in seconds; in a test it is the virtual one."""
         return self._element.now()
 
+    def redis(self, name: str) -> KeyValue:
+        """The store called ``name`` in the node's table ``redis``.
+
+        Raises:
+            TrunklineError: ``script.no-store``: there is none of that name.
+        """
+        stores = self._element.services.redis
+        found = stores.get(name)
+        if found is None:
+            known = ", ".join(stores) or "none"
+            raise TrunklineError(
+                "script.no-store",
+                f'no redis store {name!r}; there are: {known}. Write {name} = "redis://HOST:PORT"'
+                f" into [node.{self.name}.proxy.redis]",
+            )
+        return found
+
+    async def registered(self) -> Count:
+        """How many addresses-of-record, and how many contacts, are registered now."""
+        return await self._element.services.registrations.location.count()
+
     async def send_request(
         self,
         method: str,
@@ -50,12 +74,14 @@ class Application:
         headers: Iterable[tuple[str, str]] = (),
         body: bytes | str = b"",
         via: str | None = None,
+        login: tuple[str, str] | None = None,
     ) -> Response:
         """Send a request of our own, outside of any dialog, and return its final response.
 
         ``from_`` and ``to`` are URIs or ``"Name" <uri>``; without them From is the node, To the
-        Request-URI. ``via`` is the URI of a next hop. What nobody answers gets a 408, what cannot
-        be sent a 503, both made here.
+        Request-URI. ``via`` is the URI of a next hop. ``login`` is a user and a password: a
+        challenge is answered with them, and the response returned is the one after that. What
+        nobody answers gets a 408, what cannot be sent a 503, both made here.
 
         Raises:
             TrunklineError: ``script.uri``: an address is none; ``script.method``: INVITE and ACK
@@ -79,7 +105,19 @@ class Application:
         ]
         octets = body.encode() if isinstance(body, str) else body
         request = Request.build(method, route_uri(target), rows, octets)
-        return await element.send_own(request, via)
+        response = await element.send_own(request, via)
+        if login is not None and response.status in (401, 407):
+            client = digest.Client(lambda realm: digest.Login(*login))
+            client.challenged(
+                response.headers.all("WWW-Authenticate"), response.headers.all("Proxy-Authenticate")
+            )
+            credentials = client.rows(method, request.uri, element.proxy.tag(), octets)
+            if credentials:
+                request.headers.set("CSeq", f"2 {method}")  # RFC 3261 section 22.2
+                for name, value in credentials:
+                    request.headers.add(name, value)
+                response = await element.send_own(request, via)
+        return response
 
     async def sleep(self, seconds: float) -> None:
         """Wait; in a test it is the virtual time that passes."""

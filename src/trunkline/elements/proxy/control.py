@@ -96,6 +96,7 @@ class ProxyControl:
             "refused": {**element.proxy.refused},
             "discarded": {**element.proxy.discarded},
             "script": cast("Json", asdict(element.stats)),
+            "credentials": {**element.services.users.counters()},
             "recorder": {
                 "forgotten": element.recorder.forgotten,
                 "passed_over": element.recorder.passed_over,

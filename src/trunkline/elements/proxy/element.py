@@ -17,6 +17,7 @@ from typing import Protocol
 from trunkline.elements.proxy.application import Application, Setting
 from trunkline.elements.proxy.request import IncomingRequest
 from trunkline.elements.proxy.script import Function, Job, Script, told
+from trunkline.elements.proxy.services import Services
 from trunkline.elements.proxy.workers import Workers
 from trunkline.errors import TrunklineError
 from trunkline.observe.recorder import Recorder
@@ -45,6 +46,8 @@ __all__ = ["Locator", "Log", "ProxyElement", "Statistics", "Transports"]
 Log = Callable[[str, int, str, str], None]
 """Takes facility, severity, mnemonic and text of a line."""
 
+_HOUSEKEEPING = 1.0
+"""Seconds between two looks for registrations that have expired."""
 _TICK = 0.01
 """Seconds by which timers may be late: what comes up within it is handled together."""
 
@@ -105,6 +108,7 @@ class ProxyElement:
         script_settings: Mapping[str, Setting] | None = None,
         workers: Workers | None = None,
         recorder: Recorder | None = None,
+        services: Services,
     ) -> None:
         self.loop = loop
         self.identity = identity
@@ -116,6 +120,7 @@ class ProxyElement:
         self.now = loop.time
         self.workers = workers
         self.recorder = recorder or Recorder()
+        self.services = services
         self.proxy = Proxy(
             TransactionLayer(token, timers=timers, owners=workers, tap=self.recorder),
             identity,
@@ -131,13 +136,16 @@ class ProxyElement:
         self._armed = float("inf")
         self._tasks: set[asyncio.Task[None]] = set()
         self._jobs: list[asyncio.Task[None]] = []
+        self._housekeeping: asyncio.Task[None] | None = None
         self._closed = False
 
     # life
 
     async def start(self) -> None:
         """Call the script's start handlers and begin its jobs."""
-        await self._begin(self.script)
+        await self._run_starts(self.script)
+        self._begin_jobs(self.script)
+        self._housekeeping = self.loop.create_task(self._keep_house())
 
     async def reload(self, script: Script) -> None:
         """Let ``script`` take over: new requests are its, those under way stay with the old one.
@@ -155,15 +163,23 @@ class ProxyElement:
         """End timers and tasks."""
         self._closed = True
         self._end_jobs()
+        if self._housekeeping is not None:
+            self._housekeeping.cancel()
         if self._timer is not None:
             self._timer.cancel()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.services.close()
 
-    async def _begin(self, script: Script) -> None:
-        await self._run_starts(script)
-        self._begin_jobs(script)
+    async def _keep_house(self) -> None:
+        """Forget registrations that have expired."""
+        while True:
+            await asyncio.sleep(_HOUSEKEEPING)
+            try:
+                await self.services.registrations.expire()
+            except TrunklineError as problem:  # a store that is away comes back
+                self.log("SIP", 4, "STORE", problem.message)
 
     async def _run_starts(self, script: Script) -> None:
         for function in script.starts:

@@ -32,13 +32,16 @@ from trunkline.elements.proxy.application import Setting
 from trunkline.elements.proxy.element import ProxyElement
 from trunkline.elements.proxy.hops import Finder
 from trunkline.elements.proxy.script import load_script
+from trunkline.elements.proxy.services import Registrations, Services, Users
 from trunkline.errors import TrunklineError
 from trunkline.net.dns import Locator, ZoneResolver
 from trunkline.net.virtual import VirtualLoop
+from trunkline.sip import digest, registrar
 from trunkline.sip.locate import Draw
 from trunkline.sip.message import Headers, Request, Response, parse
 from trunkline.sip.proxy import Identity, Listener, ProxySettings
 from trunkline.sip.transport import Address, Flow
+from trunkline.store.keyvalue import KeyValue, Memory
 
 __all__ = ["Harness", "Incoming", "Sent"]
 
@@ -118,7 +121,8 @@ class Harness:
 
     ``dns`` is a zone's text, such as ``"gw.example. 60 IN A 192.0.2.50"``, and ``draw`` the
     randomness of SRV weights: a whole number from 0 to its argument, inclusive. ``settings`` is
-    what the script finds in ``app.settings``.
+    what the script finds in ``app.settings``. ``users`` are names with their passwords. ``redis``
+    names stores in memory, on the virtual clock; or gives stores.
 
     Raises:
         TrunklineError: what is wrong with the script.
@@ -133,6 +137,8 @@ class Harness:
         dns: str = "",
         draw: Draw | None = None,
         settings: Mapping[str, Setting] | None = None,
+        users: Mapping[str, str] | None = None,
+        redis: Mapping[str, KeyValue] | Sequence[str] = (),
         proxy: ProxySettings = ProxySettings(),  # noqa: B008 - immutable
     ) -> None:
         loaded = load_script(Path(script))
@@ -152,6 +158,11 @@ class Harness:
         locator = Locator(
             self.dns, draw=draw or (lambda most: generator.randint(0, most)), now=self.loop.time
         )
+        self.redis: Mapping[str, KeyValue] = (
+            redis
+            if isinstance(redis, Mapping)
+            else {name: Memory(self.loop.time) for name in redis}
+        )
         self.element = ProxyElement(
             self.loop,
             self.identity,
@@ -163,6 +174,29 @@ class Harness:
             token=lambda: f"h{next(tokens)}",
             settings=proxy,
             script_settings=settings,
+            services=self._services(users or {}, domains),
+        )
+
+    def _services(self, users: Mapping[str, str], domains: Sequence[str]) -> Services:
+        realm = domains[0] if domains else "harness"
+        generator = random.Random(1)
+        known = {
+            (name, domain): digest.Secret(password)
+            for name, password in users.items()
+            for domain in domains or (realm,)
+        }
+        clock = self.loop.time
+        settings = registrar.Settings(frozenset(domains)) if domains else None
+        return Services(
+            Users(
+                digest.KnownUsers(known),
+                realm=realm,
+                secret=b"the harness's secret",
+                clock=clock,
+                random=generator.randbytes,
+            ),
+            Registrations(settings, node="harness", clock=clock, random=generator.randbytes),
+            self.redis,
         )
 
     def __enter__(self) -> Self:

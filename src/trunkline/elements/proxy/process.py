@@ -23,6 +23,7 @@ from trunkline.elements.proxy.control import ProxyControl
 from trunkline.elements.proxy.element import ProxyElement
 from trunkline.elements.proxy.hops import Finder
 from trunkline.elements.proxy.script import Script, load_script
+from trunkline.elements.proxy.services import Registrations, Services, Users
 from trunkline.elements.proxy.tokens import token_source
 from trunkline.elements.proxy.transports import SocketTransports
 from trunkline.elements.proxy.workers import Shared, Workers
@@ -30,8 +31,11 @@ from trunkline.errors import TrunklineError
 from trunkline.net.control import ControlServer, socket_path
 from trunkline.net.dns import Locator, Resolver, ResolverSettings
 from trunkline.net.loop import new_event_loop
+from trunkline.sip import digest, registrar
 from trunkline.sip.locate import Rules
 from trunkline.sip.proxy import Identity, ProxySettings
+from trunkline.store.keyvalue import Memory
+from trunkline.store.redis import Redis
 
 __all__ = ["ProxyPlan", "run_proxy"]
 
@@ -55,6 +59,11 @@ class ProxyPlan:
         self.settings = settings
         self.script_file: Path = network.path.parent / settings.script
         self.script: Script = load_script(self.script_file)
+        self.realm = settings.domains[0] if settings.domains else name
+        self.secret = settings.secret.encode() or os.urandom(32)  # before the workers part
+        self.users: digest.UserSource = digest.KnownUsers({})
+        if settings.users:
+            self.users = _users(network.path.parent / settings.users, self.realm)
 
 
 def run_proxy(plan: ProxyPlan) -> None:
@@ -180,6 +189,7 @@ async def _work(plan: ProxyPlan, workers: Workers | None, loop: asyncio.Abstract
             settings=ProxySettings(record_route=settings.record_route),
             script_settings=settings.settings,
             workers=workers,
+            services=_services(plan, workers, loop),
         )
         transports.connect(element.receive, element.failed)
         if workers is not None:
@@ -219,6 +229,41 @@ async def _work(plan: ProxyPlan, workers: Workers | None, loop: asyncio.Abstract
 def _worker_name(plan: ProxyPlan, workers: Workers | None) -> str:
     """What a worker's control socket is called: the node's name; all but the first add a number."""
     return plan.name if workers is None or not workers.index else f"{plan.name}.{workers.index}"
+
+
+def _users(file: Path, realm: str) -> digest.UserSource:
+    try:
+        with file.open(encoding="utf-8", newline="") as lines:
+            return digest.read_csv(lines, realm, str(file))
+    except (OSError, UnicodeDecodeError) as problem:
+        raise TrunklineError("proxy.users", f"{file}: cannot be read: {problem}") from problem
+
+
+def _services(
+    plan: ProxyPlan, workers: Workers | None, loop: asyncio.AbstractEventLoop
+) -> Services:
+    index = 0 if workers is None else workers.index
+    domains = frozenset(domain.lower() for domain in plan.settings.domains)
+    return Services(
+        Users(
+            plan.users,
+            realm=plan.realm,
+            secret=plan.secret,
+            clock=time.time,
+            random=os.urandom,
+            maker=index,
+        ),
+        Registrations(
+            registrar.Settings(domains) if domains else None,
+            node=f"{plan.name}.{index}",
+            clock=time.time,
+            random=os.urandom,
+        ),
+        {
+            name: Memory(loop.time) if url == "memory" else Redis(name, url)
+            for name, url in plan.settings.redis.items()
+        },
+    )
 
 
 def _rules(identity: Identity) -> Rules:

@@ -10,9 +10,13 @@ from typing import TYPE_CHECKING
 from trunkline.elements.proxy.hops import Located
 from trunkline.elements.proxy.script import Function, Script
 from trunkline.errors import DecodeError, TrunklineError
+from trunkline.sip import digest
+from trunkline.sip.binding import Binding, canonical_aor
 from trunkline.sip.message import Headers, Request, Response, has_tag
-from trunkline.sip.proxy import Branch, Hops, PassingAck, ResponseContext, Target
+from trunkline.sip.proxy import Branch, Hops, PassingAck, ResponseContext, Target, listed
+from trunkline.sip.proxy.identity import route_uri
 from trunkline.sip.proxy.routes import first_route, strict_next_hop
+from trunkline.sip.registrar import Registration
 from trunkline.sip.transport import Address, Flow, Transport
 from trunkline.sip.uri import AnyUri, Uri, parse_uri
 
@@ -206,6 +210,83 @@ class IncomingRequest:
         lists = [[group] if isinstance(group, str | Target) else group for group in groups]
         self._send(lists, via)
         return Outcome(self)
+
+    # users and registrations
+
+    async def authenticate(self, realm: str | None = None) -> digest.Result:
+        """Check the request's credentials (RFC 3261 section 22); answers nothing.
+
+        The result says who it is (``user``) if it is ``accepted``, else the ``reason``. Without
+        ``realm`` it is the node's first domain.
+        """
+        services = self._element.services
+        result = services.users.check(self.message, realm, proxy=not self._acts_as_server)
+        self.note("credentials", result.reason.value, result.user)
+        return result
+
+    def challenge(self, result: digest.Result | None = None, realm: str | None = None) -> None:
+        """Ask for credentials: 401 where this node is meant itself, else 407.
+
+        ``result`` is what ``authenticate`` said; what cannot be read at all is answered 400.
+        """
+        if result is not None and result.bad_request:
+            self.reply(400, f"Bad credentials: {result.reason.value}")
+            return
+        stale = result is not None and result.stale
+        status, rows = self._element.services.users.challenge(
+            realm, proxy=not self._acts_as_server, stale=stale
+        )
+        self.reply(status, headers=rows)
+
+    async def register(self, user: str | None = None) -> Registration:
+        """Carry out a REGISTER and answer it (RFC 3261 section 10.3).
+
+        ``user``, where it is given, may register only for addresses with that user part.
+        """
+        service = self._element.services.registrations
+        done = await service.register(self.message, self._flow, user)
+        self.note("registered", done.reason.value, done.status)
+        self.reply(done.status, done.phrase, headers=done.headers)
+        return done
+
+    async def lookup(self, uri: str | None = None) -> list[list[Target]]:
+        """Return the contacts registered for ``uri`` (or the Request-URI), for ``fork``.
+
+        Contacts of the same preference (``q``) are one group. None: nobody is registered.
+        """
+        element = self._element
+        try:
+            aor = canonical_aor(parse_uri(self.message.uri if uri is None else uri))
+        except DecodeError:
+            aor = None
+        if aor is None:
+            return []
+        registrations = element.services.registrations
+        groups = await registrations.lookup(aor)
+        return [[await self._target(instance) for instance in group] for group in groups]
+
+    async def _target(self, instance: Sequence[Binding]) -> Target:
+        """Where an instance is called: by its flows, else by its path, else at its contact."""
+        element = self._element
+        first = instance[0]
+        flows = [
+            binding.flow
+            for binding in instance
+            if binding.flow is not None and element.services.registrations.reaches(binding)
+        ]
+        q = 1.0 if first.q is None else first.q
+        if flows:
+            return Target(first.contact, listed(*flows), q=q)
+        place = route_uri(first.path[0]) if first.path else first.contact
+        hops = element.hops_now(place)
+        if hops is None:
+            hops = await element.hops_of(place)
+        self._located(place, hops)
+        return Target(first.contact, hops, routes=first.path, q=q)
+
+    @property
+    def _acts_as_server(self) -> bool:
+        return self.message.method == "REGISTER" or (self.for_us and "@" not in self.message.uri)
 
     # inside
 

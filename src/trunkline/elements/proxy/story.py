@@ -24,6 +24,8 @@ STEPS = {
     "sent": "a message went out",
     "again": "a message went out again: a retransmission",
     "script": "a handler of the script was called",
+    "credentials": "credentials were checked: the reason code of sip.digest, and the user",
+    "registered": "a REGISTER was carried out: the reason code of sip.registrar",
     "located": "next hops were found by RFC 3263: the decision itself",
     "branch": "the request was sent on to a target",
     "refused": "the request failed a check and was answered here",

@@ -1,0 +1,182 @@
+"""What a proxy's scripts may use beside SIP: users, registrations, and stores by their names."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from trunkline.errors import TrunklineError
+from trunkline.sip import digest, registrar
+from trunkline.sip.binding import Binding, Bindings
+from trunkline.sip.message import Request
+from trunkline.sip.outbound import target_groups
+from trunkline.sip.registrar import Registration
+from trunkline.sip.transport import Flow
+from trunkline.store.keyvalue import KeyValue
+from trunkline.store.location import Location, MemoryLocation
+from trunkline.store.redis import Redis
+
+__all__ = ["Registrations", "Services", "Users"]
+
+_RANDOM = 16  # octets for a nonce or a GRUU
+
+
+@dataclass
+class Services:
+    """The stores that are there, by name; and users and registrations."""
+
+    users: Users
+    registrations: Registrations
+    redis: Mapping[str, KeyValue] = field(default_factory=dict)
+
+    async def close(self) -> None:
+        """Close what has connections."""
+        for store in self.redis.values():
+            if isinstance(store, Redis):
+                await store.close()
+
+
+class Users:
+    """Checks credentials: RFC 3261 section 22, by `trunkline.sip.digest`.
+
+    ``secret`` seals the nonces and is the same in all processes that share the realms; ``clock``
+    gives seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        source: digest.UserSource,
+        *,
+        realm: str,
+        secret: bytes,
+        clock: Callable[[], float],
+        random: Callable[[int], bytes],
+        maker: int = 0,
+    ) -> None:
+        self.realm = realm
+        """The realm that is meant where none is named."""
+        self._source = source
+        self._secret = secret
+        self._clock = clock
+        self._random = random
+        self._maker = maker
+        self._challengers: dict[tuple[str, bool], digest.Challenger] = {}
+
+    def check(self, request: Request, realm: str | None, *, proxy: bool) -> digest.Result:
+        """Check the credentials of ``request`` for ``realm``."""
+        challenger = self._challenger(realm, proxy)
+        values = request.headers.all(challenger.credentials_header)
+        found = challenger.examine(values, request.method, request.uri, request.body)
+        if isinstance(found, digest.Result):
+            return found
+        secret = self._source.lookup(found.user, challenger.settings.realm)
+        return challenger.judge(found, secret, self._clock())
+
+    def challenge(
+        self, realm: str | None, *, proxy: bool, stale: bool
+    ) -> tuple[int, list[tuple[str, str]]]:
+        """Return status and rows of a challenge."""
+        challenger = self._challenger(realm, proxy)
+        rows = challenger.rows(self._clock(), self._random(_RANDOM), stale=stale)
+        return challenger.status, rows
+
+    def counters(self) -> dict[str, int]:
+        """How many credentials were found to be what, over all realms."""
+        found: dict[str, int] = {}
+        for challenger in self._challengers.values():
+            for reason, count in challenger.counters.items():
+                if count:
+                    found[reason.value] = found.get(reason.value, 0) + count
+        return found
+
+    def _challenger(self, realm: str | None, proxy: bool) -> digest.Challenger:
+        key = (realm or self.realm, proxy)
+        challenger = self._challengers.get(key)
+        if challenger is None:
+            settings = digest.Settings(
+                realm=key[0], secret=self._secret, proxy=proxy, maker=self._maker
+            )
+            challenger = self._challengers[key] = digest.Challenger(settings)
+        return challenger
+
+
+class Registrations:
+    """The registrar and the location service: RFC 3261 section 10.
+
+    Raises:
+        TrunklineError: ``script.no-domain`` by methods, where the node serves no domain.
+    """
+
+    def __init__(
+        self,
+        settings: registrar.Settings | None,
+        location: Location | None = None,
+        *,
+        node: str,
+        clock: Callable[[], float],
+        random: Callable[[int], bytes],
+    ) -> None:
+        self.location: Location = location or MemoryLocation()
+        self._registrar = None if settings is None else registrar.Registrar(settings)
+        self._node = node
+        self._clock = clock
+        self._random = random
+
+    async def register(self, request: Request, flow: Flow, user: str | None) -> Registration:
+        """Carry out a REGISTER; ``user`` may register for addresses with that user part only."""
+        order = self._ready().examine(
+            request,
+            flow=flow,
+            node=self._node,
+            authorized=None if user is None else lambda aor: _user_of(aor) == user,
+        )
+        if isinstance(order, Registration):
+            return order
+        random = self._random(_RANDOM)
+
+        def compute(bindings: Bindings) -> tuple[Bindings | None, Registration]:
+            found = order.apply(bindings, self._clock(), random)
+            return found.bindings, found
+
+        return await self.location.update(order.aor, compute)
+
+    async def lookup(self, aor: str) -> list[list[list[Binding]]]:
+        """The contacts of an address-of-record, in the order in which they are to be called.
+
+        Groups are tried one after the other (falling ``q``); the instances of a group at the same
+        time; of an instance's bindings the next is for when the flow of the one before fails.
+        """
+        found = await self.location.get(aor, self._clock())
+        instances = [list(instance) for instance in target_groups(found)]
+        return [
+            list(group)
+            for _, group in itertools.groupby(
+                instances, key=lambda bindings: max(1.0 if b.q is None else b.q for b in bindings)
+            )
+        ]
+
+    async def expire(self) -> int:
+        """Forget what has expired; return how many contacts went."""
+        return len(await self.location.expire(self._clock()))
+
+    def reaches(self, binding: Binding) -> bool:
+        """Whether the flow of a registration can be used from here."""
+        if binding.flow is None or binding.path:
+            return False
+        stream = binding.flow.connection != 0
+        return (binding.nat or binding.reg_id != 0 or stream) and (
+            not stream or binding.node == self._node
+        )
+
+    def _ready(self) -> registrar.Registrar:
+        if self._registrar is None:
+            raise TrunklineError(
+                "script.no-domain",
+                "nobody can register here: the node's table has no `domains`",
+            )
+        return self._registrar
+
+
+def _user_of(aor: str) -> str:
+    return aor.partition(":")[2].rpartition("@")[0]

@@ -1,0 +1,140 @@
+"""Registration, digest and calls to who is registered, by a script on the harness."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from trunkline.sip.digest import Client, Login
+from trunkline.testing import Harness, Sent
+
+SCRIPT = """
+from trunkline.script import every, on_request
+
+@on_request("REGISTER")
+async def register(request):
+    result = await request.authenticate()
+    if not result.accepted:
+        return request.challenge(result)
+    await request.register(result.user)
+
+@on_request("INVITE", "MESSAGE")
+async def call(request):
+    contacts = await request.lookup()
+    if not contacts:
+        return request.reply(480)
+    request.fork(*contacts)
+
+@every(10)
+async def alarm(app):
+    count = await app.registered()
+    app.log(f"{count.aors} registered")
+"""
+PHONE = ("192.0.2.20", 5060)
+
+
+@pytest.fixture
+def proxy(tmp_path: Path) -> Harness:
+    script = tmp_path / "registrar.py"
+    script.write_text(SCRIPT, encoding="utf-8")
+    return Harness(script, users={"bob": "secret"})
+
+
+def register(
+    proxy: Harness,
+    contact: str = "<sip:bob@192.0.2.20>",
+    *,
+    client: Client | None = None,
+    call_id: str = "reg1",
+    cseq: int = 1,
+    to: str = "<sip:bob@example.org>",
+) -> Sent:
+    rows = [
+        ("To", to),
+        ("Contact", contact),
+        ("Call-ID", call_id),
+        ("CSeq", f"{cseq} REGISTER"),
+    ]
+    if client is not None:
+        rows += client.rows("REGISTER", "sip:example.org", "cnonce")
+    [answer] = proxy.receive(
+        proxy.request("REGISTER", "sip:example.org", source=PHONE, headers=rows)
+    )
+    return answer
+
+
+def logged_in(proxy: Harness, user: str = "bob", password: str = "secret") -> Client:
+    client = Client(lambda realm: Login(user, password))
+    challenge = register(proxy)
+    assert challenge.status == 401
+    client.challenged(challenge.headers.all("WWW-Authenticate"), [])
+    return client
+
+
+def test_register_and_be_called(proxy: Harness) -> None:
+    with proxy:
+        client = logged_in(proxy)
+        ok = register(proxy, client=client, cseq=2)
+        assert ok.status == 200
+        assert "sip:bob@192.0.2.20" in (ok.headers.get("Contact") or "")
+        _, invite = proxy.receive(proxy.request("INVITE", "sip:bob@example.org"))
+        assert (invite.uri, invite.to) == ("sip:bob@192.0.2.20", PHONE)
+        proxy.advance(11)
+        assert proxy.lines == ["1 registered"]
+
+
+def test_challenges_come_best_first(proxy: Harness) -> None:
+    with proxy:
+        challenge = register(proxy)
+        algorithms = [v for v in challenge.headers.all("WWW-Authenticate") if "algorithm" in v]
+        assert "SHA-256" in algorithms[0]
+        assert "MD5" in algorithms[-1]
+
+
+def test_a_wrong_password_is_challenged_again_and_counted(proxy: Harness) -> None:
+    with proxy:
+        client = logged_in(proxy, password="wrong")
+        assert register(proxy, client=client, cseq=2).status == 401
+        counts = proxy.element.services.users.counters()
+        assert sum(counts.values()) == 2
+        assert "wrong-response" in counts
+
+
+def test_nobody_registers_for_somebody_else(proxy: Harness) -> None:
+    with proxy:
+        client = logged_in(proxy)
+        answer = register(proxy, client=client, cseq=2, to="<sip:alice@example.org>")
+        assert answer.status in (403, 404)
+        [no] = proxy.receive(proxy.request("MESSAGE", "sip:alice@example.org"))
+        assert no.status == 480
+
+
+def test_registrations_expire(proxy: Harness) -> None:
+    with proxy:
+        client = logged_in(proxy)
+        register(proxy, "<sip:bob@192.0.2.20>;expires=60", client=client, cseq=2)
+        proxy.advance(75)
+        [no] = proxy.receive(proxy.request("MESSAGE", "sip:bob@example.org"))
+        assert no.status == 480
+        assert proxy.lines[-1] == "0 registered"
+
+
+def test_preferences_are_tried_one_after_the_other(proxy: Harness) -> None:
+    with proxy:
+        client = logged_in(proxy)
+        contacts = "<sip:bob@192.0.2.20:5081>;q=0.5, <sip:bob@192.0.2.20:5082>;q=0.9"
+        register(proxy, contacts, client=client, cseq=2)
+        _, first = proxy.receive(proxy.request("INVITE", "sip:bob@example.org"))
+        assert first.to[1] == 5082
+        _, second = proxy.receive(first.answer(486))
+        assert second.to[1] == 5081
+
+
+def test_behind_a_nat_the_way_of_the_registration_is_the_way_back(proxy: Harness) -> None:
+    with proxy:
+        client = logged_in(proxy)
+        register(proxy, "<sip:bob@10.1.1.1:5062>", client=client, cseq=2)
+        _, invite = proxy.receive(proxy.request("INVITE", "sip:bob@example.org"))
+        assert invite.uri == "sip:bob@10.1.1.1:5062"
+        assert invite.to == PHONE
