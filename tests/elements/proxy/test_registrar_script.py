@@ -49,6 +49,7 @@ def register(
     call_id: str = "reg1",
     cseq: int = 1,
     to: str = "<sip:bob@example.org>",
+    source: tuple[str, int] = PHONE,
 ) -> Sent:
     rows = [
         ("To", to),
@@ -59,7 +60,7 @@ def register(
     if client is not None:
         rows += client.rows("REGISTER", "sip:example.org", "cnonce")
     [answer] = proxy.receive(
-        proxy.request("REGISTER", "sip:example.org", source=PHONE, headers=rows)
+        proxy.request("REGISTER", "sip:example.org", source=source, headers=rows)
     )
     return answer
 
@@ -123,12 +124,13 @@ def test_registrations_expire(proxy: Harness) -> None:
 def test_preferences_are_tried_one_after_the_other(proxy: Harness) -> None:
     with proxy:
         client = logged_in(proxy)
-        contacts = "<sip:bob@192.0.2.20:5081>;q=0.5, <sip:bob@192.0.2.20:5082>;q=0.9"
-        register(proxy, contacts, client=client, cseq=2)
+        for cseq, (place, q) in enumerate({"192.0.2.21": 0.5, "192.0.2.22": 0.9}.items(), 2):
+            contact = f"<sip:bob@{place}>;q={q}"
+            register(proxy, contact, client=client, cseq=cseq, source=(place, 5060))
         _, first = proxy.receive(proxy.request("INVITE", "sip:bob@example.org"))
-        assert first.to[1] == 5082
+        assert first.to[0] == "192.0.2.22"
         _, second = proxy.receive(first.answer(486))
-        assert second.to[1] == 5081
+        assert second.to[0] == "192.0.2.21"
 
 
 def test_behind_a_nat_the_way_of_the_registration_is_the_way_back(proxy: Harness) -> None:
