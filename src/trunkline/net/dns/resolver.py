@@ -17,43 +17,24 @@ from pathlib import Path
 from typing import NamedTuple
 
 import dns.exception
-import dns.flags
 import dns.message
 import dns.name
 import dns.rcode
 import dns.rdatatype
-import dns.rrset
-from dns.rdtypes.IN.A import A
-from dns.rdtypes.IN.AAAA import AAAA
-from dns.rdtypes.IN.NAPTR import NAPTR
-from dns.rdtypes.IN.SRV import SRV
 
 from trunkline.errors import TrunklineError
 from trunkline.net.dns.client import ClientCounters, NoAnswerError, query
 from trunkline.net.dns.hosts import HostsFile
+from trunkline.net.dns.reading import no_use, read
 from trunkline.net.dns.servers import NameServer, ServerState, parse_server, read_resolv_conf
-from trunkline.sip.locate.records import (
-    Answer,
-    Exchange,
-    Naptr,
-    Outcome,
-    Question,
-    Record,
-    RecordType,
-    Srv,
-    as_name,
-)
+from trunkline.sip.locate.records import Answer, Exchange, Outcome, Question, RecordType
 
-__all__ = ["Resolver", "ResolverCounters", "ResolverSettings", "ServerCheck", "records_of"]
+__all__ = ["Resolver", "ResolverCounters", "ResolverSettings", "ServerCheck"]
 
 _EDNS_PAYLOAD = 1232
 """Octets; what fits the smallest path that IPv6 allows, so that nothing is fragmented."""
 _ALIASES = 8
 """CNAME records that are followed for one question."""
-_NEGATIVE_TTL = 5.0
-"""Seconds for a negative answer without the SOA that would tell. RFC 2308 section 5 would not keep
-it, lest it go round between servers for ever; here is an end of the line, and some forwarders never
-send one."""
 _HOSTS_TTL = 10.0
 """Seconds for which a name of the hosts file is used before the file is looked at again."""
 _RESOLV_CONF_PERIOD = 10.0
@@ -241,27 +222,14 @@ class Resolver:
             ) from None
         while True:
             response = await self._ask_servers(name, question.type, exchanges)
-            try:
-                chained = response.resolve_chaining()
-            except dns.exception.DNSException as problem:
-                raise NoAnswerError(f"an answer that contradicts itself: {problem}") from None
-            ttl = min(ttl, chained.minimum_ttl)
-            aliases += (as_name(rrset[0].target.to_text()) for rrset in chained.cnames)
-            if len(aliases) > _ALIASES or len(set(aliases)) < len(aliases):
-                raise NoAnswerError(
-                    f"its aliases go round in a circle, or are more than {_ALIASES}"
-                )
-            if chained.answer is not None:
-                records = records_of(chained.answer)
-                return Answer(question, Outcome.FOUND, records, ttl, tuple(aliases))
-            negative = _has_soa(response)
-            if chained.canonical_name != name and not negative and not response.rcode():
-                name = chained.canonical_name  # an alias that the server leaves to us
-                continue
-            gone = response.rcode() == dns.rcode.NXDOMAIN
-            outcome = Outcome.NO_NAME if gone else Outcome.NO_DATA
-            ttl = ttl if negative else min(ttl, _NEGATIVE_TTL)
-            return Answer(question, outcome, (), ttl, tuple(aliases))
+            found = read(response)
+            ttl = min(ttl, found.ttl)
+            aliases += found.aliases
+            if found.circular or len(aliases) > _ALIASES or len(set(aliases)) < len(aliases):
+                raise NoAnswerError(f"its aliases go in a circle, or are more than {_ALIASES}")
+            if found.outcome is not None:
+                return Answer(question, found.outcome, found.records, ttl, tuple(aliases))
+            name = found.name  # the end of the aliases is left to us
 
     async def _ask_servers(
         self, name: dns.name.Name, kind: RecordType, exchanges: list[Exchange]
@@ -315,7 +283,7 @@ class Resolver:
             if not edns or response.rcode() not in (dns.rcode.FORMERR, dns.rcode.NOTIMP):
                 break
             state.plain = True
-        if why := _no_use(response):
+        if why := no_use(response):
             raise NoAnswerError(why, alive=True)
         return response
 
@@ -357,39 +325,3 @@ def _silent(server: NameServer, why: str) -> TrunklineError:
         f"{place} does not answer: {why}. Check that it runs and that nothing filters UDP and TCP "
         f"port {server.port} on the way, or name another one",
     )
-
-
-def _no_use(response: dns.message.Message) -> str:
-    """Why the next server has to be asked; empty if ``response`` settles the question."""
-    rcode = response.rcode()
-    if rcode == dns.rcode.REFUSED:
-        return "REFUSED: it does not serve this name to us"
-    if rcode not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
-        return dns.rcode.to_text(rcode)
-    referral = any(rrset.rdtype == dns.rdatatype.NS for rrset in response.authority)
-    if rcode == dns.rcode.NOERROR and not response.answer and referral and not _has_soa(response):
-        return "a referral: it neither serves this name nor asks others for it"
-    return ""
-
-
-def _has_soa(response: dns.message.Message) -> bool:
-    return any(rrset.rdtype == dns.rdatatype.SOA for rrset in response.authority)
-
-
-def records_of(rrset: dns.rrset.RRset) -> tuple[Record, ...]:
-    """The records that are of a type we ask for."""
-    found: list[Record] = []
-    for rdata in rrset:
-        if isinstance(rdata, A | AAAA):
-            found.append(rdata.address)
-        elif isinstance(rdata, SRV):
-            target = as_name(rdata.target.to_text())
-            found.append(Srv(rdata.priority, rdata.weight, rdata.port, target))
-        elif isinstance(rdata, NAPTR):
-            flags, service, regexp = (
-                text.decode("utf-8", "backslashreplace")
-                for text in (rdata.flags, rdata.service, rdata.regexp)
-            )
-            replacement = as_name(rdata.replacement.to_text())
-            found.append(Naptr(rdata.order, rdata.preference, flags, service, regexp, replacement))
-    return tuple(found)

@@ -22,7 +22,7 @@ import dns.rrset
 import dns.zonefile
 
 from trunkline.errors import TrunklineError
-from trunkline.net.dns.resolver import records_of
+from trunkline.net.dns.reading import records_of
 from trunkline.sip.locate.records import Answer, Outcome, Question, as_name
 
 __all__ = ["ZoneResolver"]
