@@ -149,6 +149,8 @@ def open_alias(uri: Uri) -> tuple[Uri, Transport, Address] | None:
 
 def _edit_contacts(message: Message, edit: Callable[[Uri], Uri]) -> int:
     headers = message.headers
+    if message.defect is not None:  # a value may have line breaks: nobody forwards it
+        return 0
     changed = 0
     for index, value in enumerate(headers.all("contact")):
         parts = []

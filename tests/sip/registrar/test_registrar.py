@@ -91,6 +91,7 @@ def test_step_4_a_user_who_may_not() -> None:
         "<sip:atlanta.example>",
         "<tel:+14155550100>",
         "isbn:2983792873",
+        f"<sip:{'a' * 240}@atlanta.example>",
     ],
 )
 def test_step_5_no_address_of_record_of_this_domain(to: str) -> None:
@@ -144,6 +145,14 @@ def test_a_sequence_that_cannot_be_read(name: str, value: str) -> None:
     request.headers.set(name, value)
     answer = process(request)
     assert (answer.status, answer.reason) == (400, Reason.BAD_SEQUENCE)
+
+
+def test_a_damaged_message_is_refused() -> None:
+    data = register(CONTACT).to_bytes().replace(b"CSeq", b"Require: x\ny: z\r\nCSeq")
+    message = parse(data)
+    assert isinstance(message, Request)
+    answer = process(message)
+    assert (answer.status, answer.reason) == (400, Reason.MALFORMED)
 
 
 # Step 6

@@ -12,7 +12,7 @@ from trunkline.sip.message import Request
 from trunkline.sip.nat import nat_signs
 from trunkline.sip.outbound import instance_of, is_first_hop, reg_id_of, supports
 from trunkline.sip.registrar.order import Order, Registration, Wish
-from trunkline.sip.registrar.settings import MAX_CONTACT, Reason, Settings
+from trunkline.sip.registrar.settings import MAX_AOR, MAX_CONTACT, Reason, Settings
 from trunkline.sip.transport import Flow
 from trunkline.sip.uri import Uri, parse_uri
 
@@ -67,6 +67,8 @@ class Registrar:
     ) -> Order:
         settings = self.settings
         headers = request.headers
+        if request.defect is not None:  # values may have line breaks
+            raise _bad(Reason.MALFORMED, request.defect.message)
         domain = self._domain(request.uri)  # step 1
         self._check_require(request)  # step 2
         to, aor = self._address_of_record(headers.get("to"))
@@ -136,7 +138,10 @@ class Registrar:
             raise _bad(Reason.BAD_TO, problem.message) from None
         if not isinstance(uri, Uri) or uri.user is None:
             return None, None
-        return uri, canonical_aor(uri, self.settings.aliases)
+        aor = canonical_aor(uri, self.settings.aliases)
+        if aor is None or len(aor.encode("utf-8", "surrogateescape")) > MAX_AOR:
+            return None, None
+        return uri, aor
 
     def _path(self, request: Request) -> tuple[str, ...]:
         """The path vector (RFC 3327 section 5.3)."""

@@ -11,10 +11,12 @@ from typing import Final
 from trunkline.errors import TrunklineError
 from trunkline.sip.gruu import GruuMaker
 
-__all__ = ["MAX_CONTACT", "REASONS", "Reason", "Settings"]
+__all__ = ["MAX_AOR", "MAX_CONTACT", "REASONS", "Reason", "Settings"]
 
 MAX_CONTACT: Final = 2048
 """Characters of a contact, or of a path vector, that are stored; longer ones are refused."""
+MAX_AOR: Final = 255
+"""Octets of an address-of-record's key; there is no longer one."""
 
 
 class Reason(Enum):
@@ -22,6 +24,7 @@ class Reason(Enum):
 
     REGISTERED = "registered"
     FETCHED = "fetched"
+    MALFORMED = "malformed"
     OTHER_DOMAIN = "other-domain"
     EXTENSION = "extension"
     NOT_AUTHORIZED = "not-authorized"
@@ -43,6 +46,7 @@ REASONS: Final = MappingProxyType(
     {
         Reason.REGISTERED: "200: the bindings are as the request asked for",
         Reason.FETCHED: "200: no Contact: the bindings are told and stay as they are",
+        Reason.MALFORMED: "400: the message is damaged behind its start line",
         Reason.OTHER_DOMAIN: "404: the Request-URI is of no domain served here; a proxy forwards",
         Reason.EXTENSION: "420: Require has an option tag that is not known here",
         Reason.NOT_AUTHORIZED: "403: the user may not register for this address-of-record",
