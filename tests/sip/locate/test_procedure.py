@@ -570,6 +570,26 @@ def test_patience_ends_with_what_is_known() -> None:
     assert (late.question, late.note) == (slow, "no answer yet after 0.5 s")
 
 
+def test_a_backup_is_no_reason_to_be_impatient() -> None:
+    rules = Rules(families=(4,), patience=0.5)
+    location = Location(Target("x.example", None, "udp", False, None, "host"), rules, scripted())
+    zone = Zone(
+        {
+            "SRV _sip._udp.x.example": [srv(0, 1, "a.x.example"), srv(1, 1, "b.x.example")],
+            "A a.x.example": ["192.0.2.1"],
+            "A b.x.example": ["192.0.2.2"],
+        }
+    )
+    location.receive(zone.answer(location.data_to_send()[0]), 0.0)
+    first, backup = location.data_to_send()
+    location.receive(zone.answer(backup), 0.0)
+    assert location.next_timeout() is None
+    location.on_timeout(60.0)
+    location.receive(zone.answer(first), 60.0)
+    assert location.plan is not None
+    assert [tier.servers[0].name for tier in location.plan.tiers] == ["a.x.example", "b.x.example"]
+
+
 def test_a_plan_holds_until_the_first_of_its_answers_expires() -> None:
     location = Location(Target("x.example", 5060, None, False, None, "host"), Rules(), scripted())
     zone = Zone(ADDRESS, ttl=60.0)

@@ -12,6 +12,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Protocol
 
 from trunkline.sip.locate.candidates import Candidates
@@ -134,8 +135,12 @@ class Locator:
             # Answers that come too late for this message are there for the next one.
             self._late |= asking
             for task in asking:
-                task.add_done_callback(self._late.discard)
+                task.add_done_callback(partial(self._came_late, target, stream))
         return directory.settle(location, self.now())
+
+    def _came_late(self, target: Target, stream: bool, task: asyncio.Task[Answer]) -> None:
+        self._late.discard(task)
+        self.directory.forget(target, stream)
 
     def _ask(self, questions: Iterable[Question]) -> set[asyncio.Task[Answer]]:
         loop = asyncio.get_running_loop()

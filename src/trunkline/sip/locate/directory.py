@@ -174,6 +174,10 @@ class Directory:
             self._plans[plan.target, location.stream] = plan
         return plan
 
+    def forget(self, target: Target, stream: bool) -> None:
+        """Forget the plan of ``target``: an answer that it was made without has come."""
+        self._plans.pop((target, stream), None)
+
     def clear(self) -> None:
         """Forget answers and plans, not the servers that failed."""
         self.cache.clear()

@@ -129,6 +129,7 @@ class Location:
         self._services: list[_Service] = []
         self._sets: dict[_Service, SrvSet] = {}
         self._servers: list[list[Server]] = []  # by service
+        self._best: frozenset[str] = frozenset()
         self._problem: Problem | None = None
         self._begin()
 
@@ -150,7 +151,7 @@ class Location:
         self._awaited.discard(answer.question)
         self._answers[answer.question] = answer, cached
         self._expires = min(self._expires, now + answer.ttl)
-        if self.phase is Phase.ADDRESSES and self._deadline is None and answer.records:
+        if self._deadline is None and answer.records and answer.question.name in self._best:
             self._deadline = now + self._rules.patience
         if not self._awaited:
             self._advance()
@@ -378,6 +379,10 @@ class Location:
     # -- the addresses (4.2), and what came of it all
 
     def _ask_addresses(self) -> None:
+        # "A client MUST attempt to contact the target host with the lowest-numbered priority"
+        first = self._servers[0]
+        priority = min(server.priority or 0 for server in first)
+        self._best = frozenset(each.name for each in first if (each.priority or 0) == priority)
         self._ask(
             Question(name, FAMILIES[version])
             for name in self._names()

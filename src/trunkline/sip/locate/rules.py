@@ -24,8 +24,9 @@ class Rules:
     """The versions of IP that we can send by. Both are asked for, and the addresses of the first
     are tried first (RFC 7984 section 3)."""
     patience: float = 0.3
-    """As soon as one server's address is known, how long the addresses that are still out are
-    waited for. One server with a dead name server does not hold up what goes to the others."""
+    """As soon as an address of a server of the best priority is known, how long those that are
+    still out are waited for. One with a dead name server does not hold up what goes to the others.
+    """
     server_limit: int = 64
     """Servers that are looked up for one target. Of more, the best priorities are taken, and of the
     priority that does not fit whole a drawn part: another one each time they are asked for."""
