@@ -113,6 +113,8 @@ class Ends:
         self.now = 0.0
         self.sent: list[Sent] = []
         self.told: list[Told] = []
+        self.arrived: list[str] = []
+        """Methods and statuses, copies included."""
         self.servers: list[ServerTransaction] = []
         self._later: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = itertools.count()
@@ -185,6 +187,7 @@ class Ends:
             if sender == "near"
             else ("near", self.near, self.to_far)
         )
+        self.arrived.append(what(data))
         event = layer.receive(data, flow, self.now)
         if event is not None:
             self._tell(end, event)
@@ -196,6 +199,10 @@ class Ends:
             if event.invite is not None:
                 self._respond(event.invite, event.request, 487)
         elif isinstance(event, RequestReceived):
+            # A request is new once, or when all of it has been forgotten
+            assert all(
+                known.terminated for known in self.servers if known.key == event.transaction.key
+            )
             self.servers.append(event.transaction)
             for after, status in self.answers:
                 self.at(

@@ -37,16 +37,16 @@ def _hop_request(request: Request, method: str, to: Message) -> Request:
     made.headers.names.append("via")
     made.headers.rows.append(f"Via: {via[: top.end] if top else via}")
     made.headers.add("Max-Forwards", "70")
-    _take(headers, made.headers, "route", "from")
-    _take(to.headers, made.headers, "to")
+    for name, source in (("route", headers), ("from", headers), ("to", to.headers)):
+        _take(source, made.headers, name)
     _take(headers, made.headers, "call-id")
     made.headers.add("CSeq", f"{cseq} {method}")
     made.body = b""
     return made
 
 
-def _take(source: Headers, into: Headers, *wanted: str) -> None:
+def _take(source: Headers, into: Headers, wanted: str) -> None:
     for name, row in zip(source.names, source.rows, strict=True):
-        if name in wanted:
+        if name == wanted:
             into.names.append(name)
             into.rows.append(row)
