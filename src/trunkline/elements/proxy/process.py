@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import select
 import signal
+import socket
 import sys
 import time
 from pathlib import Path
@@ -86,16 +88,16 @@ class _Parent:
         self._log = RouterLog(sys.stdout)
 
     def run(self) -> None:
-        signals = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
-        signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+        """Keep the workers running until a signal ends the node."""
+        signals = _Signals()
         for index in range(self._plan.settings.workers):
             self._start(index)
         while True:
-            wait = min(self._due.values(), default=time.monotonic() + 3600) - time.monotonic()
-            came = signal.sigtimedwait(signals, max(0.0, wait))
-            if came is not None and came.si_signo in (signal.SIGTERM, signal.SIGINT):
+            nearest = min(self._due.values(), default=None)
+            came = signals.wait(None if nearest is None else nearest - time.monotonic())
+            if came & {signal.SIGTERM, signal.SIGINT}:
                 break
-            if came is not None and came.si_signo == signal.SIGHUP:
+            if signal.SIGHUP in came:
                 self._signal(signal.SIGHUP)
             self._reap()
             self._start_due()
@@ -109,7 +111,7 @@ class _Parent:
             return
         status = 1
         try:
-            signal.pthread_sigmask(signal.SIG_SETMASK, set())
+            _Signals.forget()
             _run_worker(self._plan, Workers(self._shared, index))
             status = 0
         except TrunklineError as problem:
@@ -152,6 +154,35 @@ class _Parent:
                 if time.monotonic() > deadline:
                     self._signal(signal.SIGKILL)
                 time.sleep(0.02)
+
+
+class _Signals:
+    """Waits for signals. (PyPy has no ``sigtimedwait``.)"""
+
+    _NUMBERS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+    def __init__(self) -> None:
+        self._reader, self._writer = socket.socketpair()
+        self._reader.setblocking(False)
+        self._writer.setblocking(False)
+        signal.set_wakeup_fd(self._writer.fileno())
+        for number in self._NUMBERS:
+            signal.signal(number, lambda *_: None)
+
+    def wait(self, seconds: float | None) -> set[int]:
+        """Return the signals that came, within ``seconds`` or whenever."""
+        select.select([self._reader], [], [], None if seconds is None else max(0.0, seconds))
+        try:
+            return set(self._reader.recv(4096))
+        except BlockingIOError:
+            return set()
+
+    @classmethod
+    def forget(cls) -> None:
+        """In a child: signals are its own business now."""
+        signal.set_wakeup_fd(-1)
+        for number in cls._NUMBERS:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _run_worker(plan: ProxyPlan, workers: Workers | None) -> None:

@@ -1,0 +1,195 @@
+"""The SIP proxy beside Kamailio: CPU per call, in the same run, on the shared bench.
+
+    python -m bench.sip_proxy [--rate 1500] [--seconds 10] [--runs 3] [--json]
+
+The bench itself (sipp's scenarios, Kamailio's configurations and `bench.py`) is the recipe
+``sip-bench`` in the folder that TRUNKLINE_PEERS names. A call is INVITE/100/180/200/ACK/BYE/200;
+the proxy is started by ``trunkline run``, and a Python function sees every request. Candidates
+take turns, since these machines are noisy; what counts is the ratio. ``uas`` is the callee's CPU
+per call, which does the same work every time: the control.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from shutil import which
+
+from bench.figures import Figure, show
+from bench.runtimes import CPYTHON, Runtime, pypy
+from trunkline.errors import TrunklineError
+from trunkline.net.control import ControlClient
+
+__all__ = ["Candidate", "available", "compare"]
+
+_HERE = Path(__file__).parent / "sip"
+_WORKERS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A proxy that can be measured."""
+
+    name: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    ours: bool = True
+
+
+def available() -> Path | None:
+    """Return the folder of the shared bench, if it and what it needs are there."""
+    peers = os.environ.get("TRUNKLINE_PEERS")
+    folder = Path(peers) / "sip-bench" if peers else None
+    if folder is None or not (folder / "bench.py").exists():
+        return None
+    return folder if which("sipp") and which("kamailio") else None
+
+
+def _ours(runtime: Runtime, network: str) -> Candidate:
+    command = (runtime.interpreter, "-m", "trunkline", "run", str(_HERE / network))
+    return Candidate(
+        f"{network.removesuffix('.toml')}, {runtime.name}", command, runtime.environment
+    )
+
+
+def _kamailio(folder: Path, mode: str, scratch: Path) -> Candidate:
+    runtime_folder = scratch / "kamailio"
+    runtime_folder.mkdir(exist_ok=True)
+    command = (
+        *("kamailio", "-x", "fm", "-DD", "-E", "-m", "1024", "-M", "16"),
+        *("-P", str(scratch / "kamailio.pid"), "-Y", str(runtime_folder)),
+        *("-f", str(folder / f"kamailio-{mode}.cfg")),
+    )
+    return Candidate(f"kamailio {mode}", command, {}, ours=False)
+
+
+def _run(
+    folder: Path, candidate: Candidate, rate: int, seconds: int, scratch: Path
+) -> dict[str, float]:
+    """Measure once; raises RuntimeError when the bench does not end as it should."""
+    environment = {**os.environ, **candidate.environment, "XDG_RUNTIME_DIR": str(scratch)}
+    command = [sys.executable, str(folder / "bench.py"), str(rate), str(seconds), "--"]
+    handovers = _Handovers(scratch) if candidate.ours else None
+    done = subprocess.run(
+        [*command, *candidate.command], env=environment, capture_output=True, text=True, check=False
+    )
+    if handovers is not None:
+        handovers.stop()
+    try:
+        row = json.loads(done.stdout)
+    except ValueError:
+        raise RuntimeError(f"{candidate.name}: {done.stdout}{done.stderr}") from None
+    found = {
+        "cpu": row["proxy_cpu_us_per_call"],
+        "uas": row["uas_cpu_us_per_call"],
+        "failed": row["failed"] + rate * seconds - row["calls_ok"] - row["failed"],
+        "retransmissions": row["retrans"],
+        "memory": row["rss_mib_sum"],
+    }
+    if handovers is not None:
+        found["handovers"] = handovers.per_request
+    return found
+
+
+class _Handovers:
+    """Asks the workers, while they run, how many messages they handed over."""
+
+    def __init__(self, scratch: Path) -> None:
+        self.per_request = 0.0
+        self._scratch = scratch
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._over.wait(1.0):
+            handed = requests = 0
+            for path in (self._scratch / "trunkline").glob("sip-bench/*.sock"):
+                try:
+                    with ControlClient(path, timeout=1.0) as client:
+                        counters = client.call("node.counters")
+                except (TrunklineError, OSError):
+                    continue  # not up yet, or ending
+                assert isinstance(counters, dict)
+                for group, name in (("workers", "handed_over"), ("transactions", "requests")):
+                    values = counters.get(group, {})
+                    assert isinstance(values, dict)
+                    number = values.get(name, 0)
+                    assert isinstance(number, int)
+                    if group == "workers":
+                        handed += number
+                    else:
+                        requests += number
+            if requests:
+                # Of a call's requests, INVITE and BYE begin a transaction.
+                self.per_request = handed / (requests / 2)
+
+
+def compare(
+    runs: int,
+    rate: int,
+    seconds: int,
+    runtimes: tuple[Runtime, ...],
+    progress: Callable[[str], None],
+) -> dict[str, dict[str, Figure]]:
+    """Measure all candidates in turns; ``ratio`` is to Kamailio in the same mode and turn."""
+    folder = available()
+    if folder is None:
+        raise RuntimeError("no sip-bench in TRUNKLINE_PEERS, or no sipp or kamailio")
+    figures: dict[str, dict[str, Figure]] = {}
+    with tempfile.TemporaryDirectory(prefix="tl-") as name:
+        scratch = Path(name)
+        for mode, networks in (("stateful", ("one.toml", "two.toml")),):
+            peer = _kamailio(folder, mode, scratch)
+            ours = [_ours(runtime, network) for runtime in runtimes for network in networks]
+            seen: dict[str, list[dict[str, float]]] = {}
+            for turn in range(runs):
+                for candidate in (peer, *ours):
+                    progress(f"{candidate.name}, run {turn + 1} of {runs}")
+                    row = _run(folder, candidate, rate, seconds, scratch)
+                    seen.setdefault(candidate.name, []).append(row)
+            base = [row["cpu"] for row in seen[peer.name]]
+            for candidate_name, rows in seen.items():
+                keys = rows[0].keys()
+                figures[candidate_name] = {
+                    key: Figure.of([row[key] for row in rows]) for key in keys
+                }
+                ratios = [row["cpu"] / other for row, other in zip(rows, base, strict=True)]
+                figures[candidate_name]["ratio"] = Figure.of(ratios)
+    return figures
+
+
+def main() -> None:
+    """Measure and show."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--rate", type=int, default=1500, help="calls a second")
+    parser.add_argument("--seconds", type=int, default=10)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    other = pypy()
+    runtimes = (CPYTHON,) if other is None else (CPYTHON, other)
+    figures = compare(
+        options.runs,
+        options.rate,
+        options.seconds,
+        runtimes,
+        lambda text: print(text, file=sys.stderr, flush=True),
+    )
+    show(figures, as_json=options.json)
+
+
+if __name__ == "__main__":
+    main()
