@@ -157,7 +157,7 @@ class _Parent:
 
 
 class _Signals:
-    """Waits for signals. (PyPy has no ``sigtimedwait``.)"""
+    """Waits for signals: PyPy has no ``sigtimedwait``."""
 
     _NUMBERS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -246,6 +246,8 @@ async def _work(plan: ProxyPlan, workers: Workers | None, loop: asyncio.Abstract
             )
             log("SYS", 5, "RESTART", f"Trunkline {__version__}, SIP proxy {plan.name}: {places}")
             element.spawn(_probe(resolver, log))
+        if workers is not None:
+            element.spawn(_outlive_nobody(os.getppid(), stopped))
         _settle_memory()
         await stopped.wait()
         if workers is not None:
@@ -302,6 +304,13 @@ def _rules(identity: Identity) -> Rules:
     transports = dict.fromkeys(item.transport for item in identity.listeners)
     families = sorted({6 if ":" in item.local[0] else 4 for item in identity.listeners})[::-1]
     return Rules(transports=tuple(transports), families=tuple(families))
+
+
+async def _outlive_nobody(parent: int, stopped: asyncio.Event) -> None:
+    """End with the parent, however that ended: nobody else would end this worker."""
+    while os.getppid() == parent:
+        await asyncio.sleep(1.0)
+    stopped.set()
 
 
 async def _probe(resolver: Resolver, log: RouterLog) -> None:
