@@ -112,6 +112,19 @@ class StreamFramer:
             self._deadline = now + self.patience
         return messages
 
+    @property
+    def ready(self) -> bool:
+        """Whether messages may be sent: from the beginning."""
+        return True
+
+    @property
+    def ended(self) -> bool:
+        """Whether the peer has said that it ends the connection: a plain stream just ends."""
+        return False
+
+    def end(self) -> None:
+        """End the connection: a plain stream has no word for it."""
+
     def wrap(self, message: bytes) -> bytes:
         """Return what has to be sent for ``message``: itself."""
         return message
