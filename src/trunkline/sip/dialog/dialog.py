@@ -14,11 +14,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from trunkline.errors import DecodeError, TrunklineError
 from trunkline.sip.headers import CSeq, NameAddr
 from trunkline.sip.message import Message, Request, Response, tag_of
+from trunkline.sip.transaction import ServerTransaction
 from trunkline.sip.uri import Uri
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "Role",
     "Row",
     "Trigger",
+    "Usage",
 ]
 
 TARGET_REFRESH: Final = frozenset({"INVITE", "UPDATE", "SUBSCRIBE", "NOTIFY"})
@@ -112,6 +114,14 @@ TABLE: Mapping[DialogState, Mapping[Trigger, Row]] = MappingProxyType(
 """The states of a dialog; clauses are RFC 3261's. FAILURE cannot come once it is confirmed."""
 
 
+class Usage(Protocol):
+    """What goes on in a dialog: a session, a subscription."""
+
+    def on_request(self, transaction: ServerTransaction, request: Request, now: float) -> bool:
+        """Take a request that came in order; False: it is for another usage."""
+        ...
+
+
 class Dialog:
     """One dialog, as one of its two user agents sees it."""
 
@@ -129,6 +139,7 @@ class Dialog:
         "route_set",
         "secure",
         "state",
+        "usages",
     )
 
     role: Role
@@ -147,6 +158,8 @@ class Dialog:
     """CSeq number of the peer's last request; None before the first."""
     route_set: tuple[str, ...]
     """Route values, the nearest first, as they are written."""
+    usages: list[Usage]
+    """What goes on in it; it ends with the last one."""
     secure: bool
     """Every hop is protected: SIPS over TLS (12.1.1, 12.1.2)."""
 
@@ -163,6 +176,7 @@ class Dialog:
         self.route_set = ()
         self.secure = False
         self.state = DialogState.INIT
+        self.usages = []
 
     @classmethod
     def as_uac(cls, request: Request, response: Response, *, secure: bool = False) -> Dialog:

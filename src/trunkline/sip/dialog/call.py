@@ -1,0 +1,192 @@
+"""A call of ours: the INVITE outside of a dialog, and the dialogs that it makes (RFC 3261 13.2).
+
+A proxy may fork it: each branch that answers makes a dialog of its own, early or confirmed. The
+first 2xx is the call; a later one from another branch is acknowledged and ended with BYE, and so is
+any after ``cancel``.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from trunkline.errors import DecodeError
+from trunkline.sip.dialog.core import Core, Rows
+from trunkline.sip.dialog.dialog import Dialog
+from trunkline.sip.dialog.dialog import Trigger as DialogTrigger
+from trunkline.sip.dialog.events import CallFailed, Cause, Progress
+from trunkline.sip.dialog.invite_client import ClientLeg
+from trunkline.sip.dialog.outgoing import Outgoing, Source
+from trunkline.sip.dialog.session import Session
+from trunkline.sip.dialog.session_table import SessionState
+from trunkline.sip.dialog.session_timer import SessionTimer
+from trunkline.sip.message import Request, Response, tag_of
+from trunkline.sip.sdp import Exchange, Message, SessionDescription
+
+__all__ = ["Call"]
+
+MAX_BRANCHES: Final = 64
+"""Dialogs of one call; responses that would make another are dropped."""
+
+_EXPIRES: Final = "expires"
+_COMPLETED: Final = "64*T1"
+
+
+class Call:
+    """One call of ours. ``user`` is whatever its user wants to find again with it."""
+
+    def __init__(
+        self,
+        core: Core,
+        request: Request,
+        uri: str,
+        offer: SessionDescription | None,
+        timer: SessionTimer,
+        user: object,
+    ) -> None:
+        self.core = core
+        self.timer = timer
+        self.user = user
+        self.credentials = core.credentials()
+        self.sessions: dict[str, Session] = {}
+        """By the peer's tag."""
+        self.answered: Session | None = None
+        """The session of the first 2xx."""
+        self.ended = False
+        """Answered or failed."""
+        self._legs: dict[str, ClientLeg] = {}
+        self._completed = False
+        """A 2xx came: no other will after 64*T1."""
+        self._exchange = Exchange()
+        self._exchange.send(Message.INVITE, offer)
+        self._request = request
+        self._uri = uri
+        self._number = 1
+        self._cause: Cause | None = None
+        self.outgoing = self._prepare()
+        """The INVITE as it was sent last."""
+
+    def begin(self, now: float, expires: int | None = None) -> None:
+        """Send the INVITE; after ``expires`` seconds without an answer it is cancelled (13.2.1)."""
+        if expires is not None:
+            self.core.alarms.set(self, _EXPIRES, now + expires)
+        self.outgoing.begin(now)
+
+    def cancel(self, now: float, *, cause: Cause = Cause.HANG_UP, headers: Rows = ()) -> None:
+        """Give the call up (section 9.1, 15). No effect once it was answered or has failed."""
+        if self.ended or self._cause is not None:
+            return
+        self._cause = cause
+        self.outgoing.cancel(now, tuple(headers))
+
+    def on_alarm(self, name: str, now: float) -> None:
+        """Nobody answered in time; or all who may have answered have (13.2.2.4)."""
+        if name == _EXPIRES:
+            self.cancel(now)
+            return
+        for session in list(self.sessions.values()):
+            session.on_failure(Cause.OTHER_BRANCH, None, now)
+        if not self.ended:  # the branch that answered had been ended before it did
+            self._fail(Response.answer(self.outgoing.sent, 487), Source.CANCELLED)
+
+    def _prepare(self) -> Outgoing:
+        return self.core.prepare(
+            self._request, self._uri, self._on_response, self._next, self.credentials
+        )
+
+    def _next(self) -> int:
+        self._number += 1
+        return self._number
+
+    def _on_response(self, outgoing: Outgoing, response: Response, now: float) -> None:
+        status = response.status
+        if status <= 100 or outgoing is not self.outgoing:
+            return
+        if status >= 300:
+            self._on_failure(response, now)
+            return
+        tag = tag_of(response.headers.get("to") or "") or ""
+        session = self.sessions.get(tag)
+        if status < 200 and not tag:
+            if not self.ended:
+                self.core.emit(Progress(self, None, response, None, None))
+            return
+        if session is None:
+            session = self._session(tag, response)
+            if session is None:
+                return
+        if status < 200:
+            self._legs[tag].on_provisional(response, self, now)
+        else:
+            self._on_success(session, self._legs[tag], response, now)
+
+    def _session(self, tag: str, response: Response) -> Session | None:
+        """A session for a new dialog (12.1.2)."""
+        if len(self.sessions) >= MAX_BRANCHES or self.core.full:
+            self.core.counters.ignored += 1
+            return None
+        flow = self.outgoing.flow
+        secure = flow is not None and flow.transport.secure
+        try:
+            dialog = Dialog.as_uac(self.outgoing.sent, response, secure=secure)
+        except DecodeError:
+            self.core.counters.ignored += 1
+            return None
+        session = Session(
+            self.core,
+            dialog,
+            self._exchange.fork(),
+            self.timer.for_dialog(),
+            self.credentials,
+            self,
+        )
+        session.client = self._legs[tag] = ClientLeg(self.core, session, self.outgoing)
+        session.told = response.status < 200
+        if response.status < 200:
+            dialog.fire(DialogTrigger.PROVISIONAL)
+        self.core.join(dialog, session)
+        self.sessions[tag] = session
+        return session
+
+    def _on_success(self, session: Session, leg: ClientLeg, response: Response, now: float) -> None:
+        wanted = self._cause is None and not self.ended and session.state is SessionState.EARLY
+        if wanted:
+            self.answered = session
+            session.told = True
+            self._end()
+        elif session is not self.answered:
+            # 13.2.2.4, 15: the leg acknowledges it and ends its dialog
+            session.on_failure(self._cause or Cause.OTHER_BRANCH, response, now)
+        if not self._completed:
+            self._completed = True
+            self.core.alarms.set(self, _COMPLETED, now + self.core.timers.transaction)
+        leg.on_success(response, now)
+        if self._cause is not None and not self.ended:
+            self._fail(Response.answer(self.outgoing.sent, 487), Source.CANCELLED)
+
+    def _on_failure(self, response: Response, now: float) -> None:
+        if self.ended:
+            return
+        if response.status == 422 and self._cause is None and self.timer.too_small(response):
+            self._request.headers.remove("Min-SE")
+            self._request.headers.remove("Session-Expires")
+            for name, value in self.timer.request_rows():
+                self._request.headers.add(name, value)
+            self._request.headers.set("CSeq", f"{self._next()} INVITE")
+            self.outgoing = self._prepare()
+            self.outgoing.begin(now)
+            return
+        for session in list(self.sessions.values()):
+            session.on_failure(self._cause or Cause.FAILED, response, now)
+        self._fail(response, self.outgoing.source)
+
+    def _fail(self, response: Response, source: Source) -> None:
+        self.outgoing.source = source
+        self._end()
+        self.core.emit(CallFailed(self, response))
+
+    def _end(self) -> None:
+        self.ended = True
+        self.core.alarms.clear(self, _EXPIRES)
+
+    def __repr__(self) -> str:
+        return f"<Call {self._request.call_id} {'ended' if self.ended else 'in progress'}>"

@@ -1,0 +1,195 @@
+"""What a user agent tells its user.
+
+A call of ours ends with one `Answered` or one `CallFailed`. A session that the user has been told
+of ends with one `Ended`. A subscription ends with one `SubscriptionEnded`, at either end.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, TypeAlias
+
+from trunkline.sip.message import Message, Request, Response
+from trunkline.sip.sdp.description import SessionDescription
+from trunkline.sip.transaction import ServerTransaction
+
+if TYPE_CHECKING:
+    from trunkline.sip.dialog.call import Call
+    from trunkline.sip.dialog.outgoing import Outgoing
+    from trunkline.sip.dialog.session import Session
+
+__all__ = [
+    "Answered",
+    "CallFailed",
+    "Cause",
+    "Confirmed",
+    "Ended",
+    "Event",
+    "IncomingCall",
+    "Locate",
+    "OfferAccepted",
+    "OfferRejected",
+    "Offered",
+    "Progress",
+    "RequestArrived",
+    "ResponseArrived",
+]
+
+
+class Cause(Enum):
+    """Why a session ended; clauses are RFC 3261's unless another number stands there."""
+
+    BYE = "the peer sent BYE (15.1.2)"
+    HANG_UP = "we hung up (15.1.1)"
+    CANCELLED = "the caller cancelled (9.2)"
+    EXPIRED_INVITE = "the invitation expired (13.3.1)"
+    REJECTED = "we rejected the call (13.3.1.3)"
+    FAILED = "the call failed (13.2.2.3)"
+    OTHER_BRANCH = "another branch answered (13.2.2.4)"
+    REPLACED = "another call took its place (RFC 3891 3)"
+    NO_ACK = "no ACK for 64*T1 (13.3.1.4)"
+    NO_PRACK = "no PRACK for 64*T1 (RFC 3262 3)"
+    LOST = "481, 408 or no response within the dialog (12.2.1.2)"
+    NOT_REFRESHED = "the session was not refreshed in time (RFC 4028 10)"
+
+
+@dataclass(slots=True)
+class Locate:
+    """The next hops for ``uri`` are wanted: look them up and call ``outgoing.located``."""
+
+    outgoing: Outgoing
+    uri: str
+
+
+@dataclass(slots=True)
+class IncomingCall:
+    """An INVITE for a new session: ``progress``, ``accept`` or ``reject`` it."""
+
+    session: Session
+    request: Request
+    offer: SessionDescription | None
+    """None: the INVITE asks us for an offer (13.3.1)."""
+    replaces: Session | None
+    """The session that ends when we accept (RFC 3891 section 3)."""
+
+
+@dataclass(slots=True)
+class Progress:
+    """A provisional response to an INVITE of ours, over 100."""
+
+    call: Call | None
+    """None: it was a re-INVITE."""
+    session: Session | None
+    """None: it had no tag, and so made no dialog."""
+    response: Response
+    answer: SessionDescription | None
+    offer: SessionDescription | None
+    """To be answered by ``session.answer``, which sends the PRACK (RFC 3262 section 5)."""
+
+
+@dataclass(slots=True)
+class Answered:
+    """A 2xx to our call: the session has begun."""
+
+    session: Session
+    response: Response
+    answer: SessionDescription | None
+    """What the 2xx completed; None where an answer had come before."""
+    offer: SessionDescription | None
+    """To be answered by ``session.answer``, which sends the ACK (13.2.2.4)."""
+
+
+@dataclass(slots=True)
+class CallFailed:
+    """Our call came to nothing. 408 and 503 may be of our own making: ``call.outgoing.source``."""
+
+    call: Call
+    response: Response
+
+
+@dataclass(slots=True)
+class Confirmed:
+    """The ACK to our 2xx arrived, for a call or a re-INVITE."""
+
+    session: Session
+    request: Request
+    answer: SessionDescription | None
+    """To the offer in our 2xx."""
+
+
+@dataclass(slots=True)
+class Offered:
+    """The peer would change the session: ``session.accept`` or ``session.reject``."""
+
+    session: Session
+    request: Request
+    """INVITE, UPDATE or PRACK; only an INVITE may wait for a person (RFC 3311 section 5.2)."""
+    offer: SessionDescription | None
+    """None: the re-INVITE asks us for an offer (14.1)."""
+
+
+@dataclass(slots=True)
+class OfferAccepted:
+    """The peer agreed to our re-INVITE or UPDATE, or answered the offer of a reliable 1xx."""
+
+    session: Session
+    message: Message
+    """The 2xx; or the PRACK (RFC 3262 section 5)."""
+    answer: SessionDescription | None
+    offer: SessionDescription | None
+    """Of a re-INVITE without an offer of ours: to be answered by ``session.answer``."""
+
+
+@dataclass(slots=True)
+class OfferRejected:
+    """The peer did not agree; the session is as it was (14.1; RFC 3311 section 5.3)."""
+
+    session: Session
+    response: Response
+    again: float | None
+    """Seconds after which it is tried again by itself, after 491; else None."""
+
+
+@dataclass(slots=True)
+class Ended:
+    """A session is over. ``message`` is what ended it, if a message did."""
+
+    session: Session
+    cause: Cause
+    message: Message | None
+
+
+@dataclass(slots=True)
+class RequestArrived:
+    """A request that is the user's to answer, by ``respond`` of the user agent."""
+
+    transaction: ServerTransaction
+    request: Request
+    session: Session | None
+    """None: outside of any session."""
+
+
+@dataclass(slots=True)
+class ResponseArrived:
+    """A response to a request that the user sent; the last one is final."""
+
+    outgoing: Outgoing
+    response: Response
+    session: Session | None
+
+
+Event: TypeAlias = (
+    Locate
+    | IncomingCall
+    | Progress
+    | Answered
+    | CallFailed
+    | Confirmed
+    | Offered
+    | OfferAccepted
+    | OfferRejected
+    | Ended
+    | RequestArrived
+    | ResponseArrived
+)

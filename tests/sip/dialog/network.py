@@ -1,0 +1,245 @@
+"""User agents with a network between them, on a virtual clock.
+
+``lose`` says which messages are lost. What is sent is kept with its time; each end keeps the events
+it was told, and may react to a kind of event by a function.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from trunkline.sip.dialog.core import Capabilities
+from trunkline.sip.dialog.events import Event
+from trunkline.sip.digest.client import Logins
+from trunkline.sip.message import Request, Response, parse
+from trunkline.sip.proxy import Hops, Identity, Listener, listed
+from trunkline.sip.sdp import SessionDescription
+from trunkline.sip.sdp import parse as parse_sdp
+from trunkline.sip.timers import Timers
+from trunkline.sip.transaction import TransactionLayer
+from trunkline.sip.transport import Flow, Transport
+from trunkline.sip.ua import UserAgent
+from trunkline.sip.uri import Uri
+
+DELAY = 1 / 64
+"""Of the network, in seconds; a power of two, so that times add up exactly."""
+
+E = TypeVar("E")
+
+
+def sdp(owner: str = "alice", *, port: int = 4000, version: int = 1) -> SessionDescription:
+    return parse_sdp(
+        (
+            f"v=0\r\no={owner} 1 {version} IN IP4 192.0.2.9\r\ns=-\r\nc=IN IP4 192.0.2.9\r\n"
+            f"t=0 0\r\nm=audio {port} RTP/AVP 0\r\n"
+        ).encode()
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A message that left an end."""
+
+    time: float
+    sender: str
+    message: Request | Response
+    data: bytes
+    flow: Flow
+
+    @property
+    def what(self) -> str:
+        """The method, or status and method: ``INVITE``, ``180 INVITE``."""
+        message = self.message
+        if isinstance(message, Request):
+            return message.method
+        return f"{message.status} {(message.headers.get('cseq') or '').split()[-1]}"
+
+
+Lose = Callable[[Sent], bool]
+
+
+@dataclass
+class End:
+    """One user agent."""
+
+    name: str
+    ua: UserAgent
+    network: Network
+    events: list[tuple[float, Event]] = field(default_factory=list)
+    reactions: dict[type, Callable[[Any], object]] = field(default_factory=dict)
+
+    def on(self, kind: type[E], reaction: Callable[[E], object]) -> None:
+        """React to events of this kind."""
+        self.reactions[kind] = reaction
+
+    def of(self, kind: type[E]) -> list[E]:
+        """The events of this kind."""
+        return [event for _, event in self.events if isinstance(event, kind)]
+
+    def one(self, kind: type[E]) -> E:
+        """The only event of this kind."""
+        [event] = self.of(kind)
+        return event
+
+    def tell(self, events: Iterable[Event]) -> None:
+        for event in events:
+            self.events.append((self.network.now, event))
+            reaction = self.reactions.get(type(event))
+            if reaction is not None:
+                reaction(event)
+
+    @property
+    def address(self) -> tuple[str, int]:
+        return self.network.addresses[self.name]
+
+
+class Network:
+    """See the module."""
+
+    def __init__(self, *names: str, lose: Lose = lambda sent: False) -> None:
+        self.now = 0.0
+        self.lose = lose
+        self.sent: list[Sent] = []
+        self.addresses: dict[str, tuple[str, int]] = {}
+        self.ends: dict[str, End] = {}
+        self.receivers: dict[tuple[str, int], Callable[[bytes, Flow], None]] = {}
+        self._later: list[tuple[float, int, Callable[[], object]]] = []
+        self._numbers = itertools.count()
+        for name in names:
+            self.add(name)
+
+    def add(
+        self,
+        name: str,
+        *,
+        capabilities: Capabilities | None = None,
+        timers: Timers | None = None,
+        logins: Logins | None = None,
+        locate: Callable[[str, float], Hops | None] | None = None,
+        draws: Iterable[float] = (),
+        transport: Transport = Transport.UDP,
+        limit: int = 1000,
+    ) -> End:
+        address = (f"192.0.2.{len(self.addresses) + 1}", 5060)
+        self.addresses[name] = address
+        numbers = itertools.count()
+
+        def token() -> str:
+            return f"{name}{next(numbers)}"
+
+        given = iter(draws)
+        ua = UserAgent(
+            TransactionLayer(token, timers=timers or Timers()),
+            Identity([Listener(transport, address, address)]),
+            locate or self.route(address, transport),
+            token=token,
+            draw=lambda: next(given, 0.5),
+            capabilities=capabilities or Capabilities(user=name),
+            logins=logins,
+            limit=limit,
+        )
+        end = self.ends[name] = End(name, ua, self)
+        self.receivers[address] = lambda data, flow: end.tell(ua.receive(data, flow, self.now))
+        return end
+
+    def route(
+        self, local: tuple[str, int], transport: Transport = Transport.UDP
+    ) -> Callable[[str, float], Hops | None]:
+        """Where URIs with IP addresses lead."""
+
+        def locate(text: str, now: float) -> Hops:
+            uri = Uri.parse(text)
+            connection = 1 if transport.reliable else 0
+            return listed(Flow(transport, (uri.host, uri.port or 5060), local, connection))
+
+        return locate
+
+    def uri(self, name: str) -> str:
+        return f"sip:{name}@{self.addresses[name][0]}"
+
+    def at(self, time: float, action: Callable[[], object]) -> None:
+        """Let something happen then."""
+        heapq.heappush(self._later, (time, next(self._numbers), action))
+
+    def run(self, until: float = 1e9) -> None:
+        """Let time pass up to ``until``, or to when nothing is left to happen."""
+        while True:
+            self.carry()
+            due = [end.ua.next_timeout() for end in self.ends.values()]
+            due.append(self._later[0][0] if self._later else None)
+            moment = min((time for time in due if time is not None), default=None)
+            if moment is None or moment > until:
+                if until < 1e9:
+                    self.now = max(self.now, until)
+                return
+            self.now = max(self.now, moment)
+            if self._later and self._later[0][0] <= self.now:
+                heapq.heappop(self._later)[2]()
+            else:
+                for end in self.ends.values():
+                    at = end.ua.next_timeout()
+                    if at is not None and at <= self.now:
+                        end.tell(end.ua.on_timeout(self.now))
+
+    def carry(self) -> None:
+        """Put on their way what the ends have to send."""
+        for end in self.ends.values():
+            for flow, data in end.ua.data_to_send():
+                self.put(end.name, flow, data)
+
+    def put(self, sender: str, flow: Flow, data: bytes) -> None:
+        sent = Sent(self.now, sender, parse(data), data, flow)
+        self.sent.append(sent)
+        receive = self.receivers.get(flow.remote)
+        if receive is None or self.lose(sent):
+            return
+        source = Flow(flow.transport, flow.local, flow.remote, flow.connection)
+        self.at(self.now + DELAY, lambda: receive(data, source))
+
+    def ladder(self, *, trying: bool = False) -> list[str]:
+        """What was sent, in order: ``alice INVITE``; without 100 unless asked for."""
+        return [
+            f"{sent.sender} {sent.what}"
+            for sent in self.sent
+            if trying or not sent.what.startswith("100 ")
+        ]
+
+    def times(self, sender: str, what: str) -> list[float]:
+        """When ``sender`` sent ``what``."""
+        return [s.time for s in self.sent if (s.sender, s.what) == (sender, what)]
+
+    def messages(self, sender: str, what: str) -> list[Request | Response]:
+        """All that ``sender`` sent of ``what``."""
+        return [s.message for s in self.sent if (s.sender, s.what) == (sender, what)]
+
+    def assert_forgotten(self) -> None:
+        """Nobody keeps anything."""
+        for end in self.ends.values():
+            core, layer = end.ua.core, end.ua.layer
+            assert core.dialogs == {}, end.name
+            assert len(core.alarms) == 0, end.name
+            assert end.ua.next_timeout() is None, end.name
+            assert not layer.clients, end.name
+            assert not layer.servers, end.name
+
+
+def lose_first(*whats: str) -> Lose:
+    """Lose the first message of each kind named; of one named twice, the first two."""
+    left = list(whats)
+
+    def lose(sent: Sent) -> bool:
+        if sent.what in left:
+            left.remove(sent.what)
+            return True
+        return False
+
+    return lose
+
+
+def lose_all(*whats: str) -> Lose:
+    """Lose every message of the kinds named."""
+    return lambda sent: sent.what in whats
