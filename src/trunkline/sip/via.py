@@ -31,6 +31,12 @@ _RECEIVED = re.compile(r";[ \t]*received[ \t]*=[ \t]*[^\s;,]*", re.IGNORECASE)
 _HIGHEST_PORT = 65535
 
 
+_MORE = re.compile(r"[;,\s]")
+_PLACES: dict[str, tuple[str, str, int | None]] = {}
+"""Sent-protocol and sent-by as written, to what they say."""
+_MOST_PLACES = 4096
+
+
 @dataclass(slots=True)
 class TopVia:
     """The first value of a Via row. ``host`` is without brackets, ``params`` as it is written."""
@@ -49,6 +55,12 @@ class TopVia:
 
 def top_via(value: str) -> TopVia | None:
     """Read the first Via value of a row; ``None`` if it is none."""
+    # What stands before the branch is the same in all that a neighbour sends.
+    place, mark, rest = value.partition(";branch=")
+    known = _PLACES.get(place)
+    if known is not None and rest and not _MORE.search(rest):
+        transport, host, port = known
+        return TopVia(transport, host, port, mark + rest, rest, len(value))
     found = _VIA.match(value)
     if found is None:
         return None
@@ -59,6 +71,10 @@ def top_via(value: str) -> TopVia | None:
     branch = _BRANCH.search(params)
     if host[0] == "[":
         host = host[1:-1]
+    if mark and found.end("port" if written else "host") == len(place):
+        if len(_PLACES) >= _MOST_PLACES:
+            _PLACES.clear()
+        _PLACES[place] = transport, host, port
     return TopVia(
         transport,
         host,
