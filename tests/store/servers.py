@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import socket
@@ -9,7 +10,10 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from glob import glob
 from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
 
 import pytest
 
@@ -94,3 +98,113 @@ def redis_server(folder: Path) -> Iterator[RedisServer]:
         yield server
     finally:
         server.kill()
+
+
+class SqlServer:
+    """A database server in a folder of its own, on loopback, without passwords."""
+
+    def __init__(self, folder: Path, command: list[str], url: str, port: int, user: str) -> None:
+        self.url = url
+        self._folder = folder
+        self._command = command
+        self._port = port
+        self._user = user
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        log = self._folder / "server.log"
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(
+                self._command, stdout=output, stderr=output, **_as_user(self._user)
+            )
+        wait_until(lambda: answers(self._port), self._process, log)
+
+    def kill(self) -> None:
+        """End it at once, as a power cut does, with the processes that it has made."""
+        process, self._process = self._process, None
+        if process is not None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait(10)
+
+
+def _as_user(user: str) -> dict[str, Any]:
+    """What starts a process as ``user``, if we are root, in a group of its own."""
+    options: dict[str, Any] = {"start_new_session": True}
+    if os.getuid() == 0:
+        options |= {"user": user, "group": user, "extra_groups": []}
+    return options
+
+
+def _find(name: str, *elsewhere: str) -> str:
+    """The newest program of this name; the test is skipped where there is none."""
+    folders = [Path(found) for pattern in elsewhere for found in sorted(glob(pattern))]
+    for folder in reversed(folders):
+        if (folder / name).exists():
+            return str(folder / name)
+    found = shutil.which(name)
+    if found is None:
+        pytest.skip(f"{name} is not installed")
+    return found
+
+
+def _home(user: str) -> Path:
+    """A folder that ``user`` owns and reaches."""
+    home = Path(mkdtemp(prefix="trunkline-", dir="/tmp"))
+    if os.getuid() == 0:
+        try:
+            shutil.chown(home, user, user)
+        except LookupError:
+            home.rmdir()
+            pytest.skip(f"there is no user {user} to run the server as")
+    return home
+
+
+@contextmanager
+def postgres_server(folder: Path) -> Iterator[SqlServer]:
+    """A running PostgreSQL; the test is skipped where there is none."""
+    initdb = _find("initdb", "/usr/lib/postgresql/*/bin")
+    postgres = _find("postgres", "/usr/lib/postgresql/*/bin")
+    user = "postgres"
+    home = _home(user)
+    try:
+        command = [initdb, "-D", str(home / "data"), "-A", "trust", "-U", "trunkline", "--no-sync"]
+        subprocess.run(command, check=True, capture_output=True, cwd=home, **_as_user(user))
+        port = free_port()
+        command = [postgres, "-D", str(home / "data"), "-p", str(port), "-k", str(home), "-F"]
+        url = f"postgresql://trunkline@127.0.0.1:{port}/postgres"
+        server = SqlServer(folder, [*command, "-h", "127.0.0.1"], url, port, user)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.kill()
+    finally:
+        shutil.rmtree(home)
+
+
+@contextmanager
+def mariadb_server(folder: Path) -> Iterator[SqlServer]:
+    """A running MariaDB; the test is skipped where there is none."""
+    install = _find("mariadb-install-db")
+    mariadbd = _find("mariadbd", "/usr/sbin")
+    user = "mysql"
+    home = _home(user)
+    try:
+        data = f"--datadir={home / 'data'}"
+        command = [install, "--no-defaults", data, "--auth-root-authentication-method=normal"]
+        command += ["--skip-test-db", "--innodb-log-file-size=4M"]
+        subprocess.run(command, check=True, capture_output=True, cwd=home, **_as_user(user))
+        port = free_port()
+        command = [mariadbd, "--no-defaults", data, f"--port={port}", "--bind-address=127.0.0.1"]
+        command += [f"--socket={home / 's'}", f"--pid-file={home / 'pid'}"]
+        command += ["--innodb-log-file-size=4M", "--innodb-flush-log-at-trx-commit=2"]
+        command += ["--skip-name-resolve"]
+        url = f"mysql://root@127.0.0.1:{port}/mysql"
+        server = SqlServer(folder, command, url, port, user)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.kill()
+    finally:
+        shutil.rmtree(home)

@@ -23,10 +23,8 @@ from trunkline.store.redis import Redis
 _T = TypeVar("_T")
 
 
-def run(work: Coroutine[object, object, _T]) -> _T:
-    """Run on the loop that nodes have."""
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        return runner.run(work)
+def run(work: Coroutine[None, None, _T]) -> _T:
+    return asyncio.run(work)
 
 
 @pytest.fixture
@@ -227,7 +225,8 @@ def test_killed_under_load_and_started_again(server: RedisServer) -> None:
         assert redis.counters.in_flight == 0
         await redis.close()
 
-    run(script())
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:  # the loop that nodes have
+        runner.run(script())
 
 
 def test_one_that_hangs_costs_its_time_and_answers_of_old_are_not_taken(

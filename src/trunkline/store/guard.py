@@ -21,7 +21,14 @@ __all__ = ["Counters", "Guard", "StoreUnavailable", "hide_password"]
 
 
 class StoreUnavailable(TrunklineError):  # noqa: N818 - a state of the server, as a script sees it
-    """The server did not answer, or was not asked; a write may have been carried out or not."""
+    """The server did not answer, or was not asked; a write may have been carried out or not.
+
+    ``setting`` is where the server's URL stands, as ``redis.NAME``.
+    """
+
+    def __init__(self, code: str, setting: str, message: str) -> None:
+        super().__init__(code, message)
+        self.setting = setting
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +65,7 @@ def hide_password(url: str) -> str:
 
 
 class Guard:
-    """The bounds of one handle; ``setting`` is where the user gives its URL (``redis.NAME.url``).
+    """The bounds of one handle; ``setting`` is where its URL stands, as ``redis.NAME``.
 
     ``code`` is the code of the errors that it raises.
     """
@@ -101,10 +108,10 @@ class Guard:
 
     def unavailable(self, reason: str) -> StoreUnavailable:
         """The error for a server that does not answer for ``reason``."""
-        return StoreUnavailable(
-            self._code,
-            f"{self._where}: {reason}; see that the server runs and that the setting names it",
-        )
+        return self._error(f"{reason}; see that the server runs and that the setting names it")
+
+    def _error(self, text: str) -> StoreUnavailable:
+        return StoreUnavailable(self._code, self._setting, f"{self._where}: {text}")
 
     @asynccontextmanager
     async def call(self) -> AsyncIterator[None]:
@@ -116,35 +123,31 @@ class Guard:
         loop = asyncio.get_running_loop()
         if self._in_flight >= self._limit:
             self._busy += 1
-            raise StoreUnavailable(
-                self._code,
-                f"{self._where}: {self._limit} calls are under way already; this one was not made",
-            )
+            raise self._error(f"{self._limit} calls are under way already; this one was not made")
         permit = self._breaker.enter(loop.time())
         if permit is None:
             wait = self._breaker.wait(loop.time())
             when = f"in {wait:.1f} s" if wait else "under way"
-            raise StoreUnavailable(
-                self._code, f"{self._where}: left alone for now ({self._last}); a trial is {when}"
-            )
+            raise self._error(f"left alone for now ({self._last}); a trial is {when}")
         self._calls += 1
         self._in_flight += 1
         try:
             try:
-                async with asyncio.timeout(self.timeout):
+                async with asyncio.timeout(self.timeout) as limit:
                     yield
             except TimeoutError as problem:
+                if not limit.expired():  # somebody else's
+                    raise
                 raise self.unavailable(f"no answer in {self.timeout:g} s") from problem
-        except StoreUnavailable as problem:
-            self._failed += 1
-            self._last = problem.message.removeprefix(f"{self._where}: ").partition(";")[0]
-            self._breaker.failed(permit, loop.time())
-            raise
-        except TrunklineError:  # the server answered, with a refusal
-            self._breaker.succeeded(permit)
-            raise
-        except BaseException:
-            self._breaker.abandoned(permit)
+        except BaseException as problem:
+            if isinstance(problem, StoreUnavailable) and problem.setting == self._setting:
+                self._failed += 1
+                self._last = problem.message.removeprefix(f"{self._where}: ").partition(";")[0]
+                self._breaker.failed(permit, loop.time())
+            elif isinstance(problem, TrunklineError):  # an answer: a refusal
+                self._breaker.succeeded(permit)
+            else:
+                self._breaker.abandoned(permit)
             raise
         else:
             self._breaker.succeeded(permit)
