@@ -1,8 +1,8 @@
-"""The rings of a SIP element: bounded, whole calls, choosy under load."""
+"""The ring of a SIP element: bounded, whole calls, choosy under load."""
 
 from __future__ import annotations
 
-from trunkline.observe.recorder import Recorder, call_id_of
+from trunkline.observe.recorder import Note, Recorder, SeenMessage, call_id_of
 from trunkline.sip.transport import Flow, Transport
 
 FLOW = Flow(Transport.UDP, ("192.0.2.1", 5060), ("192.0.2.2", 5060))
@@ -20,12 +20,17 @@ def test_messages_and_notes_of_one_call() -> None:
     recorder.note(2.0, "b", "sent", ("y",))
     assert [seen.time for seen in recorder.messages("a")] == [1.0]
     assert [seen.sent for seen in recorder.messages()] == [False, True]
-    assert [note.details for note in recorder.notes("b")] == [("y",)]
+    assert list(recorder.history("b")) == [
+        SeenMessage(2.0, FLOW, message("b", body="Call-ID: a"), True),
+        Note(2.0, "b", "sent", ("y",)),
+    ]
+    assert {key: len(seen) for key, seen in recorder.calls(["a", "x"]).items()} == {"a": 1, "x": 0}
     assert recorder.call_ids(10) == ["b", "a"]
     assert recorder.call_ids(1) == ["b"]
+    assert recorder.call_ids(10, "a") == ["a"]
 
 
-def test_the_rings_are_bounded_in_octets_and_time() -> None:
+def test_the_ring_is_bounded_in_octets_and_time() -> None:
     recorder = Recorder(limit=10_000, age=60.0)
     for number in range(100):
         recorder.message(float(number) / 10, FLOW, message(f"c{number}"), False)
@@ -33,10 +38,10 @@ def test_the_rings_are_bounded_in_octets_and_time() -> None:
     kept = list(recorder.messages())
     assert 10 <= len(kept) < 40
     assert recorder.forgotten == 100 - len(kept)
-    assert recorder.notes("c0") == []
+    assert list(recorder.history("c0")) == []
     recorder.expire(100.0)
     assert list(recorder.messages()) == []
-    assert recorder.notes("c99") == []
+    assert list(recorder.history("c99")) == []
 
 
 def test_under_load_fewer_calls_are_kept_but_whole() -> None:

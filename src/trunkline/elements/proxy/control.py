@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import signal
 import time
@@ -13,7 +14,7 @@ from trunkline import __version__
 from trunkline.elements.log import LogLine, RouterLog
 from trunkline.elements.parameters import Params, bounded, param
 from trunkline.elements.proxy.script import load_script
-from trunkline.elements.proxy.story import story_of
+from trunkline.elements.proxy.story import calls_of, story_of
 from trunkline.net.control import Connection, ControlServer, Json, Method
 from trunkline.observe.recorder import SeenMessage
 
@@ -129,9 +130,12 @@ class ProxyControl:
         return {"script": script.path}
 
     def calls(self, _: Connection, params: Params) -> Json:
-        """The Call-IDs seen last."""
+        """The calls seen last."""
         limit = bounded(params, "limit", int, 1, _MOST, 20)
-        return [*self._element.recorder.call_ids(limit)]
+        prefix = param(params, "prefix", str, "")
+        found = calls_of(self._element.recorder, limit, prefix)
+        offset = self._offset()
+        return [cast("Json", {**asdict(call), "time": call.time + offset}) for call in found]
 
     def explain(self, _: Connection, params: Params) -> Json:
         """One call's story."""
@@ -185,7 +189,7 @@ class ProxyControl:
 
     def _message(self, seen: SeenMessage, offset: float) -> dict[str, Json]:
         flow = seen.flow
-        return {
+        answer: dict[str, Json] = {
             "node": self._plan.name,
             "kind": "sip",
             "time": seen.time + offset,
@@ -195,7 +199,13 @@ class ProxyControl:
             "local": [*flow.local],
             "text": seen.data.decode("utf-8", "replace"),
         }
+        if "\ufffd" in str(answer["text"]):
+            answer["base64"] = base64.b64encode(seen.data).decode("ascii")
+        return answer
 
     def _offset(self) -> float:
-        """What has to be added to the element's time to make it seconds since the epoch."""
-        return time.time() - self._element.now()
+        """What has to be added to the element's time to make it seconds since the epoch.
+
+        That of the loop is the monotonic clock's, which it may be a little behind.
+        """
+        return time.time() - time.monotonic()

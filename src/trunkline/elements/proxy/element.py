@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from trunkline.elements.proxy.application import Application, Setting
+from trunkline.elements.proxy.hops import Located
 from trunkline.elements.proxy.request import IncomingRequest
 from trunkline.elements.proxy.script import Function, Job, Script, told
 from trunkline.elements.proxy.services import Services
@@ -349,6 +350,7 @@ class ProxyElement:
 
     def _undecided(self, request: IncomingRequest, handler: Function) -> None:
         self.stats.undecided += 1
+        request.note("undecided", handler.__name__)
         self.log(
             "SCRIPT",
             3,
@@ -362,15 +364,24 @@ class ProxyElement:
     def _request_failed(
         self, request: IncomingRequest, problem: Exception, handler: Function
     ) -> None:
-        self._script_failed(problem, handler, self.script)
+        self._script_failed(problem, handler, self.script, request)
         if not request.decided and request.method != "ACK":
             request.reply(500)
 
-    def _script_failed(self, problem: Exception, handler: Function, script: Script) -> None:
+    def _script_failed(
+        self,
+        problem: Exception,
+        handler: Function,
+        script: Script,
+        request: IncomingRequest | None = None,
+    ) -> None:
         self.stats.script_errors += 1
         name = handler.__name__
         self.stats.errors[name] = self.stats.errors.get(name, 0) + 1
-        self.log("SCRIPT", 3, "ERROR", f"{name}: {told(problem, script.path)}")
+        text = told(problem, script.path)
+        self.log("SCRIPT", 3, "ERROR", f"{name}: {text}")
+        if request is not None:
+            request.note("script error", name, text)
 
     def _fault(self, problem: Exception) -> None:
         self.stats.faults += 1
@@ -381,20 +392,25 @@ class ProxyElement:
 
     # for requests
 
-    def call_sync(self, handler: Function, *arguments: object) -> object:
+    def call_sync(
+        self, handler: Function, request: IncomingRequest, message: Request | Response
+    ) -> object:
         """Call a script's handler; an exception in it is counted and goes no further."""
+        request.note("script", handler.__name__)
         try:
-            return handler(*arguments)
+            return handler(request, message)
         except Exception as problem:
-            self._script_failed(problem, handler, self.script)
+            self._script_failed(problem, handler, self.script, request)
             return None
 
-    async def guarded(self, result: Awaitable[object], handler: Function) -> None:
+    async def guarded(
+        self, result: Awaitable[object], handler: Function, request: IncomingRequest
+    ) -> None:
         """Await what a handler returned, like ``call_sync``."""
         try:
             await result
         except Exception as problem:
-            self._script_failed(problem, handler, self.script)
+            self._script_failed(problem, handler, self.script, request)
 
     def spawn(self, work: Coroutine[object, object, None]) -> None:
         """Run ``work`` as a task of this element."""
@@ -428,7 +444,12 @@ class ProxyElement:
 
     async def send_own(self, request: Request, via: str | None) -> Response:
         """Send ``request`` in a client transaction; return its final response, or one made here."""
-        hops = await self.hops_of(via or request.uri)
+        place = via or request.uri
+        hops = await self.hops_of(place)
+        traced = self.recorder.wants(request.call_id)
+        if traced and isinstance(hops, Located):
+            now = self.now()
+            self.recorder.note(now, request.call_id, "located", (place, hops.decision(now)))
         last = Response.answer(request, 503, "No Next Hop")
         while (flow := hops(self.now())) is not None:
             layer = self.proxy.layer
@@ -436,7 +457,7 @@ class ProxyElement:
             attempt = request.copy()
             self.proxy.add_via(attempt, flow, branch)
             done: asyncio.Future[Response] = self.loop.create_future()
-            layer.request(attempt, branch, flow, self.now(), done)
+            layer.request(attempt, branch, flow, self.now(), done, traced=traced)
             self.flush()
             last = await done
             if last.status != 503:

@@ -182,6 +182,7 @@ class IncomingRequest:
     def drop(self) -> None:
         """Answer nothing, now or later."""
         self._decide()
+        self.note("dropped")
         if self._context is not None:
             self._element.proxy.layer.abort(self._context.transaction, self._element.now())
 
@@ -367,7 +368,7 @@ class IncomingRequest:
             target.edit(self.message)
             target.uri = self.message.uri
         ack = PassingAck(self.message, self._flow, self.routed)
-        self._element.proxy.forward_ack(ack, flow, target.uri)
+        self._element.proxy.forward_ack(ack, flow, target.uri, now=self._element.now())
         self._element.flush()
 
     def _wait(self) -> asyncio.Future[Response | None]:
@@ -397,7 +398,7 @@ class IncomingRequest:
             return False
 
         async def hold() -> None:
-            await self._element.guarded(result, handler)
+            await self._element.guarded(result, handler, self)
             context.pass_back(branch, response, self._element.now())
             self._element.flush()
 
@@ -415,7 +416,7 @@ class IncomingRequest:
             return self.decided
 
         async def hold() -> None:
-            await self._element.guarded(result, handler)
+            await self._element.guarded(result, handler, self)
             if not self.decided:
                 self.decided = True
                 context.finish(response, self._element.now())

@@ -1,4 +1,4 @@
-"""One call's story, put together from what the recorder kept: for ``trunkline explain``.
+"""Calls, and one call's story, put together from what the recorder kept: ``trunkline explain``.
 
 Nothing is decided here a second time: messages are those that were on the wire, and each step is
 what the proxy noted when it took it.
@@ -6,28 +6,31 @@ what the proxy noted when it took it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 
 from trunkline.errors import DecodeError
 from trunkline.observe.recorder import Note, Recorder, SeenMessage
 from trunkline.sip.host import bracketed
 from trunkline.sip.locate import Decision
 from trunkline.sip.locate.report import as_json as decision_json
-from trunkline.sip.message import Request, Response, parse
+from trunkline.sip.locate.report import as_text as decision_text
+from trunkline.sip.message import Headers, Message, Request, Response, parse
 from trunkline.sip.transport import Address, Flow
 
-__all__ = ["STEPS", "Step", "story_of"]
+__all__ = ["STEPS", "Call", "Step", "calls_of", "story_of"]
 
 STEPS = {
     "received": "a message came in",
-    "sent": "a message went out",
-    "again": "a message went out again: a retransmission",
+    "sent": "a message went out; beneath it, what had been changed on the way",
+    "again": "a message came in or went out once more: a retransmission",
     "script": "a handler of the script was called",
-    "credentials": "credentials were checked: the reason code of sip.digest, and the user",
-    "registered": "a REGISTER was carried out: the reason code of sip.registrar",
+    "script-error": "a handler of the script raised an exception",
+    "undecided": "a handler of the script ended without a decision",
+    "dropped": "the script had the request dropped: nothing answers it",
     "located": "next hops were found by RFC 3263: the decision itself",
-    "branch": "the request was sent on to a target",
+    "branch": "the request is sent on to a target",
     "refused": "the request failed a check and was answered here",
     "response": "a branch was answered",
     "no-response": "a branch timed out, or could not be delivered to",
@@ -37,11 +40,7 @@ STEPS = {
 }
 """Kinds of steps, and what they mean."""
 
-_KINDS = {
-    "sent": "branch",
-    "no response": "no-response",
-    "timer C": "timer-c",
-}
+_KINDS = {"sent": "branch"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,81 +55,163 @@ class Step:
     """A decision as data, where one was taken."""
 
 
-def story_of(recorder: Recorder, call_id: str) -> list[Step]:
-    """Return what happened to the requests with this Call-ID, in order."""
-    steps = [*_messages(recorder.messages(call_id)), *map(_noted, recorder.notes(call_id))]
-    steps.sort(key=lambda step: step.time)
-    return steps
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What is known of the requests with one Call-ID, in a few words."""
+
+    call_id: str
+    time: float
+    """Of the first message, as the recorder's."""
+    method: str
+    uri: str
+    caller: str
+    """The From of the first request, and its To; without parameters, so without tags."""
+    called: str
+    status: int
+    """Of its response, the final one if there is one; 0: none yet."""
+    reason: str
+    messages: int
 
 
-def _messages(seen: Iterable[SeenMessage]) -> Iterator[Step]:
-    requests: dict[str, Request] = {}
-    before: set[tuple[Flow, bytes]] = set()
+def calls_of(recorder: Recorder, limit: int, prefix: str = "") -> list[Call]:
+    """Return the calls seen last whose Call-ID begins with ``prefix``, the newest first."""
+    found = recorder.calls(recorder.call_ids(limit, prefix))
+    return [_call(call_id, seen) for call_id, seen in found.items()]
+
+
+def _call(call_id: str, seen: list[SeenMessage]) -> Call:
+    first: Request | None = None
+    response: Response | None = None
+    came = True
     for item in seen:
         try:
             message = parse(item.data)
         except DecodeError:
             continue
-        line = message.start_line
+        if isinstance(message, Request):
+            if first is None:
+                first, came = message, not item.sent
+        elif (
+            first is not None
+            and item.sent is came  # what the one who asked got to know
+            and message.headers.get("cseq") == first.headers.get("cseq")
+            and (response is None or response.status < 200)
+        ):
+            response = message
+    headers = Headers() if first is None else first.headers
+    return Call(
+        call_id,
+        seen[0].time,
+        "" if first is None else first.method,
+        "" if first is None else first.uri,
+        _party(headers.get("from")),
+        _party(headers.get("to")),
+        0 if response is None else response.status,
+        "" if response is None else response.reason,
+        len(seen),
+    )
+
+
+def _party(value: str | None) -> str:
+    """A From or To without its parameters."""
+    text = value or ""
+    end = text.rfind(">")
+    return text[: end + 1] if end >= 0 else text.partition(";")[0]
+
+
+def story_of(recorder: Recorder, call_id: str) -> list[Step]:
+    """Return what happened to the requests with this Call-ID, in order."""
+    teller = _Teller()
+    found = []
+    for item in recorder.history(call_id):
+        step = _noted(item) if isinstance(item, Note) else teller.tell(item)
+        if step is not None:
+            found.append(step)
+    return found
+
+
+class _Teller:
+    """Tells of messages, each in the light of those before it."""
+
+    def __init__(self) -> None:
+        self._seen: set[tuple[Flow, bytes, bool]] = set()
+        self._came: dict[tuple[str, int], Message] = {}
+
+    def tell(self, item: SeenMessage) -> Step | None:
+        try:
+            message = parse(item.data)
+        except DecodeError:
+            return None
+        cseq = message.headers.get("cseq") or ""
+        if isinstance(message, Request):
+            text, status = f"{message.method} {message.uri}", 0
+        else:
+            assert isinstance(message, Response)
+            text, status = f"{message.status} {message.reason} ({cseq})", message.status
+        text += f" {'to' if item.sent else 'from'} {_place(item.flow)}"
+        key = (item.flow, item.data, item.sent)
+        if key in self._seen:
+            return Step(item.time, "again", text)
+        self._seen.add(key)
         if not item.sent:
-            if isinstance(message, Request):
-                requests[message.headers.get("cseq") or ""] = message
-            yield Step(item.time, "received", f"{line}  from {_place(item.flow)}")
-            continue
-        again = (item.flow, item.data) in before
-        before.add((item.flow, item.data))
-        edits: tuple[str, ...] = ()
-        if isinstance(message, Request) and not again:
-            edits = _edits(requests.get(message.headers.get("cseq") or ""), message)
-        elif isinstance(message, Response):
-            cseq = message.headers.get("cseq") or ""
-            line = f"{line}  ({cseq})"
-        yield Step(
-            item.time, "again" if again else "sent", f"{line}  to {_place(item.flow)}", edits
-        )
+            self._came[cseq, status] = message
+            return Step(item.time, "received", text)
+        came = self._came.get((cseq, status))
+        if came is None or (isinstance(message, Request) and message.method == "CANCEL"):
+            return Step(item.time, "sent", text)  # ours, as each hop's CANCEL is (section 9.1)
+        return Step(item.time, "sent", text, tuple(_edits(came, message)))
 
 
-def _edits(came: Request | None, goes: Request) -> tuple[str, ...]:
-    """What a request left with that it did not come with, and the other way round."""
-    if came is None:
-        return ()
-    lines = []
-    if came.uri != goes.uri:
-        lines += [f"- {came.start_line}", f"+ {goes.start_line}"]
+def _edits(came: Message, goes: Message) -> Iterator[str]:
+    """What a message left with that it did not come with, and the other way round."""
     old, new = came.headers.rows, goes.headers.rows
-    lines += [f"- {row}" for row in old if row not in new]
-    lines += [f"+ {row}" for row in new if row not in old]
+    if isinstance(came, Request):
+        assert isinstance(goes, Request)
+        if came.uri != goes.uri:
+            yield f"- {came.start_line}"
+            yield f"+ {goes.start_line}"
+    elif "via" in came.headers.names:
+        at = came.headers.names.index("via")  # section 16.7 step 3: ours, and always removed
+        old = old[:at] + old[at + 1 :]
+    for kind, i, j, k, n in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+        if kind != "equal":
+            yield from (f"- {row}" for row in old[i:j])
+            yield from (f"+ {row}" for row in new[k:n])
     if came.body != goes.body:
-        lines.append(f"~ body: {len(came.body)} octets came, {len(goes.body)} left")
-    return tuple(lines)
+        yield f"~ body: {len(came.body)} octets came, {len(goes.body)} left"
 
 
 def _noted(note: Note) -> Step:
-    kind = _KINDS.get(note.kind, note.kind)
+    kind = _KINDS.get(note.kind, note.kind.lower().replace(" ", "-"))
+    details: tuple[str, ...] = ()
     record: dict[str, object] | None = None
     match note.kind, note.details:
         case "sent", (uri, Flow() as flow, branch):
-            text = f"{uri} by {_place(flow)}, branch {branch}"
-        case "response", (uri, flow, status, reason):
-            text = f"{uri} answered {status} {reason}"
+            text = f"{uri} to {_place(flow)}, branch {branch}"
+        case "response", (uri, Flow() as flow, status, reason):
+            text = f"{uri} at {_place(flow)} answered {status} {reason}"
         case "no response", (uri, Flow() as flow, detail):
             text = f"{uri} at {_place(flow)}: {detail}"
         case "refused", (status, code):
             text = f"{status}: {code}"
         case "answered", (status, reason):
             text = f"{status} {reason}"
-        case "script", (name,):
+        case "script" | "undecided", (name,):
             text = f"{name}()"
+        case "script error", (name, problem):
+            first, *details_ = str(problem).split("\n")
+            text, details = f"{name}(): {first}", tuple(line.strip() for line in details_)
         case "located", (place, Decision() as decision):
             text = str(place)
+            details = tuple(decision_text(decision).splitlines())
             record = dict(decision_json(decision))
         case "timer C", (uri, flow):
             text = f"{uri} rang for more than three minutes"
         case "cancelled", _:
             text = "a CANCEL came: what is under way is cancelled"
-        case _, details:
-            text = ", ".join(map(str, details))
-    return Step(note.time, kind, text, (), record)
+        case _, rest:
+            text = ", ".join(map(str, rest))
+    return Step(note.time, kind, text, details, record)
 
 
 def _place(flow: Flow) -> str:

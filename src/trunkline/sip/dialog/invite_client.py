@@ -79,7 +79,7 @@ class ClientLeg:
         if self.state is not LegState.PROCEEDING:
             row = self.fire(Trigger.SUCCESS)
             if row.action is Action.ACK_AGAIN and self._ack is not None:
-                self._ack.send_again()
+                self._ack.send_again(now)
             elif row.action is Action.SEND_ACK_AND_BYE:
                 self._drop(response, now)
             return

@@ -170,14 +170,14 @@ class Outgoing:
         self.flow, self.sent = flow, request
         self.answered = False
         if request.method == "ACK":
-            core.layer.send(request, flow)
+            core.layer.send(request, flow, now)
         else:
             self.transaction = core.layer.request(request, branch, flow, now, self)
 
-    def send_again(self) -> None:
+    def send_again(self, now: float) -> None:
         """Send an ACK again, as it went (section 13.2.2.4)."""
         if self.flow is not None:
-            self.core.layer.send(self.sent, self.flow)
+            self.core.layer.send(self.sent, self.flow, now)
 
     def _challenged(self, response: Response, now: float) -> bool:
         """Send the request again with credentials, if there are any to try (section 22.2)."""

@@ -24,6 +24,7 @@ from trunkline.sip.timers import TimerQueue
 from trunkline.sip.transaction import (
     AckReceived,
     CancelReceived,
+    ClientTransaction,
     Discarded,
     Event,
     Misdelivered,
@@ -147,7 +148,8 @@ class Proxy:
                 branch = transaction.user
                 if not isinstance(branch, Branch):
                     return event
-                branch.context.on_no_response(branch, "no response in time", 408, now)
+                assert isinstance(transaction, ClientTransaction)
+                branch.context.on_no_response(branch, _patience(transaction), 408, now)
             case TransportFailed(transaction, reason):
                 branch = transaction.user
                 if not isinstance(branch, Branch):
@@ -264,20 +266,22 @@ class Proxy:
             token = f"{token}-{self._loop_part(context.request)}"
         self.add_via(request, flow, token)
         traced = context.transaction.traced
+        if traced:
+            self.note(context, "sent", (target.uri, flow, token))
         branch.client = self.layer.request(request, token, flow, now, branch, traced=traced)
         if request.method == "INVITE":
             self.start_timer_c(branch, now)
-        if traced:
-            self.note(context, "sent", (target.uri, flow, token))
 
-    def forward_ack(self, ack: PassingAck, flow: Flow, uri: str | None = None) -> None:
+    def forward_ack(
+        self, ack: PassingAck, flow: Flow, uri: str | None = None, *, now: float
+    ) -> None:
         """Send an ACK on to its next hop; no transaction and no response."""
         request = ack.request
         if uri is not None:
             request.uri = uri
         self.prepare(request)
         self.add_via(request, flow, self.layer.new_branch())
-        self.layer.send(request, flow)
+        self.layer.send(request, flow, now)
 
     def start_timer_c(self, branch: Branch, now: float) -> None:
         """Start timer C, more than three minutes (16.6 step 11)."""
@@ -365,3 +369,11 @@ class Proxy:
     def _handle_all(self, events: Iterable[Event], now: float) -> list[Received]:
         found = (self.handle(event, now) for event in events)
         return [received for received in found if received is not None]
+
+
+def _patience(transaction: ClientTransaction) -> str:
+    """What ended a client transaction that had no final response."""
+    if transaction.cancelled:
+        return "no final response in 64*T1 after CANCEL"
+    timer = "B" if transaction.method == "INVITE" else "F"
+    return f"timer {timer}: no final response in 64*T1"

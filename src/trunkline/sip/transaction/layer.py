@@ -90,7 +90,7 @@ class Tap(Protocol):
     """Is shown messages, and says which."""
 
     def wants(self, call_id: str) -> bool:
-        """Whether to be shown the messages of a new transaction."""
+        """Whether to be shown this request, and what belongs to it."""
         ...
 
     def message(self, time: float, flow: Flow, data: bytes, sent: bool) -> None:
@@ -183,6 +183,8 @@ class TransactionLayer:
                 return event
             if self.owners is not None and (owner := self.owners.find(f"{key} INVITE")) >= 0:
                 return Misdelivered(owner)
+            if self.tap is not None and self.tap.wants(message.call_id):
+                self._show(flow)
             if _REFUSED in (headers.get("to") or ""):
                 self.counters.absorbed += 1
                 return None
@@ -227,6 +229,8 @@ class TransactionLayer:
         transaction = self.clients.get(f"{via.branch} {cseq_method(response)}")
         if transaction is None:
             self.counters.strays += 1
+            if self.tap is not None and self.tap.wants(response.call_id):
+                self._show(flow)
             return StrayResponse(response, flow)
         response.via_end = via.end
         if transaction.traced:
@@ -308,8 +312,7 @@ class TransactionLayer:
         self.clients[transaction.key] = transaction
         self.counters.sent += 1
         transaction.traced = traced
-        self._now = now
-        self.put(transaction)
+        self.put(transaction, now)
         timers = self.timers
         if flow.transport.reliable:
             transaction.last = b""
@@ -320,9 +323,12 @@ class TransactionLayer:
         self.queue.start(transaction, Trigger.B if invite else Trigger.F, timers.transaction, now)
         return transaction
 
-    def send(self, message: Request | Response, flow: Flow) -> None:
+    def send(self, message: Request | Response, flow: Flow, now: float) -> None:
         """Send a message outside of any transaction: an ACK to a 2xx, or statelessly."""
-        self.out.append((flow, message.to_bytes()))
+        data = message.to_bytes()
+        if self.tap is not None and self.tap.wants(message.call_id):
+            self.tap.message(now, flow, data, True)
+        self.out.append((flow, data))
 
     def cancel(
         self,
@@ -351,7 +357,8 @@ class TransactionLayer:
 
     def send_cancel(self, transaction: ClientTransaction, cancel: Request, now: float) -> None:
         """Send an INVITE's CANCEL; the INVITE has 64*T1 for its final response (section 9.1)."""
-        self.request(cancel, transaction.branch, transaction.flow, now, NOBODY)
+        traced = transaction.traced
+        self.request(cancel, transaction.branch, transaction.flow, now, NOBODY, traced=traced)
         self.queue.start(transaction, Trigger.CANCELLED, self.timers.transaction, now)
 
     def abort(self, transaction: Transaction, now: float) -> None:
@@ -421,7 +428,6 @@ class TransactionLayer:
 
     def on_timeout(self, now: float) -> list[Event]:
         """Let the timers that have come up take effect."""
-        self._now = now
         events = []
         for transaction, name in self.queue.expired(now):
             if transaction.expects(name):  # one before it in this list may have ended it
@@ -432,10 +438,10 @@ class TransactionLayer:
 
     # for the transactions
 
-    def put(self, transaction: Transaction) -> None:
+    def put(self, transaction: Transaction, now: float) -> None:
         """Let a transaction's last message leave."""
         if transaction.traced and self.tap is not None:
-            self.tap.message(self._now, transaction.flow, transaction.last, True)
+            self.tap.message(now, transaction.flow, transaction.last, True)
         self.out.append((transaction.flow, transaction.last))
 
     def _show(self, flow: Flow) -> None:

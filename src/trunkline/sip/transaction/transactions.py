@@ -162,7 +162,7 @@ def _send(
     assert isinstance(what, Message)
     transaction.request = None
     transaction.last = what.to_bytes()
-    layer.put(transaction)
+    layer.put(transaction, now)
     return None
 
 
@@ -178,7 +178,7 @@ def _resend(
 ) -> Event | None:
     if transaction.last:
         layer.counters.retransmitted += 1
-        layer.put(transaction)
+        layer.put(transaction, now)
     return None
 
 
@@ -192,7 +192,7 @@ def _send_ack(
         transaction.request = None
     else:
         layer.counters.retransmitted += 1
-    layer.put(transaction)
+    layer.put(transaction, now)
     return None
 
 
