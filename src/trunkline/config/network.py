@@ -357,6 +357,16 @@ def _check_proxy(path: Path, text: str, node: str, proxy: ProxyNodeSettings) -> 
         raise NetworkFileError(
             path, _line_of(text, (*where, "workers")), f"workers: 1 to 64, not {proxy.workers}"
         )
+    kind, _, store = proxy.location.partition(":")
+    if proxy.location != "memory" and not (kind == "redis" and store in proxy.redis):
+        known = (
+            ", ".join(f'"redis:{name}"' for name in proxy.redis) or "no store in its table redis"
+        )
+        raise NetworkFileError(
+            path,
+            _line_of(text, (*where, "location")),
+            f'location: "memory", or a store of this node: {known}; not {proxy.location!r}',
+        )
 
 
 def _converter() -> cattrs.Converter:

@@ -89,4 +89,8 @@ class ProxyNodeSettings:
     """Seals nonces; the same on all hosts that share a realm. Empty: made anew at each start."""
     redis: dict[str, str] = attrs.Factory(dict)
     """Stores by name: a ``redis://`` URL, or ``memory``."""
+    sql: dict[str, str] = attrs.Factory(dict)
+    """Databases by name: ``sqlite:///file``, ``postgresql://`` or ``mysql://`` URLs."""
+    location: str = "memory"
+    """Where registrations are: ``memory``, or ``redis:NAME`` of the table ``redis``."""
     settings: dict[str, object] = attrs.Factory(dict)

@@ -39,7 +39,7 @@ def all(request):
 def services(loop: VirtualLoop) -> Services:
     clock, random = loop.time, Random(0).randbytes
     users = Users(KnownUsers({}), realm="x", secret=bytes(16), clock=clock, random=random)
-    return Services(users, Registrations(None, node="x", clock=clock, random=random))
+    return Services(users, Registrations(None, None, node="x", clock=clock, random=random))
 
 
 class Cluster:

@@ -16,6 +16,7 @@ from trunkline.store.location import Count
 
 if TYPE_CHECKING:
     from trunkline.elements.proxy.element import ProxyElement
+    from trunkline.store.sql import Sql  # SQLAlchemy is heavy
 
 __all__ = ["Application", "Setting"]
 
@@ -57,6 +58,22 @@ class Application:
                 "script.no-store",
                 f'no redis store {name!r}; there are: {known}. Write {name} = "redis://HOST:PORT"'
                 f" into [node.{self.name}.proxy.redis]",
+            )
+        return found
+
+    def sql(self, name: str) -> Sql:
+        """The database called ``name`` in the node's table ``sql``.
+
+        Raises:
+            TrunklineError: ``script.no-store``: there is none of that name.
+        """
+        found = self._element.services.sql.get(name)
+        if found is None:
+            known = ", ".join(self._element.services.sql) or "none"
+            raise TrunklineError(
+                "script.no-store",
+                f'no database {name!r}; there are: {known}. Write {name} = "sqlite:///FILE" into'
+                f" [node.{self.name}.proxy.sql]",
             )
         return found
 

@@ -24,7 +24,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from trunkline.config.proxy import Listen
 from trunkline.elements.log import RouterLog
@@ -42,6 +42,10 @@ from trunkline.sip.message import Headers, Request, Response, parse
 from trunkline.sip.proxy import Identity, Listener, ProxySettings
 from trunkline.sip.transport import Address, Flow
 from trunkline.store.keyvalue import KeyValue, Memory
+from trunkline.store.location import MemoryLocation
+
+if TYPE_CHECKING:
+    from trunkline.store.sql import Sql
 
 __all__ = ["Harness", "Incoming", "Sent"]
 
@@ -122,7 +126,7 @@ class Harness:
     ``dns`` is a zone's text, such as ``"gw.example. 60 IN A 192.0.2.50"``, and ``draw`` the
     randomness of SRV weights: a whole number from 0 to its argument, inclusive. ``settings`` is
     what the script finds in ``app.settings``. ``users`` are names with their passwords. ``redis``
-    names stores in memory, on the virtual clock; or gives stores.
+    names stores in memory, on the virtual clock; or gives stores. ``sql`` gives databases.
 
     Raises:
         TrunklineError: what is wrong with the script.
@@ -139,6 +143,7 @@ class Harness:
         settings: Mapping[str, Setting] | None = None,
         users: Mapping[str, str] | None = None,
         redis: Mapping[str, KeyValue] | Sequence[str] = (),
+        sql: Mapping[str, Sql] | None = None,
         proxy: ProxySettings = ProxySettings(),  # noqa: B008 - immutable
     ) -> None:
         loaded = load_script(Path(script))
@@ -163,6 +168,7 @@ class Harness:
             if isinstance(redis, Mapping)
             else {name: Memory(self.loop.time) for name in redis}
         )
+        self.sql: Mapping[str, Sql] = sql or {}
         self.element = ProxyElement(
             self.loop,
             self.identity,
@@ -195,8 +201,11 @@ class Harness:
                 clock=clock,
                 random=generator.randbytes,
             ),
-            Registrations(settings, node="harness", clock=clock, random=generator.randbytes),
+            Registrations(
+                settings, MemoryLocation(), node="harness", clock=clock, random=generator.randbytes
+            ),
             self.redis,
+            self.sql,
         )
 
     def __enter__(self) -> Self:

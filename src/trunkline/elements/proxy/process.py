@@ -16,6 +16,7 @@ import socket
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from trunkline import __version__
 from trunkline.config.network import NetworkSettings
@@ -36,8 +37,12 @@ from trunkline.net.loop import new_event_loop
 from trunkline.sip import digest, registrar
 from trunkline.sip.locate import Rules
 from trunkline.sip.proxy import Identity, ProxySettings
-from trunkline.store.keyvalue import Memory
+from trunkline.store.keyvalue import KeyValue, Memory
+from trunkline.store.location import Location, MemoryLocation
 from trunkline.store.redis import Redis
+
+if TYPE_CHECKING:
+    from trunkline.store.sql import Sql
 
 __all__ = ["ProxyPlan", "run_proxy"]
 
@@ -276,6 +281,23 @@ def _services(
     plan: ProxyPlan, workers: Workers | None, loop: asyncio.AbstractEventLoop
 ) -> Services:
     index = 0 if workers is None else workers.index
+    settings = plan.settings
+    redis: dict[str, KeyValue] = {}
+    location: Location | None = MemoryLocation() if workers is None else None
+    for name, url in settings.redis.items():
+        if url == "memory":
+            redis[name] = Memory(loop.time)
+            continue
+        redis[name] = server = Redis(name, url)
+        if settings.location == f"redis:{name}":
+            from trunkline.store.location.redis import RedisLocation
+
+            location = RedisLocation(server)
+    sql: dict[str, Sql] = {}
+    if settings.sql:
+        from trunkline.store.sql import Sql  # SQLAlchemy is heavy
+
+        sql = {name: Sql(name, url) for name, url in settings.sql.items()}
     domains = frozenset(domain.lower() for domain in plan.settings.domains)
     return Services(
         Users(
@@ -288,14 +310,13 @@ def _services(
         ),
         Registrations(
             registrar.Settings(domains) if domains else None,
+            location,
             node=f"{plan.name}.{index}",
             clock=time.time,
             random=os.urandom,
         ),
-        {
-            name: Memory(loop.time) if url == "memory" else Redis(name, url)
-            for name, url in plan.settings.redis.items()
-        },
+        redis,
+        sql,
     )
 
 

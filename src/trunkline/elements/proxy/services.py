@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from trunkline.errors import TrunklineError
 from trunkline.sip import digest, registrar
@@ -16,6 +17,9 @@ from trunkline.sip.transport import Flow
 from trunkline.store.keyvalue import KeyValue
 from trunkline.store.location import Location, MemoryLocation
 from trunkline.store.redis import Redis
+
+if TYPE_CHECKING:
+    from trunkline.store.sql import Sql  # SQLAlchemy is heavy
 
 __all__ = ["Registrations", "Services", "Users"]
 
@@ -29,12 +33,15 @@ class Services:
     users: Users
     registrations: Registrations
     redis: Mapping[str, KeyValue] = field(default_factory=dict)
+    sql: Mapping[str, Sql] = field(default_factory=dict)
 
     async def close(self) -> None:
         """Close what has connections."""
         for store in self.redis.values():
             if isinstance(store, Redis):
                 await store.close()
+        for database in self.sql.values():
+            await database.close()
 
 
 class Users:
@@ -104,20 +111,23 @@ class Users:
 class Registrations:
     """The registrar and the location service: RFC 3261 section 10.
 
+    Without a ``location`` nobody can register: the memory of one worker is not another's.
+
     Raises:
-        TrunklineError: ``script.no-domain`` by methods, where the node serves no domain.
+        TrunklineError: ``script.no-domain``, ``script.no-location`` by ``register``.
     """
 
     def __init__(
         self,
         settings: registrar.Settings | None,
-        location: Location | None = None,
+        location: Location | None,
         *,
         node: str,
         clock: Callable[[], float],
         random: Callable[[int], bytes],
     ) -> None:
-        self.location: Location = location or MemoryLocation()
+        self._shared = location is not None
+        self.location: Location = MemoryLocation() if location is None else location
         self._registrar = None if settings is None else registrar.Registrar(settings)
         self._node = node
         self._clock = clock
@@ -174,6 +184,12 @@ class Registrations:
             raise TrunklineError(
                 "script.no-domain",
                 "nobody can register here: the node's table has no `domains`",
+            )
+        if not self._shared:
+            raise TrunklineError(
+                "script.no-location",
+                "several workers need a store of registrations that they share:"
+                ' location = "redis:NAME"',
             )
         return self._registrar
 
