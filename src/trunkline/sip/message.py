@@ -53,6 +53,7 @@ class Limits:
 
 
 _LIMITS = Limits()
+_KNOWN: Final = CANONICAL.keys()
 
 _LENGTHS = {size: str(size) for size in range(1500)}
 """Lengths of bodies as they are written: comparing is cheaper than reading."""
@@ -435,7 +436,7 @@ class Response(Message):
 
     @property
     def start_line(self) -> str:  # noqa: D102 - inherited
-        return f"{self.version} {self.status} {self.reason}"
+        return f"{self.version} {self.status:03d} {self.reason}"
 
     def copy(self) -> Response:
         """Return a copy whose changes do not show here."""
@@ -514,6 +515,8 @@ def parse(data: bytes, limits: Limits = _LIMITS) -> Request | Response:
     known = CANONICAL.get
     names: list[str | None] = [known(row.partition(":")[0]) for row in rows]
     headers = Headers.__new__(Headers)
+    if not _KNOWN.isdisjoint(rows):  # a name alone, without its colon
+        names = [None if row in _KNOWN else name for row, name in zip(rows, names, strict=True)]
     if None in names:
         if "\r\n " in text or "\r\n\t" in text:  # the second row of a folded one has no name
             rows = _unfolded(rows)

@@ -395,8 +395,9 @@ class TransactionLayer:
 
     def _returned(self, data: bytes, flow: Flow) -> Transaction | None:
         """Find whose message came back, unless there is another way to send it."""
+        head, whole, _ = data.partition(b"\r\n\r\n")
         try:
-            message = parse(data.partition(b"\r\n\r\n")[0] + b"\r\n\r\n", self.limits)
+            message = parse(head + b"\r\n\r\n", self.limits)
         except DecodeError:
             return None
         via = top_via(message.headers.get("via") or "")
@@ -407,7 +408,7 @@ class TransactionLayer:
             return self.clients.get(f"{via.branch} {method}")
         server = self.servers.get(f"{branch_key(via)} {cseq_method(message)}")
         backup = sent_by(via, flow)
-        if backup is None:
+        if backup is None or not whole:
             return server
         if server is not None:
             server.flow = backup
