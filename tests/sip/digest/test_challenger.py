@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
+from urllib.request import AbstractDigestAuthHandler, HTTPPasswordMgrWithDefaultRealm
+from urllib.request import Request as UrlRequest
 
 import pytest
 from hypothesis import given
@@ -401,3 +403,20 @@ def test_every_reason_is_documented_in_its_own_words() -> None:
     assert rows == {reason.value: words for reason, words in REASONS.items()}
     assert set(REASONS) == set(Reason)
     assert DEFAULT_ALGORITHMS[0] == SHA_256
+
+
+@pytest.mark.parametrize("qop", [True, False])
+def test_the_standard_librarys_client_is_accepted(qop: bool) -> None:
+    """A client that is not ours; it knows MD5 alone, and quotes what it should not."""
+    challenger = guard(algorithms=(MD5,))
+    challenge = challenger.challenges(NOW, b"random octets")[0]
+    passwords = HTTPPasswordMgrWithDefaultRealm()
+    request = UrlRequest("http://atlanta.example/alice", method="MESSAGE")
+    passwords.add_password(REALM, "http://atlanta.example/", "alice", "wonderland")
+    foreign = AbstractDigestAuthHandler(passwords)
+    told = {"realm": REALM, "nonce": challenge.nonce, "opaque": challenge.opaque or ""}
+    if qop:
+        told["qop"] = "auth"
+    written = f"Digest {foreign.get_authorization(request, told)}"
+    result = challenger.verify([written], "MESSAGE", "/alice", USERS, NOW)
+    assert result.accepted
