@@ -6,6 +6,8 @@ the text beside them. What follows was written from them, not from the tables.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from tests.sip.transaction.ends import FAR, NEAR, make_layer, make_request, what
 
@@ -21,6 +23,7 @@ from trunkline.sip.transaction import (
     TransactionLayer,
     Trigger,
 )
+from trunkline.sip.transaction.diagram import render
 from trunkline.sip.transport import Flow, Transport
 
 # state, trigger, next state, what is sent, what the user is told; "-": nothing
@@ -183,6 +186,13 @@ def test_every_row_cites_a_clause() -> None:
         row.clause for table in TABLES.values() for by in table.values() for row in by.values()
     ]
     assert all(any(c.isdigit() for c in clause) for clause in clauses)
+
+
+def test_the_page_is_what_the_program_prints() -> None:
+    page = Path(__file__).parents[3] / "docs" / "sip-transaction-states.md"
+    command = "python -m trunkline.sip.transaction.diagram"
+    assert page.read_text() == render(), f"run: {command} > that file"
+    assert command in page.read_text()
 
 
 class Client:
