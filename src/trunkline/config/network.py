@@ -357,15 +357,19 @@ def _check_proxy(path: Path, text: str, node: str, proxy: ProxyNodeSettings) -> 
         raise NetworkFileError(
             path, _line_of(text, (*where, "workers")), f"workers: 1 to 64, not {proxy.workers}"
         )
-    kind, _, store = proxy.location.partition(":")
-    if proxy.location != "memory" and not (kind == "redis" and store in proxy.redis):
-        known = (
-            ", ".join(f'"redis:{name}"' for name in proxy.redis) or "no store in its table redis"
-        )
+    stores = [f"redis:{name}" for name in proxy.redis] + [f"sql:{name}" for name in proxy.sql]
+    if proxy.location not in ("memory", *stores):
+        known = ", ".join(f'"{store}"' for store in stores) or "it names none"
         raise NetworkFileError(
             path,
             _line_of(text, (*where, "location")),
-            f'location: "memory", or a store of this node: {known}; not {proxy.location!r}',
+            f'location: "memory", or a store of this node ({known}); not {proxy.location!r}',
+        )
+    if proxy.users.startswith("sql:") and proxy.users not in stores:
+        raise NetworkFileError(
+            path,
+            _line_of(text, (*where, "users")),
+            f"users: the table sql of this node has no {proxy.users.removeprefix('sql:')!r}",
         )
 
 

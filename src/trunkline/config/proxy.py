@@ -84,7 +84,7 @@ class ProxyNodeSettings:
     dns: tuple[str, ...] = ()
     """Name servers, ``"192.0.2.53"`` or ``"127.0.0.1:5353"``; none: those of resolv.conf."""
     users: str = ""
-    """A CSV file of users, with the columns of Kamailio's table ``subscriber``."""
+    """Users: a CSV file, or ``sql:NAME``; with the columns of Kamailio's table ``subscriber``."""
     secret: str = ""
     """Seals nonces; the same on all hosts that share a realm. Empty: made anew at each start."""
     redis: dict[str, str] = attrs.Factory(dict)
@@ -92,5 +92,5 @@ class ProxyNodeSettings:
     sql: dict[str, str] = attrs.Factory(dict)
     """Databases by name: ``sqlite:///file``, ``postgresql://`` or ``mysql://`` URLs."""
     location: str = "memory"
-    """Where registrations are: ``memory``, or ``redis:NAME`` of the table ``redis``."""
+    """Where registrations are: ``memory``, ``redis:NAME`` or ``sql:NAME``."""
     settings: dict[str, object] = attrs.Factory(dict)

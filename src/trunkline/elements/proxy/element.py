@@ -138,12 +138,14 @@ class ProxyElement:
         self._tasks: set[asyncio.Task[None]] = set()
         self._jobs: list[asyncio.Task[None]] = []
         self._housekeeping: asyncio.Task[None] | None = None
+        self._trouble = ""
         self._closed = False
 
     # life
 
     async def start(self) -> None:
         """Call the script's start handlers and begin its jobs."""
+        await self._expire()
         await self._run_starts(self.script)
         self._begin_jobs(self.script)
         self._housekeeping = self.loop.create_task(self._keep_house())
@@ -177,10 +179,17 @@ class ProxyElement:
         """Forget registrations that have expired."""
         while True:
             await asyncio.sleep(_HOUSEKEEPING)
-            try:
-                await self.services.registrations.expire()
-            except TrunklineError as problem:  # a store that is away comes back
+            await self._expire()
+
+    async def _expire(self) -> None:
+        try:
+            await self.services.registrations.expire()
+        except TrunklineError as problem:  # a store that is away comes back
+            if problem.message != self._trouble:
                 self.log("SIP", 4, "STORE", problem.message)
+            self._trouble = problem.message
+        else:
+            self._trouble = ""
 
     async def _run_starts(self, script: Script) -> None:
         for function in script.starts:

@@ -26,7 +26,7 @@ from trunkline.elements.proxy.control import ProxyControl
 from trunkline.elements.proxy.element import ProxyElement
 from trunkline.elements.proxy.hops import Finder
 from trunkline.elements.proxy.script import Script, load_script
-from trunkline.elements.proxy.services import Registrations, Services, Users
+from trunkline.elements.proxy.services import Registrations, Services, Users, UserSource
 from trunkline.elements.proxy.tokens import token_source
 from trunkline.elements.proxy.transports import SocketTransports
 from trunkline.elements.proxy.workers import Shared, Workers
@@ -69,7 +69,7 @@ class ProxyPlan:
         self.realm = settings.domains[0] if settings.domains else name
         self.secret = settings.secret.encode() or os.urandom(32)  # before the workers part
         self.users: digest.UserSource = digest.KnownUsers({})
-        if settings.users:
+        if settings.users and not settings.users.startswith("sql:"):
             self.users = _users(network.path.parent / settings.users, self.realm)
 
 
@@ -298,10 +298,19 @@ def _services(
         from trunkline.store.sql import Sql  # SQLAlchemy is heavy
 
         sql = {name: Sql(name, url) for name, url in settings.sql.items()}
+    users: UserSource = plan.users
+    if settings.users.startswith("sql:"):
+        from trunkline.store.users import SqlUsers
+
+        users = SqlUsers(sql[settings.users.removeprefix("sql:")])
+    if settings.location.startswith("sql:"):
+        from trunkline.store.location.sql import SqlLocation
+
+        location = SqlLocation(sql[settings.location.removeprefix("sql:")])
     domains = frozenset(domain.lower() for domain in plan.settings.domains)
     return Services(
         Users(
-            plan.users,
+            users,
             realm=plan.realm,
             secret=plan.secret,
             clock=time.time,

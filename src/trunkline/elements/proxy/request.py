@@ -221,7 +221,7 @@ class IncomingRequest:
         ``realm`` it is the node's first domain.
         """
         services = self._element.services
-        result = services.users.check(self.message, realm, proxy=not self._acts_as_server)
+        result = await services.users.check(self.message, realm, proxy=not self._acts_as_server)
         self.note("credentials", result.reason.value, result.user)
         return result
 

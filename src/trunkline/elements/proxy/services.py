@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from trunkline.errors import TrunklineError
 from trunkline.sip import digest, registrar
@@ -20,8 +20,12 @@ from trunkline.store.redis import Redis
 
 if TYPE_CHECKING:
     from trunkline.store.sql import Sql  # SQLAlchemy is heavy
+    from trunkline.store.users import SqlUsers
 
-__all__ = ["Registrations", "Services", "Users"]
+__all__ = ["Registrations", "Services", "UserSource", "Users"]
+
+UserSource: TypeAlias = "digest.UserSource | SqlUsers"
+"""Who knows the users' secrets: at once, or after a while."""
 
 _RANDOM = 16  # octets for a nonce or a GRUU
 
@@ -53,7 +57,7 @@ class Users:
 
     def __init__(
         self,
-        source: digest.UserSource,
+        source: UserSource,
         *,
         realm: str,
         secret: bytes,
@@ -70,7 +74,7 @@ class Users:
         self._maker = maker
         self._challengers: dict[tuple[str, bool], digest.Challenger] = {}
 
-    def check(self, request: Request, realm: str | None, *, proxy: bool) -> digest.Result:
+    async def check(self, request: Request, realm: str | None, *, proxy: bool) -> digest.Result:
         """Check the credentials of ``request`` for ``realm``."""
         challenger = self._challenger(realm, proxy)
         values = request.headers.all(challenger.credentials_header)
@@ -78,6 +82,8 @@ class Users:
         if isinstance(found, digest.Result):
             return found
         secret = self._source.lookup(found.user, challenger.settings.realm)
+        if isinstance(secret, Awaitable):
+            secret = await secret
         return challenger.judge(found, secret, self._clock())
 
     def challenge(
@@ -126,12 +132,20 @@ class Registrations:
         clock: Callable[[], float],
         random: Callable[[int], bytes],
     ) -> None:
+        self._prepared = False
         self._shared = location is not None
         self.location: Location = MemoryLocation() if location is None else location
         self._registrar = None if settings is None else registrar.Registrar(settings)
         self._node = node
         self._clock = clock
         self._random = random
+
+    async def prepare(self) -> None:
+        """See that the store has what it needs, such as its tables; it may be away."""
+        prepare = getattr(self.location, "prepare", None)
+        if prepare is not None and not self._prepared:
+            await prepare()
+        self._prepared = True
 
     async def register(self, request: Request, flow: Flow, user: str | None) -> Registration:
         """Carry out a REGISTER; ``user`` may register for addresses with that user part only."""
@@ -168,6 +182,7 @@ class Registrations:
 
     async def expire(self) -> int:
         """Forget what has expired; return how many contacts went."""
+        await self.prepare()
         return len(await self.location.expire(self._clock()))
 
     def reaches(self, binding: Binding) -> bool:
@@ -189,7 +204,7 @@ class Registrations:
             raise TrunklineError(
                 "script.no-location",
                 "several workers need a store of registrations that they share:"
-                ' location = "redis:NAME"',
+                ' location = "redis:NAME" or "sql:NAME"',
             )
         return self._registrar
 
