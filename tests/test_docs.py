@@ -160,6 +160,7 @@ _TABLES = {
     "[node.NAME]": "NodeSettings",
     "[node.NAME.exchange]": "ExchangeSettings",
     "[node.NAME.proxy]": "ProxyNodeSettings",
+    "[node.NAME.proxy.tls]": "TlsFiles",
     "[[node.NAME.exchange.trunk]]": "TrunkSettings",
     "[[node.NAME.exchange.route]]": "RouteSettings",
     "[sctp]": "SctpSettings",

@@ -65,7 +65,7 @@ from typing import Literal, TypeVar
 import attrs
 import cattrs
 
-from trunkline.config.proxy import Listen, ProxyNodeSettings
+from trunkline.config.proxy import Listen, ProxyNodeSettings, TlsFiles
 from trunkline.errors import TrunklineError
 
 __all__ = [
@@ -78,6 +78,7 @@ __all__ = [
     "RatingSettings",
     "RouteSettings",
     "SctpSettings",
+    "TlsFiles",
     "TrunkSettings",
     "load_network",
 ]
@@ -356,6 +357,14 @@ def _check_proxy(path: Path, text: str, node: str, proxy: ProxyNodeSettings) -> 
     if not 1 <= proxy.workers <= 64:
         raise NetworkFileError(
             path, _line_of(text, (*where, "workers")), f"workers: 1 to 64, not {proxy.workers}"
+        )
+    secure = [item for item in proxy.listen if item.transport.secure]
+    if secure and not (proxy.tls and proxy.tls.certificate):
+        raise NetworkFileError(
+            path,
+            _line_of(text, (*where, "listen")),
+            f'{secure[0].transport.value} needs a certificate: certificate = "FILE.pem" in'
+            f" [node.{node}.proxy.tls]",
         )
     stores = [f"redis:{name}" for name in proxy.redis] + [f"sql:{name}" for name in proxy.sql]
     if proxy.location not in ("memory", *stores):

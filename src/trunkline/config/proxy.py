@@ -19,12 +19,13 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from typing import Literal
 
 import attrs
 
 from trunkline.sip.transport import Address, Transport
 
-__all__ = ["Listen", "ProxyNodeSettings"]
+__all__ = ["Listen", "ProxyNodeSettings", "TlsFiles"]
 
 _LISTEN = re.compile(
     r"(udp|tcp|tls|ws|wss):(\[[^\]]+\]|[^:\s]+):(\d+)(?:\s+as\s+(\S+?)(?::(\d+))?)?"
@@ -73,6 +74,17 @@ class Listen:
 
 
 @attrs.frozen
+class TlsFiles:
+    """What TLS needs: files relative to the network file, and who has to show a certificate."""
+
+    certificate: str = ""
+    key: str = ""
+    authorities: str = ""
+    verify_client: Literal["no", "optional", "required"] = "no"
+    verify_server: bool = True
+
+
+@attrs.frozen
 class ProxyNodeSettings:
     """What makes a node a SIP proxy."""
 
@@ -93,4 +105,5 @@ class ProxyNodeSettings:
     """Databases by name: ``sqlite:///file``, ``postgresql://`` or ``mysql://`` URLs."""
     location: str = "memory"
     """Where registrations are: ``memory``, ``redis:NAME`` or ``sql:NAME``."""
+    tls: TlsFiles | None = None
     settings: dict[str, object] = attrs.Factory(dict)

@@ -42,7 +42,7 @@ from .connection import Connection, Framing, reason
 from .loop import TimerWheel
 from .tls import TlsSettings, client_context, identities, server_context
 
-__all__ = ["Statistics", "StreamSettings", "StreamTransport", "User"]
+__all__ = ["Statistics", "StreamSettings", "StreamTransport", "User", "number_connections_from"]
 
 _BACKLOG: Final = 1024  # connections that wait to be accepted; net.core.somaxconn may allow less
 _ACCEPTS: Final = 64  # in one wake-up
@@ -55,6 +55,15 @@ _TLS_SHUTDOWN: Final = 2.0
 _REFUSED: Final = (errno.ECONNREFUSED, errno.ENOPROTOOPT, errno.EPROTONOSUPPORT)
 
 _numbers = itertools.count(1)  # of all transports of the process: a flow names one connection
+
+
+def number_connections_from(first: int) -> None:
+    """Let the numbers of this process's connections begin with ``first``.
+
+    Processes that tell each other of flows need numbers that no other has.
+    """
+    global _numbers
+    _numbers = itertools.count(first)
 
 
 class User(Protocol):

@@ -68,7 +68,7 @@ class Cluster:
                 workers=workers,
                 services=services(self.loop),
             )
-            workers.listen(self.loop, element.take_over)
+            workers.listen(self.loop, element.take_over, element.transports.send)
             self.workers.append(workers)
             self.elements.append(element)
 
@@ -189,7 +189,8 @@ def test_a_worker_that_does_not_listen_costs_its_strays_and_nothing_else(
     counters = cluster.workers[1].counters
     assert counters.dropped + counters.handed_over == 5000
     assert len(cluster.deliver(1, request("INVITE", "z"), FROM_CALLER)) == 3
-    cluster.workers[0].listen(cluster.loop, cluster.elements[0].take_over)
+    element = cluster.elements[0]
+    cluster.workers[0].listen(cluster.loop, element.take_over, element.transports.send)
 
 
 def test_claims_expire_and_are_displaced_only_when_the_table_is_full() -> None:

@@ -20,9 +20,9 @@ from trunkline.elements.proxy.request import IncomingRequest
 from trunkline.elements.proxy.script import Function, Job, Script, told
 from trunkline.elements.proxy.services import Services
 from trunkline.elements.proxy.workers import Workers
-from trunkline.errors import TrunklineError
+from trunkline.errors import DecodeError, TrunklineError
 from trunkline.observe.recorder import Recorder
-from trunkline.sip.message import Request, Response
+from trunkline.sip.message import Request, Response, parse
 from trunkline.sip.proxy import (
     Hops,
     Identity,
@@ -260,6 +260,17 @@ class ProxyElement:
         for received in self.proxy.transport_failed(flow, messages, reason, self.now()):
             self._decide(received)
         self.flush()
+
+    def refused(self, flow: Flow, error: DecodeError, head: bytes) -> None:
+        """A stream broke at a message: a request is answered 400 before the stream is closed."""
+        self.proxy.discard(error.code)
+        try:
+            message = parse(head.partition(b"\r\n\r\n")[0] + b"\r\n\r\n")
+        except DecodeError:
+            return
+        if isinstance(message, Request) and message.method != "ACK" and "via" in message.headers:
+            answer = Response.answer(message, 400, to_tag=self.proxy.tag())
+            self.transports.send(flow, answer.to_bytes())
 
     def flush(self) -> None:
         """Send what has to leave, and see to the timer."""

@@ -34,6 +34,7 @@ from trunkline.errors import TrunklineError
 from trunkline.net.control import ControlServer, socket_path
 from trunkline.net.dns import Locator, Resolver, ResolverSettings
 from trunkline.net.loop import new_event_loop
+from trunkline.net.tls import TlsSettings
 from trunkline.sip import digest, registrar
 from trunkline.sip.locate import Rules
 from trunkline.sip.proxy import Identity, ProxySettings
@@ -66,6 +67,7 @@ class ProxyPlan:
         self.settings = settings
         self.script_file: Path = network.path.parent / settings.script
         self.script: Script = load_script(self.script_file)
+        self.tls = _tls(network.path.parent, settings)
         self.realm = settings.domains[0] if settings.domains else name
         self.secret = settings.secret.encode() or os.urandom(32)  # before the workers part
         self.users: digest.UserSource = digest.KnownUsers({})
@@ -203,7 +205,7 @@ async def _work(plan: ProxyPlan, workers: Workers | None, loop: asyncio.Abstract
     stopped = asyncio.Event()
     log = RouterLog(sys.stdout)
     settings = plan.settings
-    transports = SocketTransports(loop, settings.listen, reuse_port=workers is not None)
+    transports = SocketTransports(loop, settings.listen, tls=plan.tls, workers=workers)
     try:
         identity = Identity(transports.listeners, settings.domains)
         resolver = Resolver(
@@ -213,12 +215,13 @@ async def _work(plan: ProxyPlan, workers: Workers | None, loop: asyncio.Abstract
             )
         )
         locator = Locator(resolver, _rules(identity), now=loop.time)
+        finder = Finder(identity, locator)
         element = ProxyElement(
             loop,
             identity,
             plan.script,
             transports,
-            Finder(identity, locator),
+            finder,
             name=plan.name,
             log=log,
             token=token_source(workers.prefix if workers is not None else ""),
@@ -227,9 +230,9 @@ async def _work(plan: ProxyPlan, workers: Workers | None, loop: asyncio.Abstract
             workers=workers,
             services=_services(plan, workers, loop),
         )
-        transports.connect(element.receive, element.failed)
+        transports.connect(element.receive, element.failed, element.refused, finder.domain)
         if workers is not None:
-            workers.listen(loop, element.take_over)
+            workers.listen(loop, element.take_over, transports.send)
 
         def reload() -> None:
             element.spawn(_reload(plan, element))
@@ -262,11 +265,25 @@ async def _work(plan: ProxyPlan, workers: Workers | None, loop: asyncio.Abstract
         await locator.close()
     finally:
         transports.close()
+        await transports.wait_closed()
 
 
 def _worker_name(plan: ProxyPlan, workers: Workers | None) -> str:
     """What a worker's control socket is called: the node's name; all but the first add a number."""
     return plan.name if workers is None or not workers.index else f"{plan.name}.{workers.index}"
+
+
+def _tls(folder: Path, settings: ProxyNodeSettings) -> TlsSettings | None:
+    tls = settings.tls
+    if tls is None:
+        return None
+    return TlsSettings(
+        certificate=folder / tls.certificate if tls.certificate else None,
+        key=folder / tls.key if tls.key else None,
+        authorities=folder / tls.authorities if tls.authorities else None,
+        verify_client=tls.verify_client,
+        verify_server=tls.verify_server,
+    )
 
 
 def _users(file: Path, realm: str) -> digest.UserSource:

@@ -6,7 +6,11 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from trunkline.config.proxy import Listen
-from trunkline.errors import TrunklineError
+from trunkline.elements.proxy.workers import Workers
+from trunkline.errors import DecodeError, TrunklineError
+from trunkline.net.loop import TimerWheel
+from trunkline.net.stream import StreamTransport, number_connections_from
+from trunkline.net.tls import TlsSettings
 from trunkline.net.udp import Receive, UdpSocket
 from trunkline.sip.proxy import Listener
 from trunkline.sip.transport import Address, Flow, Transport
@@ -16,12 +20,16 @@ __all__ = ["Failed", "SocketTransports"]
 Failed = Callable[[Flow, str, list[bytes]], object]
 """Learns that messages could not be delivered: where to, why, and what of them is known."""
 
+_WORKER_SHIFT = 40
+"""A connection's number says in its upper bits which worker has it."""
+
 
 class SocketTransports:
     """All sockets of one process. ``connect`` says who is told of what they bring.
 
     Raises:
-        TrunklineError: ``udp.bind`` and its siblings: an address cannot be listened on.
+        TrunklineError: ``udp.bind``, ``stream.bind`` and ``stream.tls-settings``: an address cannot
+            be listened on.
     """
 
     def __init__(
@@ -29,44 +37,110 @@ class SocketTransports:
         loop: asyncio.AbstractEventLoop,
         listen: Sequence[Listen],
         *,
-        reuse_port: bool = False,
+        tls: TlsSettings | None = None,
+        workers: Workers | None = None,
     ) -> None:
+        self._loop = loop
+        self._wheel = TimerWheel(loop)
+        self._workers = workers
+        self._tls = tls
         self._receive: Receive = lambda batch: None
+        self._refused: Callable[[Flow, DecodeError, bytes], object] = lambda flow, error, head: None
         self._failed: Failed = lambda flow, reason, data: None
+        self._name_of: Callable[[Flow], str] = lambda flow: ""
         self.udp: dict[Address, UdpSocket] = {}
+        self.streams: dict[tuple[Transport, Address], StreamTransport] = {}
         self.listeners: list[Listener] = []
         """The addresses as they are, ports chosen by the system included."""
+        if workers is not None:
+            number_connections_from((workers.index << _WORKER_SHIFT) + 1)
         try:
             for item in listen:
-                self.listeners.append(self._open(loop, item, reuse_port))
+                self.listeners.append(self._open(item))
         except BaseException:
             self.close()
             raise
 
-    def _open(self, loop: asyncio.AbstractEventLoop, item: Listen, reuse_port: bool) -> Listener:
-        if item.transport is not Transport.UDP:
-            raise TrunklineError("proxy.transport", f"{item.transport.value} is not there yet")
-        opened = UdpSocket(loop, item.local, self._take, self._lost, reuse_port=reuse_port)
-        self.udp[opened.local] = opened
+    def _open(self, item: Listen) -> Listener:
+        share = self._workers is not None
+        if item.transport is Transport.UDP:
+            socket = UdpSocket(self._loop, item.local, self.receive, self._lost, reuse_port=share)
+            self.udp[socket.local] = socket
+            local = socket.local
+        else:
+            stream = StreamTransport(
+                self._loop,
+                self._wheel,
+                item.transport,
+                item.local,
+                self,
+                tls=self._tls,
+                reuse_port=share,
+            )
+            self.streams[item.transport, stream.local] = stream
+            local = stream.local
         host, port = item.advertised
-        return Listener(item.transport, opened.local, (host, port or opened.local[1]))
+        return Listener(item.transport, local, (host, port or local[1]))
 
-    def connect(self, receive: Receive, failed: Failed) -> None:
-        """Give what arrives to ``receive``, and what cannot be delivered to ``failed``."""
+    def connect(
+        self,
+        receive: Receive,
+        failed: Failed,
+        refused: Callable[[Flow, DecodeError, bytes], object],
+        name_of: Callable[[Flow], str],
+    ) -> None:
+        """Say who is told.
+
+        ``receive`` gets what arrives, ``failed`` what cannot be delivered, ``refused`` the head of
+        what breaks a stream; ``name_of`` gives the domain whose certificate a flow's far end needs.
+        """
         self._receive = receive
         self._failed = failed
+        self._refused = refused
+        self._name_of = name_of
 
     def send(self, flow: Flow, data: bytes) -> None:
-        """Send ``data`` by ``flow``."""
-        self.udp[flow.local].send(flow, data)
+        """Send ``data`` by ``flow``; by another worker, if that one has the connection."""
+        if flow.transport is Transport.UDP:
+            self.udp[flow.local].send(flow, data)
+            return
+        if self._workers is not None and flow.connection:
+            owner = flow.connection >> _WORKER_SHIFT
+            if owner != self._workers.index:
+                self._workers.send_by(owner, flow, data)
+                return
+        name = "" if flow.connection else self._name_of(flow)
+        self.streams[flow.transport, flow.local].send(flow, data, name)
 
     def close(self) -> None:
         """Close every socket."""
-        for opened in self.udp.values():
-            opened.close()
+        for socket in self.udp.values():
+            socket.close()
+        for stream in self.streams.values():
+            stream.close()
+        self._wheel.close()
 
-    def _take(self, batch: list[tuple[bytes, Flow]]) -> None:
+    async def wait_closed(self) -> None:
+        """Wait, after ``close``, until connections have sent what waited: a few seconds at most."""
+        for stream in self.streams.values():
+            await stream.wait_closed()
+
+    # what the drivers call: see trunkline.net.stream.User
+
+    def receive(self, batch: list[tuple[bytes, Flow]]) -> None:
+        """Take messages."""
         self._receive(batch)
+
+    def failed(self, flow: Flow, error: TrunklineError, unsent: list[bytes]) -> None:
+        """Learn that messages did not leave."""
+        self._failed(flow, error.message, unsent)
+
+    def refused(self, flow: Flow, error: DecodeError, head: bytes) -> None:
+        """Learn that a stream broke."""
+        self._refused(flow, error, head)
+
+    def closed(self, flow: Flow, error: TrunklineError | None) -> None:
+        """Learn that a connection is no more; whoever wants to send by it learns it then."""
 
     def _lost(self, flow: Flow, problem: TrunklineError, data: list[bytes]) -> None:
         self._failed(flow, problem.message, data)

@@ -40,6 +40,7 @@ _LARGEST = 65_536 + 512
 _BRANCH = re.compile(rb"branch=z9hG4bKw(\d{1,2})\.")
 _ROUTE = re.compile(rb"\r\n[Rr]oute[ \t]*:[^\r\n]*?;w=(\d{1,2})[;>]")
 _NOWHERE = -1
+_TO_SEND = b"\0"  # no message begins with it
 
 
 class Shared:
@@ -173,19 +174,28 @@ class Workers:
         else:
             self.counters.handed_over += 1
 
+    def send_by(self, worker: int, flow: Flow, data: bytes) -> None:
+        """Have ``worker`` send a message on a connection that it has."""
+        self.hand_over(worker, flow, _TO_SEND + data)
+
     def listen(
         self,
         loop: asyncio.AbstractEventLoop,
         receive: Callable[[Sequence[tuple[bytes, Flow]]], object],
+        send: Callable[[Flow, bytes], object],
     ) -> None:
-        """Give what other workers hand over to ``receive``."""
+        """Give what other workers hand over to ``receive``, or to ``send`` if it is to leave."""
 
         def wake() -> None:
             batch: list[tuple[bytes, Flow]] = []
             with contextlib.suppress(BlockingIOError):
                 while len(batch) < _BATCH:
                     head, _, data = self._inbox.recv(_LARGEST).partition(b"\n")
-                    batch.append((data, self._read.get(head) or self._parse(head)))
+                    flow = self._read.get(head) or self._parse(head)
+                    if data.startswith(_TO_SEND):
+                        send(flow, data[len(_TO_SEND) :])
+                    else:
+                        batch.append((data, flow))
             if batch:
                 self.counters.taken_over += len(batch)
                 receive(batch)

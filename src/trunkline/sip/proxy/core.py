@@ -199,6 +199,10 @@ class Proxy:
     def _count(counts: dict[str, int], code: str) -> None:
         counts[code] = counts.get(code, 0) + 1
 
+    def discard(self, code: str) -> None:
+        """Count a message that could not be answered."""
+        self._count(self.discarded, code)
+
     # forwarding
 
     def breadth_of(self, request: Request) -> int:
