@@ -15,8 +15,20 @@ from typing import Any, TypeVar
 from trunkline.sip.dialog.core import Capabilities
 from trunkline.sip.dialog.events import Event
 from trunkline.sip.digest.client import Logins
-from trunkline.sip.message import Request, Response, parse
-from trunkline.sip.proxy import Hops, Identity, Listener, listed
+from trunkline.sip.message import Request, Response, parse, tag_of
+from trunkline.sip.proxy import (
+    Hops,
+    Identity,
+    Listener,
+    PassingAck,
+    Proxy,
+    ProxySettings,
+    Received,
+    ResponseContext,
+    Target,
+    listed,
+)
+from trunkline.sip.proxy.routes import first_route
 from trunkline.sip.sdp import SessionDescription
 from trunkline.sip.sdp import parse as parse_sdp
 from trunkline.sip.timers import Timers
@@ -97,6 +109,54 @@ class End:
         return self.network.addresses[self.name]
 
 
+class ProxyEnd:
+    """A record-routing proxy that forks to ends by the user part of the Request-URI."""
+
+    def __init__(self, name: str, network: Network, forks: dict[str, list[str]]) -> None:
+        address = network.addresses[name]
+        numbers = itertools.count()
+        self.network = network
+        self.forks = forks
+        self.route = network.route(address)
+        self.ua = Proxy(
+            TransactionLayer(lambda: f"{name}{next(numbers)}"),
+            Identity([Listener(Transport.UDP, address, address)]),
+            tag=lambda: f"{name}{next(numbers)}",
+            settings=ProxySettings(),
+        )
+
+    def receive(self, data: bytes, flow: Flow) -> None:
+        self.tell([self.ua.receive(data, flow, self.network.now)])
+
+    def tell(self, received: Iterable[Received | None]) -> None:
+        now = self.network.now
+        for event in received:
+            if isinstance(event, PassingAck):
+                hops = self._hops(event.request)
+                flow = hops(now)
+                assert flow is not None
+                self.ua.forward_ack(event, flow, now=now)
+            elif isinstance(event, ResponseContext):
+                request = event.request
+                user = Uri.parse(request.uri).user or ""
+                names = self.forks.get(user, []) if not has_tag(request) else []
+                uris = [self.network.uri(name) for name in names]
+                targets = [Target(uri, self._located(uri)) for uri in uris]
+                event.fork([targets or [Target(request.uri, self._hops(request))]], now)
+
+    def _hops(self, request: Request) -> Hops:
+        return self._located(first_route(request) or request.uri)
+
+    def _located(self, uri: str) -> Hops:
+        hops = self.route(uri, self.network.now)
+        assert hops is not None
+        return hops
+
+
+def has_tag(request: Request) -> bool:
+    return tag_of(request.headers.get("to") or "") is not None
+
+
 class Network:
     """See the module."""
 
@@ -106,6 +166,7 @@ class Network:
         self.sent: list[Sent] = []
         self.addresses: dict[str, tuple[str, int]] = {}
         self.ends: dict[str, End] = {}
+        self.proxies: dict[str, ProxyEnd] = {}
         self.receivers: dict[tuple[str, int], Callable[[bytes, Flow], None]] = {}
         self._later: list[tuple[float, int, Callable[[], object]]] = []
         self._numbers = itertools.count()
@@ -146,6 +207,13 @@ class Network:
         self.receivers[address] = lambda data, flow: end.tell(ua.receive(data, flow, self.now))
         return end
 
+    def add_proxy(self, name: str, **forks: list[str]) -> ProxyEnd:
+        """A proxy; ``forks`` says to which ends requests for a user go."""
+        address = self.addresses[name] = (f"192.0.2.{len(self.addresses) + 1}", 5060)
+        proxy = self.proxies[name] = ProxyEnd(name, self, forks)
+        self.receivers[address] = proxy.receive
+        return proxy
+
     def route(
         self, local: tuple[str, int], transport: Transport = Transport.UDP
     ) -> Callable[[str, float], Hops | None]:
@@ -170,6 +238,7 @@ class Network:
         while True:
             self.carry()
             due = [end.ua.next_timeout() for end in self.ends.values()]
+            due += [proxy.ua.next_timeout() for proxy in self.proxies.values()]
             due.append(self._later[0][0] if self._later else None)
             moment = min((time for time in due if time is not None), default=None)
             if moment is None or moment > until:
@@ -184,12 +253,17 @@ class Network:
                     at = end.ua.next_timeout()
                     if at is not None and at <= self.now:
                         end.tell(end.ua.on_timeout(self.now))
+                for proxy in self.proxies.values():
+                    proxy.tell(proxy.ua.on_timeout(self.now))
 
     def carry(self) -> None:
         """Put on their way what the ends have to send."""
         for end in self.ends.values():
             for flow, data in end.ua.data_to_send():
                 self.put(end.name, flow, data)
+        for name, proxy in self.proxies.items():
+            for flow, data in proxy.ua.data_to_send():
+                self.put(name, flow, data)
 
     def put(self, sender: str, flow: Flow, data: bytes) -> None:
         sent = Sent(self.now, sender, parse(data), data, flow)
