@@ -337,7 +337,8 @@ def _services(
         Registrations(
             registrar.Settings(domains) if domains else None,
             location,
-            node=f"{plan.name}.{index}",
+            # Connections do not outlive the process, nor must what is stored of them.
+            node=f"{plan.name}.{index}.{os.urandom(4).hex()}",
             clock=time.time,
             random=os.urandom,
         ),

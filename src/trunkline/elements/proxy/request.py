@@ -242,10 +242,13 @@ class IncomingRequest:
     async def register(self, user: str | None = None) -> Registration:
         """Carry out a REGISTER and answer it (RFC 3261 section 10.3).
 
-        ``user``, where it is given, may register only for addresses with that user part.
+        ``user``, where it is given, may register only for the address of that name: in the
+        domain that it names (``bob@example.org``), else in the node's first.
         """
-        service = self._element.services.registrations
-        done = await service.register(self.message, self._flow, user)
+        services = self._element.services
+        if user is not None and "@" not in user:
+            user = f"{user}@{services.users.realm}"
+        done = await services.registrations.register(self.message, self._flow, user)
         self.note("registered", done.reason.value, done.status)
         self.reply(done.status, done.phrase, headers=done.headers)
         return done

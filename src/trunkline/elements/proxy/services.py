@@ -148,12 +148,12 @@ class Registrations:
         self._prepared = True
 
     async def register(self, request: Request, flow: Flow, user: str | None) -> Registration:
-        """Carry out a REGISTER; ``user`` may register for addresses with that user part only."""
+        """Carry out a REGISTER; ``user``, ``NAME@DOMAIN``, may register for that address only."""
         order = self._ready().examine(
             request,
             flow=flow,
             node=self._node,
-            authorized=None if user is None else lambda aor: _user_of(aor) == user,
+            authorized=None if user is None else lambda aor: aor == f"sip:{user}",
         )
         if isinstance(order, Registration):
             return order
@@ -207,7 +207,3 @@ class Registrations:
                 ' location = "redis:NAME" or "sql:NAME"',
             )
         return self._registrar
-
-
-def _user_of(aor: str) -> str:
-    return aor.partition(":")[2].rpartition("@")[0]
