@@ -423,6 +423,23 @@ def test_a_peer_that_does_not_read_gets_a_bounded_number_of_octets(world: World)
         assert world.reply(client, len(message(3))) == message(3)
 
 
+def test_ending_a_connection_tells_what_its_peer_did_not_take(world: World) -> None:
+    sip, user = world.open()
+    with client_of(sip) as client:
+        client.sendall(message(1))
+        world.until(lambda: user.messages)
+        [flow] = user.flows
+        while not user.failures:
+            sip.send(flow, message(2, bytes(20_000)))
+            world.turns(0)
+        before = len(user.failures)
+        sip.disconnect(flow)
+        assert len(user.failures) == before, "told from within a call"
+        world.until(lambda: user.ends)
+    [(_, error, unsent)] = user.failures[before:]
+    assert (error.code, len(unsent)) == ("stream.closed", 4)
+
+
 def test_pings_of_a_peer_that_does_not_read_are_not_answered_for_ever(world: World) -> None:
     sip, user = world.open()
     sip._listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)

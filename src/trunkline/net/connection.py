@@ -121,9 +121,10 @@ class Connection(asyncio.Protocol):
         if self.closing:
             return
         owner, framing = self._owner, self.framing
-        now = self._active = owner.loop.time()
+        now = owner.loop.time()
         messages = framing.receive(data, now)
         if messages:
+            self._active = now
             owner.stats.received += len(messages)
             if not self.proven:
                 self.proven = True
@@ -202,6 +203,7 @@ class Connection(asyncio.Protocol):
         # To a peer that reads nothing, no keep-alive is answered: that would be without bound.
         if octets and self._transport is not None and not self._paused:
             self._transport.write(octets)
+            self._active = self._owner.loop.time()
 
     # -- ending
 
@@ -219,6 +221,9 @@ class Connection(asyncio.Protocol):
         self.flush()
         self.closing = True
         self._owner.leaving(self)
+        unsent, self._waiting = self._waiting, []
+        if unsent:  # the peer does not read, or the handshake was not done
+            self._owner.loop.call_soon(self._owner.unsent, self, unsent)
         self.framing.end()
         self._send_besides()
         if read_on and transport.can_write_eof():

@@ -41,6 +41,7 @@ from trunkline.sip.transport import Address, Flow, Transport
 from .connection import Connection, Framing, reason
 from .loop import TimerWheel
 from .tls import TlsSettings, client_context, identities, server_context
+from .websocket import Upgrade, WebSocketFramer
 
 __all__ = ["Statistics", "StreamSettings", "StreamTransport", "User", "number_connections_from"]
 
@@ -130,8 +131,8 @@ class StreamTransport:
     """Connections of one transport on one address, on the given loop.
 
     ``local`` is an IP literal and a port; port 0 lets the system choose, and ``self.local`` has
-    what it chose. ``tls`` must be there for TLS and WSS. ``reuse_port`` lets several
-    processes share the port.
+    what it chose. ``tls`` must be there for TLS and WSS. ``upgrade`` is asked about each client of
+    WebSocket. ``reuse_port`` lets several processes share the port.
 
     Raises:
         TrunklineError: ``stream.bind`` when the address cannot be used, ``stream.tls-settings``.
@@ -147,6 +148,7 @@ class StreamTransport:
         settings: StreamSettings | None = None,
         *,
         tls: TlsSettings | None = None,
+        upgrade: Upgrade | None = None,
         reuse_port: bool = False,
     ) -> None:
         self.loop: Final = loop
@@ -155,6 +157,7 @@ class StreamTransport:
         self.user: Final = user
         self.settings: Final = settings or StreamSettings()
         self.stats: Final = Statistics()
+        self._upgrade = upgrade
         self._websocket = transport in (Transport.WS, Transport.WSS)
         self._verify = tls is not None and tls.verify_server
         self._server_tls = self._client_tls = None
@@ -371,7 +374,18 @@ class StreamTransport:
         return connection
 
     def _framing(self, remote: Address, name: str, from_peer: bool) -> Framing:
-        return StreamFramer(self.settings.limits, self.settings.patience)
+        settings = self.settings
+        if not self._websocket:
+            return StreamFramer(settings.limits, settings.patience)
+        return WebSocketFramer(
+            remote,
+            self.loop.time(),
+            host=None if from_peer else _http_host(name, remote[1], self.transport),
+            upgrade=self._upgrade,
+            limits=settings.limits,
+            handshake_timeout=settings.handshake_timeout,
+            patience=settings.patience,
+        )
 
     def _make_room(self) -> bool:
         if len(self._connections) < self.settings.connections:
@@ -454,14 +468,17 @@ class StreamTransport:
                 self._per_address[host] = left
             else:
                 del self._per_address[host]
-        error = connection.error
         if unsent:
-            self.stats.unsent += len(unsent)
-            because = error or TrunklineError("stream.closed", f"{connection} is closed")
-            self.user.failed(flow, because, unsent)
-        self.user.closed(flow, error)
+            self.unsent(connection, unsent)
+        self.user.closed(flow, connection.error)
         if self._closed and not self._connections:
             self._empty.set()
+
+    def unsent(self, connection: Connection, messages: list[bytes]) -> None:
+        """Tell the user which messages a connection did not send."""
+        self.stats.unsent += len(messages)
+        error = connection.error or TrunklineError("stream.closed", f"{connection} is closed")
+        self.user.failed(connection.flow, error, messages)
 
     def _fail(self, flow: Flow, code: str, message: str, data: bytes) -> None:
         self.stats.unsent += 1
@@ -515,3 +532,9 @@ def _server_name(name: str, check_address: bool) -> str:
     """Return what to ask a server of TLS for by SNI, which takes no addresses (RFC 6066)."""
     is_address = ":" in name or name.replace(".", "").isdigit()
     return "" if is_address and not check_address else name
+
+
+def _http_host(name: str, port: int, transport: Transport) -> str:
+    """Return the Host header for a server of WebSocket (RFC 6455 section 4.1)."""
+    host = f"[{name}]" if ":" in name else name
+    return host if port == transport.default_port else f"{host}:{port}"
