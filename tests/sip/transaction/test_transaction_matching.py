@@ -426,6 +426,29 @@ def test_a_response_whose_connection_is_gone_goes_to_sent_by(
     assert server.terminated == (method != "INVITE")
 
 
+def test_later_responses_follow_the_first_to_sent_by() -> None:
+    layer = make_layer("m")
+    gone = Flow(Transport.TCP, ("192.0.2.1", 40000), FAR, 3)
+    server = begin(layer, INVITE, gone)
+    answer(layer, server, 180)
+    [(_, data)] = layer.data_to_send()
+    layer.transport_failed(gone, [data], "reset", 0.0)
+    answer(layer, server, 200)
+    assert [flow for flow, _ in layer.data_to_send()] == [Flow(Transport.TCP, NEAR, FAR)] * 2
+    assert server.source == gone
+
+
+def test_a_lost_connection_does_not_fail_what_was_answered_by_1xx() -> None:
+    """Its final response may come by another one, to sent-by."""
+    layer = make_layer("m")
+    flow = Flow(Transport.TCP, FAR, NEAR, 3)
+    request = make_request("OPTIONS", BRANCH)
+    client = layer.request(request, BRANCH, flow, 0.0, "user")
+    layer.receive(Response.answer(request, 100).to_bytes(), flow, 0.0)
+    assert layer.transport_failed(flow, [], "reset", 0.0) == []
+    assert client.state is State.PROCEEDING
+
+
 def test_a_lost_connection_fails_what_was_not_answered() -> None:
     layer = make_layer("m")
     flow = Flow(Transport.TCP, FAR, NEAR, 3)
@@ -449,6 +472,61 @@ def test_an_icmp_error_fails_the_request_that_it_quotes_and_no_other() -> None:
     assert len(layer.transport_failed(TO_FAR, [quoted], "port unreachable", 0.0)) == 1
     assert first.terminated
     assert not second.terminated
+
+
+# what is kept
+
+
+@pytest.mark.parametrize(
+    ("method", "status", "transport", "request_kept", "last_kept"),
+    [
+        ("INVITE", None, Transport.UDP, True, True),
+        ("INVITE", None, Transport.TCP, True, False),
+        ("INVITE", 180, Transport.UDP, True, False),  # an ACK or CANCEL may have to be made
+        ("INVITE", 200, Transport.UDP, False, False),
+        ("INVITE", 486, Transport.UDP, False, True),  # the ACK
+        ("OPTIONS", None, Transport.UDP, False, True),
+        ("OPTIONS", None, Transport.TCP, False, False),
+        ("OPTIONS", 100, Transport.UDP, False, True),
+        ("OPTIONS", 200, Transport.UDP, False, False),
+    ],
+)
+def test_a_client_keeps_no_more_than_it_may_send(
+    method: str, status: int | None, transport: Transport, request_kept: bool, last_kept: bool
+) -> None:
+    layer = make_layer("m")
+    request = make_request(method, BRANCH, transport=transport)
+    flow = Flow(transport, FAR, NEAR)
+    client = layer.request(request, BRANCH, flow, 0.0, "user")
+    if status is not None:
+        layer.receive(Response.answer(request, status, to_tag="f").to_bytes(), flow, 0.0)
+    assert (client.request is not None) == request_kept
+    assert bool(client.last) == last_kept
+
+
+@pytest.mark.parametrize(
+    ("method", "status", "request_kept", "last_kept"),
+    [
+        ("INVITE", None, False, False),
+        ("INVITE", 180, False, True),
+        ("INVITE", 200, False, False),  # absorbs; its user has the 2xx
+        ("INVITE", 486, False, True),
+        ("OPTIONS", None, True, False),  # for a late 100
+        ("OPTIONS", 200, False, True),
+    ],
+)
+def test_a_server_keeps_no_more_than_it_may_send(
+    method: str, status: int | None, request_kept: bool, last_kept: bool
+) -> None:
+    layer = make_layer("m")
+    server = begin(layer, make_request(method, BRANCH).to_bytes())
+    if status is not None:
+        layer.respond(server, Response.answer(make_request(method, BRANCH), status), 0.0)
+    assert (server.request is not None) == request_kept
+    assert bool(server.last) == last_kept
+    if (method, status) == ("INVITE", 486):
+        layer.receive(INVITE.replace(b"INVITE", b"ACK"), FROM_NEAR, 0.0)
+        assert server.last == b""
 
 
 # too many

@@ -19,7 +19,7 @@ from trunkline.sip.transaction.events import (
     TransportFailed,
 )
 from trunkline.sip.transaction.hop import ack_for
-from trunkline.sip.transaction.table import TABLES, Action, Machine, State, Trigger
+from trunkline.sip.transaction.table import TABLES, Action, Machine, Row, State, Trigger
 from trunkline.sip.transport import Flow
 
 if TYPE_CHECKING:
@@ -126,7 +126,6 @@ def fire(
     if transaction._rows is not row.rows:
         transaction.state = row.state
         transaction._rows = row.rows
-        transaction._pause = 0.0
         if row.state is State.TERMINATED:
             layer.forget(transaction)
     event = None
@@ -268,7 +267,10 @@ _ACTS: dict[Action, _Act | None] = {
 }
 
 
-_REPEATS: Final = frozenset({Action.RESEND, Action.SEND_ACK})
+def _repeats(state: State, row: Row) -> bool:
+    """Whether a row sends again what was sent before; an ACK is made on leaving a state."""
+    again = Action.SEND_ACK in row.actions and row.next is state
+    return again or Action.RESEND in row.actions
 
 
 def _compile(machine: Machine) -> tuple[State, dict[str, _Compiled]]:
@@ -277,8 +279,7 @@ def _compile(machine: Machine) -> tuple[State, dict[str, _Compiled]]:
         state: {} for state in (*table, State.TERMINATED)
     }
     repeats = {
-        state: any(_REPEATS.intersection(row.actions) for row in rows.values())
-        for state, rows in table.items()
+        state: any(_repeats(state, row) for row in rows.values()) for state, rows in table.items()
     }
     for state, rows in table.items():
         for trigger, row in rows.items():
