@@ -59,7 +59,7 @@ SEEDS = [
     bytes((RECEIVE, 3, RECEIVE, 3, STEP, 3, RECEIVE, 3, STEP, 5, STEP, 5)),
     bytes((RECEIVE, 0, RESPOND, 3, RECEIVE, 0, RESPOND, 3, RECEIVE, 1, STEP, 5)),
     bytes((RAW, 40)) + b"INVITE a SIP/2.0\r\nVia: SIP/2.0/UDP b\r\n\r\n" + bytes((RESPOND, 6)),
-    bytes((REQUEST, 1, GARBLE, 9, GARBLE, 60, GARBLE, 200, ABORT, 0)),
+    bytes((REQUEST, 1, GARBLE, 9, 13, GARBLE, 60, 0, GARBLE, 200, 0x1E, ABORT, 0)),
 ]
 
 
@@ -130,7 +130,8 @@ class _Fuzzed:
                 self.told(layer.transport_failed(flow, [cut], "lost", self.now))
             case 9 if self.sent:  # GARBLE
                 flow, data = self.sent[-1]
-                self.receive(data[:argument] + b"\r\n" + data[argument + 1 :], flow)
+                odd = bytes(itertools.islice(series, 1))
+                self.receive(data[:argument] + odd + data[argument + 1 :], flow)
 
     def receive(self, data: bytes, flow: Flow) -> None:
         event = self.layer.receive(data, flow, self.now)

@@ -104,6 +104,27 @@ def test_a_request_by_rfc2543_is_known_by_its_fields() -> None:
     assert layer.receive(OLD.replace(b"1 INVITE", b"1\tINVITE"), FROM_NEAR, 0.1) is None
 
 
+@pytest.mark.parametrize(
+    "cseq", [b"", b"\x1e", b"\t\x1f\t", b"1", b"\xc2\xa0INVITE", b"1\x0bINVITE"]
+)
+@pytest.mark.parametrize("branch", [b"z9hG4bKm", b"1"])
+def test_only_blanks_and_tabs_stand_between_the_parts_of_cseq(cseq: bytes, branch: bytes) -> None:
+    """Python knows more blanks than SIP does."""
+    layer = make_layer("m")
+    data = INVITE.replace(b"z9hG4bKm", branch).replace(b"CSeq: 1 INVITE", b"CSeq: " + cseq)
+    begin(layer, data)
+    assert layer.receive(data, FROM_NEAR, 0.1) is None
+    request = parse(data)
+    assert isinstance(request, Request)
+    layer.request(request, branch.decode(), TO_FAR, 0.0, "user")
+    assert isinstance(
+        layer.receive(Response.answer(request, 404).to_bytes(), TO_FAR, 0.0), StrayResponse
+    )
+    ours = Response.answer(make_request("INVITE", branch.decode()), 404).to_bytes()
+    assert isinstance(layer.receive(ours, TO_FAR, 0.0), ResponseReceived)
+    assert parse(layer.data_to_send()[1][1]).headers["CSeq"][0].endswith("ACK")
+
+
 def test_a_cookie_alone_is_no_branch() -> None:
     """A missing transaction identifier: it falls back to RFC 2543's (RFC 4475 section 3.2.1)."""
     layer = make_layer("m")

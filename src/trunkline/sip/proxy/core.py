@@ -181,6 +181,8 @@ class Proxy:
         """Section 16.10; a CANCEL that matches nothing is answered 481 (section 9.2)."""
         invite = event.invite
         status = 481 if invite is None else 200
+        if event.request.defect is not None:
+            invite, status = None, 400  # its Reason could not be passed on
         answer = Response.answer(event.request, status, to_tag=self.tag())
         self.layer.respond(event.transaction, answer, now)
         if invite is not None and isinstance(invite.user, ResponseContext):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from trunkline.sip.message import Headers, Message, Request, Response
 from trunkline.sip.via import top_via
 
-__all__ = ["ack_for", "cancel_for"]
+__all__ = ["ack_for", "cancel_for", "cseq_number"]
 
 
 def ack_for(request: Request, response: Response) -> Request:
@@ -21,6 +21,11 @@ def cancel_for(request: Request) -> Request:
     return _hop_request(request, "CANCEL", request)
 
 
+def cseq_number(message: Message) -> str:
+    """Return the sequence number in CSeq as it is written; empty if there is none."""
+    return (message.headers.get("cseq") or "").replace("\t", " ").partition(" ")[0]
+
+
 def _hop_request(request: Request, method: str, to: Message) -> Request:
     """Make a request for the next hop only; ``to`` has its To.
 
@@ -29,18 +34,16 @@ def _hop_request(request: Request, method: str, to: Message) -> Request:
     headers = request.headers
     via = headers.get("via") or ""
     top = top_via(via)
-    cseq = (headers.get("cseq") or "0").split()[0]
     made = request.copy()
     made.defect = None
     made.method = method
-    made.headers = Headers()
-    made.headers.names.append("via")
-    made.headers.rows.append(f"Via: {via[: top.end] if top else via}")
-    made.headers.add("Max-Forwards", "70")
+    made.headers = rows = Headers()
+    _put(rows, "via", f"Via: {via[: top.end] if top else via}")
+    _put(rows, "max-forwards", "Max-Forwards: 70")
     for name, source in (("route", headers), ("from", headers), ("to", to.headers)):
-        _take(source, made.headers, name)
-    _take(headers, made.headers, "call-id")
-    made.headers.add("CSeq", f"{cseq} {method}")
+        _take(source, rows, name)
+    _take(headers, rows, "call-id")
+    _put(rows, "cseq", f"CSeq: {cseq_number(request)} {method}")
     made.body = b""
     return made
 
@@ -48,5 +51,9 @@ def _hop_request(request: Request, method: str, to: Message) -> Request:
 def _take(source: Headers, into: Headers, wanted: str) -> None:
     for name, row in zip(source.names, source.rows, strict=True):
         if name == wanted:
-            into.names.append(name)
-            into.rows.append(row)
+            _put(into, name, row)
+
+
+def _put(headers: Headers, name: str, row: str) -> None:
+    headers.names.append(name)
+    headers.rows.append(row)

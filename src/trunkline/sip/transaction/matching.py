@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 
 from trunkline.sip.message import Message, Request, parse, tag_of
+from trunkline.sip.transaction.hop import cseq_number
 from trunkline.sip.transaction.table import State
 from trunkline.sip.transaction.transactions import ServerTransaction
 from trunkline.sip.transport import Flow, Transport
@@ -42,7 +43,7 @@ def request_key(request: Request, via: TopVia) -> str:
         request.uri,
         tag_of(headers.get("from") or "") or "",
         headers.get("call-id") or "",
-        (headers.get("cseq") or "-").split()[0],
+        cseq_number(request),
         headers.get("via") or "",
     )
     return f"{_RFC2543} {_digest(' '.join(parts))}"
@@ -67,8 +68,8 @@ def _digest(text: str) -> str:
 
 
 def cseq_method(message: Message) -> str:
-    """Return the method in CSeq, behind any blanks that stand for LWS."""
-    return (message.headers.get("cseq") or "-").split()[-1]
+    """Return the method in CSeq; empty if there is none."""
+    return (message.headers.get("cseq") or "").replace("\t", " ").rpartition(" ")[2]
 
 
 def for_another(ack: Request, invite: ServerTransaction) -> bool:
