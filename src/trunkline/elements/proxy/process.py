@@ -382,9 +382,11 @@ def _settle_memory() -> None:
     """See that the collector does not walk over what stays.
 
     Contexts and transactions are freed by their reference counts: they let go of each other when
-    they end. The collector only has to find what a script may leave in a circle.
+    they end. The collector only has to find what a script may leave in a circle, so it looks when
+    there are two million more objects than at its last look, which transactions under load do not
+    come to; the look takes 0.2 s then, less than T1.
     """
     gc.collect()
     if hasattr(gc, "freeze"):  # PyPy has a collector of another kind
         gc.freeze()
-        gc.set_threshold(200_000, 20, 1000)
+        gc.set_threshold(2_000_000, 50, 1000)

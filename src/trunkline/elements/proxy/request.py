@@ -49,11 +49,11 @@ class IncomingRequest:
 
     __slots__ = (
         "_answer",
+        "_attributes",
         "_context",
         "_element",
         "_flow",
         "_script",
-        "attributes",
         "decided",
         "message",
         "routed",
@@ -77,7 +77,14 @@ class IncomingRequest:
         self.routed = routed
         """Whether it came by a Route of ours."""
         self.decided = False
-        self.attributes: dict[str, object] = {}
+        self._attributes: dict[str, object] | None = None
+
+    @property
+    def attributes(self) -> dict[str, object]:
+        """The script's own notes, kept with the request."""
+        if self._attributes is None:
+            self._attributes = {}
+        return self._attributes
 
     # what it says
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
@@ -20,10 +19,24 @@ Hops: TypeAlias = "Callable[[float], Flow | None]"
 """Gives the next hop to try at a time, one at each call; ``None``: there is no other."""
 
 
+class _Listed:
+    __slots__ = ("_flows", "_next")
+
+    def __init__(self, flows: tuple[Flow, ...]) -> None:
+        self._flows = flows
+        self._next = 0
+
+    def __call__(self, now: float) -> Flow | None:
+        at = self._next
+        if at >= len(self._flows):
+            return None
+        self._next = at + 1
+        return self._flows[at]
+
+
 def listed(*flows: Flow) -> Hops:
     """Hops that are known: these, in this order."""
-    left = deque(flows)
-    return lambda now: left.popleft() if left else None
+    return _Listed(flows)
 
 
 @dataclass(slots=True)
@@ -53,6 +66,7 @@ class Branch:
         "fallback",
         "flow",
         "patience",
+        "pending",
         "response",
         "ringing",
         "target",
@@ -67,8 +81,10 @@ class Branch:
         self.fallback: Flow | None = None
         """By which it is sent again if that does not work, before the target's other hops."""
         self.client: ClientTransaction | None = None
+        self.pending = True
+        """Whether it has no final response yet."""
         self.response: Response | None = None
-        """Its final response; one of our own if none came."""
+        """Its final response over 299, until one is passed back; one of our own if none came."""
         self.detail = ""
         """Why there was no response."""
         self.ringing = False
@@ -76,11 +92,6 @@ class Branch:
         self.patience = 0.0
         """When timer C fires (section 16.8)."""
 
-    @property
-    def pending(self) -> bool:
-        """Whether it has no final response yet."""
-        return self.response is None
-
     def expects(self, name: str) -> bool:
         """Whether its timer means anything."""
-        return self.response is None and self.client is not None
+        return self.pending and self.client is not None

@@ -196,9 +196,13 @@ class ResponseContext:
                 self.core.failed(branch.flow, 503, response.reason)
             if status == 503 and not self.final and self._next_hop(branch, now):
                 return  # RFC 3263 section 4.3
-            branch.response = response
+            branch.pending = False
+            if status >= 300:
+                branch.response = response
             branch.client = None
             self.active -= 1
+            if self.final and not self.active:
+                self._let_go()
         elif status >= 300:
             return
         if status < 300:
@@ -229,6 +233,7 @@ class ResponseContext:
             for branch in started:
                 if not self._next_hop(branch, now):
                     branch.detail = "no next hop"
+                    branch.pending = False
                     branch.response = Response.answer(self.request, 480, to_tag=self.core.tag())
                     self.active -= 1
         if not self.active and not self.final:
@@ -301,11 +306,22 @@ class ResponseContext:
         if self.hooks is not None:
             self.hooks.on_end(self, response)
         self.transaction.user = None  # a CANCEL comes too late now
+        if not self.active:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Drop what nobody needs; a 2xx of a branch may still come, and finds us by it."""
+        self.request = _SPENT
+        self.branches = []
 
     def _cancel_branches(self, now: float, headers: Iterable[tuple[str, str]] = ()) -> None:
         for branch in self.branches:
             if branch.pending and branch.client is not None:
                 self.core.layer.cancel(branch.client, now, headers)
+
+
+_SPENT = Request.build("SPENT", "sip:invalid")
+"""In the place of a request that has been dealt with."""
 
 
 def _rank(response: Response) -> tuple[int, int, int]:
