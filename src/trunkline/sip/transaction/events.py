@@ -68,7 +68,7 @@ class StrayResponse:
 
 @dataclass(slots=True)
 class TimedOut:
-    """A client transaction without a final response, or a server's without its ACK."""
+    """It is over: a client without a final response, a server without its ACK or an answer."""
 
     transaction: ClientTransaction | ServerTransaction
 
