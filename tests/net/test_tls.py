@@ -19,6 +19,9 @@ from trunkline.net.tls import Certificate, TlsSettings, identities, server_conte
 from trunkline.sip.transport import Flow, Transport
 
 
+PATTERN = b"".join(number.to_bytes(4, "big") for number in range(50_000))
+
+
 class Authority:
     """A certificate authority and a folder for what it issues."""
 
@@ -68,13 +71,28 @@ def test_a_request_and_its_answer(world: World, authority: Authority) -> None:
     sip, user, other, other_user = pair(
         world, authority.settings("example.org"), authority.settings("client.example")
     )
-    other.send(to(sip, other), message(1, bytes(200_000)), "Example.ORG")
+    other.send(to(sip, other), message(1, PATTERN), "Example.ORG")
     world.until(lambda: other_user.messages)
-    assert user.messages == [message(1, bytes(200_000))]
+    assert user.messages == [message(1, PATTERN)]
     assert user.flows[0].transport is Transport.TLS
     other.send(to(sip, other), message(3), "example.org")
     world.until(lambda: len(other_user.messages) == 2)
     assert sip.stats.accepted == 1
+
+
+def test_many_large_messages_arrive_as_they_were(world: World, authority: Authority) -> None:
+    # Records of TLS and the reads of the loop end at different places.
+    sip, user = world.open(Transport.TLS, tls=authority.settings("example.org"))
+    other, other_user = world.open(
+        Transport.TLS, tls=authority.settings("client.example"), write_buffer=1 << 22
+    )
+    sent = [message(number, PATTERN[number : number + 9973]) for number in range(200)]
+    for one in sent:
+        other.send(to(sip, other), one, "example.org")
+        world.turns(0)
+    world.until(lambda: len(user.messages) == len(sent))
+    assert user.messages == sent
+    assert not other_user.failures
 
 
 def test_an_address_may_be_what_the_certificate_is_for(world: World, authority: Authority) -> None:

@@ -31,7 +31,7 @@ import socket
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from trunkline.errors import DecodeError, TrunklineError
 from trunkline.sip.framing import StreamFramer
@@ -41,7 +41,9 @@ from trunkline.sip.transport import Address, Flow, Transport
 from .connection import Connection, Framing, reason
 from .loop import TimerWheel
 from .tls import TlsSettings, client_context, identities, server_context
-from .websocket import Upgrade, WebSocketFramer
+
+if TYPE_CHECKING:
+    from .websocket import Upgrade
 
 __all__ = ["Statistics", "StreamSettings", "StreamTransport", "User", "number_connections_from"]
 
@@ -377,6 +379,8 @@ class StreamTransport:
         settings = self.settings
         if not self._websocket:
             return StreamFramer(settings.limits, settings.patience)
+        from .websocket import WebSocketFramer  # a node without it starts without its library
+
         return WebSocketFramer(
             remote,
             self.loop.time(),

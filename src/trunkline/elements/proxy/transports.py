@@ -118,12 +118,12 @@ class SocketTransports:
             socket.close()
         for stream in self.streams.values():
             stream.close()
-        self._wheel.close()
 
     async def wait_closed(self) -> None:
         """Wait, after ``close``, until connections have sent what waited: a few seconds at most."""
         for stream in self.streams.values():
             await stream.wait_closed()
+        self._wheel.close()
 
     # what the drivers call: see trunkline.net.stream.User
 
