@@ -18,7 +18,6 @@ from trunkline.net.stream import StreamTransport
 from trunkline.net.tls import Certificate, TlsSettings, identities, server_context
 from trunkline.sip.transport import Flow, Transport
 
-
 PATTERN = b"".join(number.to_bytes(4, "big") for number in range(50_000))
 
 
@@ -115,6 +114,13 @@ def test_another_name_is_refused_and_the_message_is_not_sent(
     assert (error.code, unsent) == ("stream.tls-name", [message(1)])
     assert "for example.org, not for example.com" in str(error)
     assert not user.messages
+
+
+def test_settings_of_tls_mean_nothing_to_tcp(world: World, authority: Authority) -> None:
+    sip, user = world.open(Transport.TCP, tls=authority.settings("example.org"))
+    other, _ = world.open(Transport.TCP, tls=authority.settings("client.example"))
+    other.send(to(sip, other), message(1), "example.com")
+    world.until(lambda: user.messages)
 
 
 def test_wildcards_mean_nothing(world: World, authority: Authority) -> None:

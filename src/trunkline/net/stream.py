@@ -161,9 +161,10 @@ class StreamTransport:
         self.stats: Final = Statistics()
         self._upgrade = upgrade
         self._websocket = transport in (Transport.WS, Transport.WSS)
-        self._verify = tls is not None and tls.verify_server
         self._server_tls = self._client_tls = None
+        self._by_domain = False
         if transport.secure:
+            self._by_domain = not self._websocket and (tls or TlsSettings()).verify_server
             self._server_tls = server_context(tls or TlsSettings())
             self._client_tls = client_context(tls or TlsSettings(), by_host=self._websocket)
         self._connections: dict[int, Connection] = {}
@@ -424,7 +425,7 @@ class StreamTransport:
 
     def _is_expected(self, connection: Connection) -> bool:
         names = connection.certificate_names
-        if not self._verify or self._websocket or connection.name in names:
+        if not self._by_domain or connection.name in names:
             return True
         self.stats.not_opened += 1
         connection.error = TrunklineError(
