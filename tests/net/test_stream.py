@@ -7,6 +7,8 @@ import contextlib
 import errno
 import socket
 import struct
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -563,3 +565,9 @@ def test_limits_of_messages_are_settings(world: World) -> None:
         world.until(lambda: user.refusals)
     assert isinstance(sip, StreamTransport)
     assert user.refusals[0][1].code == "stream.too-large"
+
+
+def test_connections_without_websocket_need_no_library_for_it() -> None:
+    # A node on a bare interpreter has only what its own rooms import.
+    script = "import sys; sys.modules['wsproto'] = None; import trunkline.net.stream"
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=30)
