@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from glob import glob
 from pathlib import Path
 from tempfile import mkdtemp
@@ -103,12 +104,14 @@ def redis_server(folder: Path) -> Iterator[RedisServer]:
 class SqlServer:
     """A database server in a folder of its own, on loopback, without passwords."""
 
-    def __init__(self, folder: Path, command: list[str], url: str, port: int, user: str) -> None:
+    def __init__(
+        self, folder: Path, command: list[str], url: str, user: str, ready: Callable[[], bool]
+    ) -> None:
         self.url = url
         self._folder = folder
         self._command = command
-        self._port = port
         self._user = user
+        self._ready = ready
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -117,7 +120,7 @@ class SqlServer:
             self._process = subprocess.Popen(
                 self._command, stdout=output, stderr=output, **_as_user(self._user)
             )
-        wait_until(lambda: answers(self._port), self._process, log)
+        wait_until(self._ready, self._process, log)
 
     def kill(self) -> None:
         """End it at once, as a power cut does, with the processes that it has made."""
@@ -159,6 +162,16 @@ def _home(user: str) -> Path:
     return home
 
 
+def _postgres_serves(url: str) -> bool:
+    """It listens before it serves."""
+    psycopg = pytest.importorskip("psycopg")
+    try:
+        psycopg.connect(url, connect_timeout=5).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
 @contextmanager
 def postgres_server(folder: Path) -> Iterator[SqlServer]:
     """A running PostgreSQL; the test is skipped where there is none."""
@@ -172,7 +185,8 @@ def postgres_server(folder: Path) -> Iterator[SqlServer]:
         port = free_port()
         command = [postgres, "-D", str(home / "data"), "-p", str(port), "-k", str(home), "-F"]
         url = f"postgresql://trunkline@127.0.0.1:{port}/postgres"
-        server = SqlServer(folder, [*command, "-h", "127.0.0.1"], url, port, user)
+        command += ["-h", "127.0.0.1"]
+        server = SqlServer(folder, command, url, user, partial(_postgres_serves, url))
         server.start()
         try:
             yield server
@@ -200,7 +214,7 @@ def mariadb_server(folder: Path) -> Iterator[SqlServer]:
         command += ["--innodb-log-file-size=4M", "--innodb-flush-log-at-trx-commit=2"]
         command += ["--skip-name-resolve"]
         url = f"mysql://root@127.0.0.1:{port}/mysql"
-        server = SqlServer(folder, command, url, port, user)
+        server = SqlServer(folder, command, url, user, partial(answers, port))
         server.start()
         try:
             yield server

@@ -282,7 +282,6 @@ def test_without_a_server() -> None:
                 assert "sesame" not in refused.value.message
             assert "left alone" in refused.value.message
             await sql.close()
-        await asyncio.sleep(0.1)  # aiosqlite does not wait for the thread of a connection refused
 
     run(script())
 

@@ -34,7 +34,7 @@ def _run(context: typer.Context) -> None:
 
 def build() -> typer.Typer:
     """Return the application; the rooms of the commands are imported now, not before."""
-    from trunkline.cli import calls, demo, lab, rate, shell, sip, ss7
+    from trunkline.cli import calls, demo, imports, lab, rate, shell, sip, ss7
 
     app = typer.Typer(
         name="trunkline",
@@ -50,6 +50,7 @@ def build() -> typer.Typer:
     app.command("shell")(shell.shell)
     app.command("exec")(shell.exec_line)
     app.add_typer(calls.app, name="calls")
+    app.add_typer(imports.app, name="import")
     app.add_typer(lab.app, name="lab")
     app.add_typer(rate.app, name="rate")
     app.add_typer(sip.app, name="sip")

@@ -16,6 +16,7 @@ Left out: tables as objects, and schemas: a script that wants more makes an engi
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.util import find_spec
@@ -222,6 +223,8 @@ class Sql:
             from sqlalchemy.pool import AsyncAdaptedQueuePool
 
             sqlite = self._driver_url.startswith("sqlite")
+            if sqlite:
+                _probe(self._driver_url)
             self._engine = create_async_engine(
                 self._driver_url,
                 # For SQLite in memory, too: there a connection is the database.
@@ -235,6 +238,17 @@ class Sql:
                 connect_args={"timeout": self._guard.timeout * 0.8} if sqlite else {},
             )
         return self._engine
+
+
+def _probe(url: str) -> None:
+    """See that a SQLite file can be opened: aiosqlite leaves a thread behind where it cannot."""
+    from sqlalchemy import make_url
+
+    found = make_url(url)
+    try:
+        sqlite3.connect(found.database or ":memory:", uri="uri" in found.query).close()
+    except sqlite3.Error as problem:
+        raise OSError(str(problem)) from problem
 
 
 def _checked(setting: str, url: str) -> str:
