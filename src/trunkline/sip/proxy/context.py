@@ -94,6 +94,11 @@ class ResponseContext:
         self.taken = False
         """Whether a hook has taken over what comes next."""
 
+    @property
+    def over(self) -> bool:
+        """Whether a final response was passed back and no branch waits for another."""
+        return self.final > 0 and not self.active
+
     # the transaction user's part
 
     def reply(

@@ -30,6 +30,7 @@ from trunkline.sip.transaction import (
     Misdelivered,
     RequestReceived,
     ResponseReceived,
+    ServerTransaction,
     StrayResponse,
     TimedOut,
     TransactionLayer,
@@ -37,7 +38,7 @@ from trunkline.sip.transaction import (
 )
 from trunkline.sip.transport import Flow, Transport
 from trunkline.sip.validity import SCHEMES, Problem, check_forwarding
-from trunkline.sip.via import top_via
+from trunkline.sip.via import pop_via, top_via
 
 __all__ = ["PassingAck", "Proxy", "ProxySettings", "Received"]
 
@@ -121,10 +122,18 @@ class Proxy:
         kind = type(event)
         if kind is ResponseReceived:
             assert isinstance(event, ResponseReceived)
-            branch = event.transaction.user
-            if not isinstance(branch, Branch):
-                return event  # a request of the transaction user's own
-            branch.context.on_response(branch, event.response, now)
+            user = event.transaction.user
+            if isinstance(user, Branch):
+                context = user.context
+                context.on_response(user, event.response, now)
+                if context.over and context.hooks is None:
+                    # Only 2xx come now, and they only pass: nothing but the transactions stays.
+                    event.transaction.user = context.transaction
+            elif isinstance(user, ServerTransaction):
+                pop_via(event.response, event.response.via_end)
+                self.layer.respond(user, event.response, now)
+            else:
+                return event  # to a request of the transaction user's own
             return None
         if kind is RequestReceived:
             assert isinstance(event, RequestReceived)
