@@ -60,7 +60,7 @@ def bob(capabilities: Capabilities | None = None, limit: int = 1000) -> Network:
 @pytest.mark.parametrize(
     ("message", "status", "row"),
     [
-        (request("PUBLISH"), 405, ("Allow", None)),
+        (request("REGISTER"), 405, ("Allow", None)),
         (request("FROBNICATE"), 501, ("Allow", None)),
         (request("INVITE", ("Require", "100rel, frob, timer")), 420, ("Unsupported", "frob")),
         (
@@ -151,7 +151,7 @@ def test_options_outside_of_a_dialog() -> None:
     assert answer.headers.get("allow-events") == "presence"
     assert answer.headers.get("contact") == "<sip:bob@192.0.2.1:5060>"
     assert answer.headers.get("server") == "Trunkline"
-    network.ends["bob"].ua.availability = 486
+    network.ends["bob"].ua.core.availability = 486
     [busy] = answers(network, request("OPTIONS", ("Call-ID", "two"), branch="2"))
     assert busy.status == 486
 
@@ -187,7 +187,7 @@ def test_what_was_merged_is_forgotten_with_its_transaction() -> None:
         end.ua.data_to_send()
         network.now += 1.0
         end.tell(end.ua.on_timeout(network.now))
-    assert len(end.ua._merging) < 1100
+    assert len(end.ua._server._merging) < 1100
 
 
 def test_requests_within_a_dialog_out_of_order() -> None:

@@ -17,23 +17,23 @@ elsewhere a new ``invite``).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Final
 
-from trunkline.errors import DecodeError
-from trunkline.sip.dialog.body import SDP, body_of, description_of
-from trunkline.sip.dialog.call import Call
+from trunkline.sip.dialog.body import body_of
+from trunkline.sip.dialog.call import Call, Watcher
 from trunkline.sip.dialog.core import Capabilities, Core, Locator, Rows
-from trunkline.sip.dialog.dialog import Dialog, DialogId
-from trunkline.sip.dialog.events import Event, IncomingCall, RequestArrived, ResponseArrived
-from trunkline.sip.dialog.invite_server import ServerInvite
+from trunkline.sip.dialog.events import Event, ResponseArrived
 from trunkline.sip.dialog.outgoing import Outgoing
-from trunkline.sip.dialog.session import Session
+from trunkline.sip.dialog.publisher import Publisher
+from trunkline.sip.dialog.refer import Referral
+from trunkline.sip.dialog.server import Server
 from trunkline.sip.dialog.session_timer import SessionTimer
+from trunkline.sip.dialog.subscription import REFER_LASTS, Subscriber
 from trunkline.sip.digest.client import Logins
-from trunkline.sip.headers import MediaType, NameAddr
-from trunkline.sip.message import Request, Response, tag_of
+from trunkline.sip.headers import Event as EventValue
+from trunkline.sip.headers import NameAddr
+from trunkline.sip.message import Request, Response
 from trunkline.sip.proxy.identity import Identity
-from trunkline.sip.sdp import Exchange, Message, SessionDescription
+from trunkline.sip.sdp import SessionDescription
 from trunkline.sip.transaction import (
     AckReceived,
     CancelReceived,
@@ -47,19 +47,13 @@ from trunkline.sip.transaction import (
 )
 from trunkline.sip.transaction import Event as Below
 from trunkline.sip.transport import Flow
-from trunkline.sip.validity import check_answer, check_strict
+from trunkline.sip.validity import check_answer
 
 __all__ = ["UserAgent"]
 
-_IN_DIALOG_ONLY: Final = frozenset({"BYE", "PRACK", "UPDATE"})  # 15.1.2; RFC 3262 3; RFC 3311 5.2
-
 
 class UserAgent:
-    """See the module. ``core`` is what its dialogs share; arguments are those of `Core`.
-
-    ``availability`` is the status that OPTIONS outside of dialogs is answered with: what a call
-    would get now (11.2).
-    """
+    """See the module. ``core`` is what its dialogs share; arguments are those of `Core`."""
 
     def __init__(
         self,
@@ -84,9 +78,7 @@ class UserAgent:
             limit=limit,
         )
         self.layer = layer
-        self.availability = 200
-        self._merging: dict[tuple[str, str, str], ServerTransaction] = {}
-        self._sweep_at = 1024
+        self._server = Server(self.core)
 
     # The machine
 
@@ -133,6 +125,7 @@ class UserAgent:
         routes: Iterable[str] = (),
         expires: int | None = None,
         user: object = None,
+        watch: Watcher | None = None,
     ) -> Call:
         """Call ``uri`` (13.2.1). ``Answered`` or ``CallFailed`` say what became of it.
 
@@ -146,6 +139,7 @@ class UserAgent:
             routes: Route values, such as a Service-Route (RFC 3608).
             expires: seconds after which the call is cancelled if nobody answers.
             user: kept as ``call.user`` and ``session.user``.
+            watch: is shown each response over 100, but retransmissions.
 
         Raises:
             TrunklineError: ``sip.start-line``, ``sip.header``: something cannot be written.
@@ -153,14 +147,14 @@ class UserAgent:
         core = self.core
         capabilities = core.capabilities
         timer = SessionTimer(capabilities.session_expires, capabilities.min_se)
-        rows = [*headers, *capabilities.rows]
+        rows = [*headers, *self._rows]
         if "timer" in capabilities.extensions:
             rows += timer.request_rows()
         if expires is not None:
             rows.append(("Expires", str(expires)))
         described, body = body_of(offer)
         request, hop = self._build("INVITE", uri, sender, to, routes, (*rows, *described), body)
-        call = Call(core, request, hop, offer, timer, user)
+        call = Call(core, request, hop, offer, timer, user, watch)
         call.begin(now, expires)
         return call
 
@@ -180,7 +174,7 @@ class UserAgent:
 
         Not for methods that make dialogs. Arguments and errors are those of `invite`.
         """
-        rows = (*headers, *self.core.capabilities.rows)
+        rows = (*headers, *self._rows)
         request, hop = self._build(method, uri, sender, to, routes, rows, body)
         numbers = iter(range(2, 1 << 31))
 
@@ -192,6 +186,121 @@ class UserAgent:
         )
         outgoing.begin(now)
         return outgoing
+
+    def subscribe(
+        self,
+        uri: str,
+        sender: str,
+        event: str,
+        now: float,
+        *,
+        to: str | None = None,
+        expires: int = 3600,
+        accept: Iterable[str] = (),
+        headers: Rows = (),
+        routes: Iterable[str] = (),
+        user: object = None,
+    ) -> Subscriber:
+        """Subscribe to the state of ``uri`` (RFC 6665 section 4.1.2); see `Notified`.
+
+        Args:
+            uri: the resource.
+            sender: From, without a tag.
+            event: the Event: an event package, maybe with parameters.
+            now: the time.
+            to: To; the Request-URI where it is not given.
+            expires: seconds to subscribe for; it is refreshed by itself. 0 asks once (4.4.3).
+            accept: media types of the state that we understand.
+            headers: further rows.
+            routes: Route values.
+            user: kept as ``subscriber.user``.
+
+        Raises:
+            TrunklineError: ``sip.start-line``, ``sip.header``; ``sip.header.value`` for the event.
+        """
+        types = tuple(accept)
+        rows = [("Event", event), ("Expires", str(expires)), *headers, *self._rows]
+        if types:
+            rows.append(("Accept", ", ".join(types)))
+        request, hop = self._build("SUBSCRIBE", uri, sender, to, routes, rows, b"")
+        subscriber = Subscriber(self.core, request, EventValue.parse(event), expires, types, user)
+        subscriber.begin(hop, now)
+        return subscriber
+
+    def refer(
+        self,
+        uri: str,
+        sender: str,
+        reference: str,
+        now: float,
+        *,
+        to: str | None = None,
+        headers: Rows = (),
+        routes: Iterable[str] = (),
+        user: object = None,
+    ) -> Subscriber:
+        """Ask ``uri`` to contact somebody, outside of a session (RFC 3515); see `ReferProgress`.
+
+        ``reference`` is the Refer-To, as `trunkline.sip.dialog.refer.refer_to` makes it; the other
+        arguments and the errors are those of `subscribe`. Within a session: ``session.refer``.
+        """
+        rows = [("Refer-To", reference), *headers, *self._rows]
+        request, hop = self._build("REFER", uri, sender, to, routes, rows, b"")
+        event = EventValue.parse("refer")
+        subscriber = Subscriber(self.core, request, event, REFER_LASTS, (), user)
+        subscriber.begin(hop, now)
+        return subscriber
+
+    def invite_referred(
+        self,
+        referral: Referral,
+        sender: str,
+        now: float,
+        *,
+        offer: SessionDescription | None = None,
+        headers: Rows = (),
+        routes: Iterable[str] = (),
+        user: object = None,
+    ) -> Call:
+        """Make the call that an accepted referral asks for, and report of it (RFC 3515 2.4.4).
+
+        Arguments and errors are those of `invite`.
+        """
+        rows = (*referral.rows, *headers)
+        return self.invite(
+            referral.reference.uri,
+            sender,
+            now,
+            offer=offer,
+            headers=rows,
+            routes=routes,
+            user=user,
+            watch=referral.follow,
+        )
+
+    def publish(
+        self,
+        uri: str,
+        sender: str,
+        event: str,
+        now: float,
+        *,
+        content_type: str,
+        body: bytes,
+        expires: int = 3600,
+        headers: Rows = (),
+        routes: Iterable[str] = (),
+        user: object = None,
+    ) -> Publisher:
+        """Publish the state of ``uri`` (RFC 3903); it is refreshed by itself. See `Published`.
+
+        Arguments are as those of `subscribe`; ``content_type`` and ``body`` are the state.
+        """
+        rows = [("Event", event), *headers, *self._rows]
+        request, hop = self._build("PUBLISH", uri, sender, None, routes, rows, b"")
+        publisher = Publisher(self.core, request, hop, expires, user)
+        publisher.publish(now, content_type, body)
+        return publisher
 
     def respond(
         self,
@@ -205,6 +314,10 @@ class UserAgent:
     ) -> None:
         """Answer a request that `RequestArrived` brought."""
         self.core.reply(transaction, request, status, now, headers=headers, body=body)
+
+    @property
+    def _rows(self) -> tuple[tuple[str, str], ...]:
+        return self.core.capabilities.rows
 
     def _build(
         self,
@@ -257,172 +370,10 @@ class UserAgent:
                         else:
                             user.on_transport_failed(now)
                 case RequestReceived(transaction, request):
-                    self._on_request(transaction, request, now)
+                    self._server.on_request(transaction, request, now)
                 case CancelReceived(transaction, request, invite):
-                    self._on_cancel(transaction, request, invite, now)
+                    self._server.on_cancel(transaction, request, invite, now)
                 case AckReceived(request, _):
-                    self._on_ack(request, now)
+                    self._server.on_ack(request, now)
                 case _:
                     self.core.counters.ignored += 1
-
-    def _on_cancel(
-        self,
-        transaction: ServerTransaction,
-        request: Request,
-        invite: ServerTransaction | None,
-        now: float,
-    ) -> None:
-        """Section 9.2; the To tag is that of the responses to the INVITE."""
-        server = invite.user if invite is not None else None
-        if invite is None:
-            self.core.refuse(transaction, request, 481, now)
-        elif isinstance(server, ServerInvite):
-            self.core.reply(transaction, request, 200, now, to_tag=server.local_tag)
-            server.cancel(request, now)
-        else:
-            self.core.reply(transaction, request, 200, now)
-
-    def _on_ack(self, request: Request, now: float) -> None:
-        dialog = self._dialog(request) if check_strict(request) is None else None
-        for usage in dialog.usages if dialog is not None else ():
-            if isinstance(usage, Session):
-                usage.on_ack(request, now)
-                return
-        self.core.counters.ignored += 1
-
-    def _on_request(self, transaction: ServerTransaction, request: Request, now: float) -> None:
-        """Section 8.2, in its order."""
-        core = self.core
-        capabilities = core.capabilities
-        problem = check_strict(
-            request,
-            allowed=capabilities.methods,
-            supported=capabilities.extensions,
-            accepts=self._accepted(request),
-        )
-        if problem is not None:
-            core.refuse(transaction, request, problem.status, now, problem.headers)
-            return
-        if tag_of(request.headers.get("to") or "") is None:
-            if self._merged(transaction, request):
-                core.refuse(transaction, request, 482, now)
-            else:
-                self._on_outside(transaction, request, now)
-            return
-        dialog = self._dialog(request)
-        if dialog is None:
-            core.refuse(transaction, request, 481, now)
-        elif not dialog.receive(request):
-            core.refuse(transaction, request, 500, now, [core.retry_after()])
-        elif request.method == "OPTIONS":
-            self._on_options(transaction, request, 200, now)
-        else:
-            for usage in list(dialog.usages):
-                if usage.on_request(transaction, request, now):
-                    return
-            core.refuse(transaction, request, 481, now)
-
-    def _accepted(self, request: Request) -> tuple[str, ...] | None:
-        """The types of bodies that are looked at; of the others, nothing depends on them."""
-        if request.method in ("INVITE", "UPDATE", "PRACK"):
-            return (*self.core.capabilities.types, "multipart/mixed", "multipart/alternative")
-        return None
-
-    def _dialog(self, request: Request) -> Dialog | None:
-        headers = request.headers
-        local = tag_of(headers.get("to") or "") or ""
-        remote = tag_of(headers.get("from") or "") or ""
-        return self.core.dialogs.get(DialogId(request.call_id, local, remote))
-
-    def _merged(self, transaction: ServerTransaction, request: Request) -> bool:
-        """The same request came by another way and is in progress (8.2.2.2)."""
-        headers = request.headers
-        key = (
-            tag_of(headers.get("from") or "") or "",
-            request.call_id,
-            headers.get("cseq") or "",
-        )
-        known = self._merging.get(key)
-        if known is not None and known is not transaction and not known.terminated:
-            return True
-        self._merging[key] = transaction
-        if len(self._merging) > self._sweep_at:
-            self._merging = {k: t for k, t in self._merging.items() if not t.terminated}
-            self._sweep_at = 1024 + 2 * len(self._merging)
-        return False
-
-    def _on_outside(self, transaction: ServerTransaction, request: Request, now: float) -> None:
-        match request.method:
-            case "INVITE":
-                self._on_invite(transaction, request, now)
-            case "OPTIONS":
-                self._on_options(transaction, request, self.availability, now)
-            case method if method in _IN_DIALOG_ONLY:
-                self.core.refuse(transaction, request, 481, now)
-            case _:
-                self.core.emit(RequestArrived(transaction, request, None))
-
-    def _on_options(
-        self, transaction: ServerTransaction, request: Request, status: int, now: float
-    ) -> None:
-        """Section 11.2."""
-        capabilities = self.core.capabilities
-        rows = [
-            *capabilities.rows,
-            ("Accept", ", ".join(capabilities.types)),
-            ("Accept-Encoding", "identity"),
-            ("Accept-Language", ", ".join(capabilities.languages) or "*"),
-            ("Contact", self._contact(transaction, request)),
-        ]
-        self.core.reply(transaction, request, status, now, headers=rows)
-
-    def _on_invite(self, transaction: ServerTransaction, request: Request, now: float) -> None:
-        core = self.core
-        if core.full:
-            core.refuse(transaction, request, 503, now, [("Retry-After", "10")])
-            return
-        if not self._accepts_answer(request):  # 21.4.7
-            core.refuse(transaction, request, 406, now)
-            return
-        timer = SessionTimer(core.capabilities.session_expires, core.capabilities.min_se)
-        shortest = timer.refusal(request) if "timer" in core.capabilities.extensions else None
-        if shortest is not None:
-            core.refuse(transaction, request, 422, now, [("Min-SE", str(shortest))])
-            return
-        contact = self._contact(transaction, request)
-        secure = transaction.source.transport.secure
-        try:
-            dialog = Dialog.as_uas(request, core.token(), contact, secure=secure)
-            offer = description_of(request)
-        except DecodeError:
-            core.refuse(transaction, request, 400, now)
-            return
-        timer.heard(request)
-        exchange = Exchange()
-        exchange.receive(Message.INVITE, offer)
-        session = Session(core, dialog, exchange, timer, core.credentials())
-        session.learn(request)
-        session.server = ServerInvite(core, session, transaction, request, now)
-        core.emit(IncomingCall(session, request, offer, None))
-
-    def _accepts_answer(self, request: Request) -> bool:
-        """Whether the caller's Accept, if there is one, lets us describe a session (20.1)."""
-        if "accept" not in request.headers:
-            return True
-        wanted = MediaType.parse(SDP)
-        for token in request.headers.tokens("accept"):
-            try:
-                if MediaType.parse(token).accepts(wanted):
-                    return True
-            except DecodeError:
-                continue
-        return False
-
-    def _contact(self, transaction: ServerTransaction, request: Request) -> str:
-        """Our Contact in a response; SIPS where 12.1.1 has it so."""
-        headers = request.headers
-        routes = headers.tokens("record-route") or headers.tokens("contact")
-        secure = request.uri[:5].lower() == "sips:" or (
-            bool(routes) and "sips:" in routes[0].lower()
-        )
-        return self.core.contact(transaction.source, secure)

@@ -24,6 +24,7 @@ from trunkline.sip.dialog.reliable import TABLE, Order, ReliableOrder, State, Tr
 from trunkline.sip.dialog.session import Session
 from trunkline.sip.message import Request, Response
 from trunkline.sip.sdp import SessionDescription
+from trunkline.sip.transport import Flow
 
 
 def calling(
@@ -178,12 +179,12 @@ def test_an_offer_in_a_prack_is_answered_in_its_2xx() -> None:
     session.progress(183, network.now, description=sdp("bob"), reliable=True)
     receive = network.receivers[network.addresses["bob"]]
 
-    def with_offer(data: bytes, flow: object) -> None:
+    def with_offer(data: bytes, flow: Flow) -> None:
         if data.startswith(b"PRACK"):
             body = sdp(version=2).to_bytes()
             head = data.replace(b"Content-Length: 0", b"Content-Length: %d" % len(body))
             data = head.replace(b"\r\n\r\n", b"\r\nContent-Type: application/sdp\r\n\r\n") + body
-        receive(data, flow)  # type: ignore[arg-type]
+        receive(data, flow)
 
     network.receivers[network.addresses["bob"]] = with_offer
     bob = network.ends["bob"]

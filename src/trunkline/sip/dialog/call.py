@@ -7,7 +7,8 @@ any after ``cancel``.
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeAlias
 
 from trunkline.errors import DecodeError
 from trunkline.sip.dialog.core import Core, Rows
@@ -22,7 +23,10 @@ from trunkline.sip.dialog.session_timer import SessionTimer
 from trunkline.sip.message import Request, Response, tag_of
 from trunkline.sip.sdp import Exchange, Message, SessionDescription
 
-__all__ = ["Call"]
+__all__ = ["Call", "Watcher"]
+
+Watcher: TypeAlias = "Callable[[Response, float], None]"
+"""Is shown responses."""
 
 MAX_BRANCHES: Final = 64
 """Dialogs of one call; responses that would make another are dropped."""
@@ -42,8 +46,10 @@ class Call:
         offer: SessionDescription | None,
         timer: SessionTimer,
         user: object,
+        watch: Watcher | None,
     ) -> None:
         self.core = core
+        self._watch = watch
         self.timer = timer
         self.user = user
         self.credentials = core.credentials()
@@ -101,6 +107,8 @@ class Call:
         status = response.status
         if status <= 100 or outgoing is not self.outgoing:
             return
+        if self._watch is not None and not self.ended:
+            self._watch(response, now)
         if status >= 300:
             self._on_failure(response, now)
             return

@@ -9,10 +9,9 @@ numbers (``draw``), the time with each call.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from trunkline.errors import TrunklineError
 from trunkline.sip.dialog.alarms import Alarms
@@ -28,6 +27,9 @@ from trunkline.sip.timers import Timers
 from trunkline.sip.transaction import ServerTransaction, TransactionLayer
 from trunkline.sip.transport import Flow, Transport
 
+if TYPE_CHECKING:
+    from trunkline.sip.dialog.subscription import Subscriber
+
 __all__ = ["Capabilities", "Core", "Counters", "Locator", "Rows"]
 
 Rows: TypeAlias = "Iterable[tuple[str, str]]"
@@ -36,7 +38,7 @@ Locator: TypeAlias = "Callable[[str, float], Hops | None]"
 """Gives the next hops for a URI at a time; None: they have to be looked up, see `Locate`."""
 
 _WITH_CONTACT: Final = frozenset({"INVITE", "SUBSCRIBE", "REFER"})  # 8.1.1.8; RFC 3515 2
-_REMEMBERED: Final = 10_000  # dialogs that ended, for 603 in place of 481 (RFC 3891 section 3)
+_REMEMBERED: Final = 10_000  # dialogs that have ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +47,9 @@ class Capabilities:
 
     methods: tuple[str, ...] = (
         *("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS"),
-        *("PRACK", "UPDATE", "NOTIFY", "REFER", "INFO", "MESSAGE"),
+        *("PRACK", "UPDATE", "SUBSCRIBE", "NOTIFY", "REFER", "INFO", "MESSAGE"),
     )
-    """What may be received; SUBSCRIBE and PUBLISH are for who serves event packages."""
+    """What may be received. SUBSCRIBE belongs to REFER too, whose subscription it prolongs."""
     extensions: tuple[str, ...] = ("100rel", "timer", "replaces")
     """Option tags that may be required of it."""
     types: tuple[str, ...] = ("application/sdp",)
@@ -60,6 +62,8 @@ class Capabilities:
     """Seconds that a session lasts without a refresh (RFC 4028); None asks for no timer."""
     min_se: int = 90
     """The shortest interval that is accepted, in seconds: 90 or more (RFC 4028 section 5)."""
+    min_expires: int = 60
+    """The shortest subscription that is accepted, in seconds (RFC 6665 section 4.2.1.1)."""
     user: str = ""
     """The user part of Contact."""
     product: str = ""
@@ -116,10 +120,14 @@ class Core:
         self.logins = logins
         self.limit = limit
         self.counters = Counters()
+        self.availability = 200
+        """What OPTIONS outside of dialogs is answered: what a call would get now (11.2)."""
         self.alarms = Alarms()
         self.dialogs: dict[DialogId, Dialog] = {}
-        self.ended: deque[DialogId] = deque(maxlen=_REMEMBERED)
-        """Dialogs that have ended, the last ones."""
+        self.ended: dict[DialogId, None] = {}
+        """Dialogs that have ended, the last 10,000 (RFC 3891 section 3 tells them apart)."""
+        self.subscribers: dict[tuple[str, str], Subscriber] = {}
+        """Requests of ours that notifiers may answer still, by Call-ID and our tag."""
         self._events: list[Event] = []
 
     @property
@@ -168,7 +176,9 @@ class Core:
         if not dialog.usages and dialog.state is not DialogState.TERMINATED:
             dialog.fire(Trigger.ENDED)
             if self.dialogs.pop(dialog.id, None) is not None:
-                self.ended.append(dialog.id)
+                self.ended[dialog.id] = None
+                if len(self.ended) > _REMEMBERED:
+                    del self.ended[next(iter(self.ended))]
 
     # Requests of ours
 

@@ -131,6 +131,7 @@ class Dialog:
         "local_seq",
         "local_tag",
         "local_uri",
+        "references",
         "remote_seq",
         "remote_tag",
         "remote_target",
@@ -158,6 +159,8 @@ class Dialog:
     """CSeq number of the peer's last request; None before the first."""
     route_set: tuple[str, ...]
     """Route values, the nearest first, as they are written."""
+    references: int
+    """REFERs that were received within it (RFC 3515 section 2.4.6)."""
     usages: list[Usage]
     """What goes on in it; it ends with the last one."""
     secure: bool
@@ -176,6 +179,7 @@ class Dialog:
         self.route_set = ()
         self.secure = False
         self.state = DialogState.INIT
+        self.references = 0
         self.usages = []
 
     @classmethod

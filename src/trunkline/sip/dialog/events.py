@@ -1,7 +1,8 @@
 """What a user agent tells its user.
 
 A call of ours ends with one `Answered` or one `CallFailed`. A session that the user has been told
-of ends with one `Ended`. A subscription ends with one `SubscriptionEnded`, at either end.
+of ends with one `Ended`. A subscription that has begun ends with one `SubscriptionEnded` at who
+subscribed, and one `NotifierEnded` at the notifier.
 """
 
 from __future__ import annotations
@@ -16,8 +17,13 @@ from trunkline.sip.transaction import ServerTransaction
 
 if TYPE_CHECKING:
     from trunkline.sip.dialog.call import Call
+    from trunkline.sip.dialog.notifier import Notifier
     from trunkline.sip.dialog.outgoing import Outgoing
+    from trunkline.sip.dialog.publisher import Publisher
+    from trunkline.sip.dialog.refer import Referral
     from trunkline.sip.dialog.session import Session
+    from trunkline.sip.dialog.subscription import Subscriber, Subscription
+    from trunkline.sip.dialog.subscription_table import SubscriberTrigger
 
 __all__ = [
     "Answered",
@@ -28,12 +34,21 @@ __all__ = [
     "Event",
     "IncomingCall",
     "Locate",
+    "Notified",
+    "NotifierEnded",
     "OfferAccepted",
     "OfferRejected",
     "Offered",
     "Progress",
+    "PublishFailed",
+    "Published",
+    "ReferArrived",
+    "ReferProgress",
     "RequestArrived",
     "ResponseArrived",
+    "SubscribeArrived",
+    "SubscriptionEnded",
+    "SubscriptionFailed",
 ]
 
 
@@ -179,6 +194,92 @@ class ResponseArrived:
     session: Session | None
 
 
+@dataclass(slots=True)
+class SubscriptionFailed:
+    """A SUBSCRIBE or REFER of ours came to nothing; 408 is of our making: Timer N."""
+
+    subscriber: Subscriber
+    response: Response
+
+
+@dataclass(slots=True)
+class Notified:
+    """A NOTIFY for a subscription of ours; it has been answered. The first one begins it."""
+
+    subscription: Subscription
+    request: Request
+    state: str
+    """``"active"``, ``"pending"``, or ``"terminated"`` for the last one."""
+
+
+@dataclass(slots=True)
+class SubscriptionEnded:
+    """A subscription of ours is over."""
+
+    subscription: Subscription
+    trigger: SubscriberTrigger
+    reason: str | None
+    """What the last NOTIFY gave for one."""
+    again: float | None
+    """Seconds after which to subscribe again (RFC 6665 section 4.1.3); None: do not."""
+    message: Message | None
+
+
+@dataclass(slots=True)
+class SubscribeArrived:
+    """Somebody subscribes: ``notifier.accept`` or ``notifier.reject``, without waiting."""
+
+    notifier: Notifier
+    request: Request
+
+
+@dataclass(slots=True)
+class NotifierEnded:
+    """A subscription that we notified of is over."""
+
+    notifier: Notifier
+    reason: str
+    """As in the last NOTIFY; ``"failed"``: the subscriber is gone, or refuses the NOTIFY."""
+    response: Response | None
+
+
+@dataclass(slots=True)
+class ReferArrived:
+    """We are to contact somebody: ``referral.accept`` or ``referral.reject``."""
+
+    referral: Referral
+    request: Request
+    session: Session | None
+    """The session that it is about, if it came within one."""
+
+
+@dataclass(slots=True)
+class ReferProgress:
+    """What became of a reference of ours so far; the last one comes with `SubscriptionEnded`."""
+
+    subscription: Subscription
+    request: Request
+    status: int
+    """Of the response that the other end got; 0: the NOTIFY does not say."""
+    reason: str
+
+
+@dataclass(slots=True)
+class Published:
+    """A publication of ours was taken, refreshed or removed."""
+
+    publisher: Publisher
+    response: Response
+
+
+@dataclass(slots=True)
+class PublishFailed:
+    """A publication of ours was refused, or nobody answered."""
+
+    publisher: Publisher
+    response: Response
+
+
 Event: TypeAlias = (
     Locate
     | IncomingCall
@@ -192,4 +293,13 @@ Event: TypeAlias = (
     | Ended
     | RequestArrived
     | ResponseArrived
+    | SubscriptionFailed
+    | Notified
+    | SubscriptionEnded
+    | SubscribeArrived
+    | NotifierEnded
+    | ReferArrived
+    | ReferProgress
+    | Published
+    | PublishFailed
 )

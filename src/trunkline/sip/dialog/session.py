@@ -36,8 +36,9 @@ from trunkline.sip.dialog.offered import PeerChanges
 from trunkline.sip.dialog.outgoing import Outgoing
 from trunkline.sip.dialog.session_table import TABLE, Action, SessionState, Trigger
 from trunkline.sip.dialog.session_timer import SessionTimer
+from trunkline.sip.dialog.subscription import REFER_LASTS, Subscriber
 from trunkline.sip.digest.client import Client
-from trunkline.sip.headers import CSeq
+from trunkline.sip.headers import CSeq, Event
 from trunkline.sip.message import Message, Request, Response
 from trunkline.sip.sdp import Exchange, Meaning, SessionDescription
 from trunkline.sip.sdp import Message as Carrier
@@ -260,6 +261,28 @@ class Session:
             body=body,
             credentials=self.credentials,
         )
+
+    def refer(
+        self, reference: str, now: float, *, headers: Rows = (), user: object = None
+    ) -> Subscriber:
+        """Ask the peer to contact somebody (RFC 3515); `ReferProgress` has what comes of it.
+
+        ``reference`` is the Refer-To, as `trunkline.sip.dialog.refer.refer_to` makes it.
+
+        Raises:
+            TrunklineError: ``dialog.terminated``; ``sip.header``.
+        """
+        rows = [
+            ("Contact", self.dialog.local_contact),
+            ("Refer-To", reference),
+            *headers,
+            *self.core.capabilities.rows,
+        ]
+        request = self.dialog.request("REFER", rows)
+        event = Event.parse("refer")
+        subscriber = Subscriber(self.core, request, event, REFER_LASTS, (), user, self)
+        subscriber.begin_within(self.dialog, now)
+        return subscriber
 
     def peer_allows(self, method: str) -> bool:
         """Whether the peer's Allow has ``method``; False too if it has sent none."""
