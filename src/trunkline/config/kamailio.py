@@ -194,8 +194,9 @@ def read_csv(path: Path) -> tuple[DialplanRow, ...]:
 def csv_text(rows: Iterable[DialplanRow]) -> str:
     """``rows`` as a CSV file with all columns."""
     out = io.StringIO(newline="")
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    out.write(f"{','.join(COLUMNS)}\n")
+    # Every text in quotes: the module leaves a lone carriage return without.
+    writer = csv.writer(out, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
     for row in rows:
         writer.writerow(row.values())
     return out.getvalue()

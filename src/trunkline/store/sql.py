@@ -16,7 +16,6 @@ Left out: tables as objects, and schemas: a script that wants more makes an engi
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.util import find_spec
@@ -242,6 +241,8 @@ class Sql:
 
 def _probe(url: str) -> None:
     """See that a SQLite file can be opened: aiosqlite leaves a thread behind where it cannot."""
+    import sqlite3
+
     from sqlalchemy import make_url
 
     found = make_url(url)

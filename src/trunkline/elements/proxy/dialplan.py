@@ -33,6 +33,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from trunkline.config.kamailio import (
     COLUMNS,
@@ -44,7 +45,9 @@ from trunkline.config.kamailio import (
 )
 from trunkline.config.pcre import Expression, fnmatch_expression, octets, pcre_expression
 from trunkline.errors import DecodeError, TrunklineError
-from trunkline.store.sql import Sql
+
+if TYPE_CHECKING:
+    from trunkline.store.sql import Sql
 
 __all__ = [
     "LONGEST_TEXT",
