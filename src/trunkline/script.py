@@ -4,6 +4,7 @@ The guide is docs/sip-scripts.md.
 """
 
 from trunkline.elements.proxy.application import Application
+from trunkline.elements.proxy.bodies import put_sdp, sdp_of
 from trunkline.elements.proxy.request import IncomingRequest as Request
 from trunkline.elements.proxy.request import Outcome
 from trunkline.elements.proxy.script import (
@@ -15,13 +16,19 @@ from trunkline.elements.proxy.script import (
     on_request,
     on_start,
 )
+from trunkline.errors import DecodeError
+from trunkline.sip.headers import NameAddr
 from trunkline.sip.message import Response
+from trunkline.store.guard import StoreUnavailable
 
 __all__ = [
     "Application",
+    "DecodeError",
+    "NameAddr",
     "Outcome",
     "Request",
     "Response",
+    "StoreUnavailable",
     "every",
     "in_dialog",
     "on_branch",
@@ -29,4 +36,6 @@ __all__ = [
     "on_reply",
     "on_request",
     "on_start",
+    "put_sdp",
+    "sdp_of",
 ]

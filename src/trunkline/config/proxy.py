@@ -93,6 +93,8 @@ class ProxyNodeSettings:
     domains: tuple[str, ...] = ()
     workers: int = 1
     record_route: bool = True
+    supported: tuple[str, ...] = ()
+    """Option tags that the script understands in Proxy-Require; others are answered 420."""
     dns: tuple[str, ...] = ()
     """Name servers, ``"192.0.2.53"`` or ``"127.0.0.1:5353"``; none: those of resolv.conf."""
     users: str = ""

@@ -470,6 +470,16 @@ class TelUri:
         return "tel"
 
     @property
+    def username(self) -> str:
+        """Whom it names: the digits."""
+        return self.digits
+
+    @property
+    def host(self) -> None:
+        """A number has none."""
+        return None
+
+    @property
     def digits(self) -> str:
         """The number without visual separators (5.1.1), in lower case; the plus stays."""
         return self.number.translate(_SEPARATORS).lower()
@@ -554,6 +564,16 @@ class OtherUri:
 
     def __str__(self) -> str:
         return self.text
+
+    @property
+    def username(self) -> None:
+        """Not known: what its parts mean is its scheme's."""
+        return None
+
+    @property
+    def host(self) -> None:
+        """Not known, like the user."""
+        return None
 
     def equivalent(self, other: AnyUri) -> bool:
         """Whether both are the same text but for the case of the scheme (RFC 2396 section 6)."""

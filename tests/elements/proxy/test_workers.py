@@ -193,6 +193,25 @@ def test_a_worker_that_does_not_listen_costs_its_strays_and_nothing_else(
     cluster.workers[0].listen(cluster.loop, element.take_over, element.transports.send)
 
 
+def test_a_job_is_done_by_the_first_worker_for_all(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from trunkline.script import every\n@every(10)\ndef tick(app):\n    app.log('tick')\n"
+    )
+    cluster = Cluster(script)
+    try:
+        for element in cluster.elements:
+            cluster.loop.run_until_complete(element.start())
+        cluster.loop.advance(25)
+        ticks = []
+        for element in cluster.elements:
+            assert isinstance(element.log, RouterLog)
+            ticks.append([line.text for line in element.log.lines])
+        assert ticks == [["tick", "tick"], [], [], []]
+    finally:
+        cluster.close()
+
+
 def test_claims_expire_and_are_displaced_only_when_the_table_is_full() -> None:
     shared = Shared(2)
     now = [0.0]

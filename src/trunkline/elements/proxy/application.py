@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, TypeVar, overload
 
 from trunkline.errors import DecodeError, TrunklineError
 from trunkline.sip import digest
@@ -19,6 +19,16 @@ if TYPE_CHECKING:
     from trunkline.store.sql import Sql  # SQLAlchemy is heavy
 
 __all__ = ["Application", "Setting"]
+
+_T = TypeVar("_T")
+_KINDS: Final[Mapping[type[object], str]] = {
+    str: 'a text, "…"',
+    int: "a whole number",
+    float: "a number with a point",
+    bool: "true or false",
+    list: "a list, […]",
+    dict: "a table",
+}
 
 Setting = object
 """A value of the script's own settings: whatever TOML has."""
@@ -35,6 +45,26 @@ class Application:
         """The table ``settings`` of the node in its network file."""
         self.state: dict[str, object] = {}
         """The script's own, for as long as the process lives: a reload leaves it alone."""
+
+    @overload
+    def setting(self, name: str) -> str: ...
+    @overload
+    def setting(self, name: str, kind: type[_T]) -> _T: ...
+    def setting(self, name: str, kind: type[object] = str) -> object:
+        """The value of a setting, which is of this ``kind``: text, or say ``int``.
+
+        Raises:
+            TrunklineError: ``script.setting``: it is not there, or something else.
+        """
+        value = self.settings.get(name)
+        if type(value) is not kind:
+            said = "is missing" if name not in self.settings else f"is {value!r}"
+            raise TrunklineError(
+                "script.setting",
+                f"the setting {name!r} {said}: write {name} = … ({_KINDS.get(kind, 'a value')})"
+                f" into [node.{self.name}.proxy.settings]",
+            )
+        return value
 
     def log(self, text: str, *, severity: int = 6) -> None:
         """Write a line to the node's log; ``severity`` as in syslog, 0 to 7."""

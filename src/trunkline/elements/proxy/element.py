@@ -16,7 +16,7 @@ from typing import Protocol
 
 from trunkline.elements.proxy.application import Application, Setting
 from trunkline.elements.proxy.hops import Located
-from trunkline.elements.proxy.request import IncomingRequest
+from trunkline.elements.proxy.request import IncomingRequest, Outcome
 from trunkline.elements.proxy.script import Function, Job, Script, told
 from trunkline.elements.proxy.services import Services
 from trunkline.elements.proxy.workers import Workers
@@ -139,6 +139,7 @@ class ProxyElement:
         self._jobs: list[asyncio.Task[None]] = []
         self._housekeeping: asyncio.Task[None] | None = None
         self._trouble = ""
+        self._quiet_until = float("-inf")
         self._closed = False
 
     # life
@@ -202,6 +203,8 @@ class ProxyElement:
         self.flush()
 
     def _begin_jobs(self, script: Script) -> None:
+        if self.workers is not None and self.workers.index:
+            return  # a job is the node's: the first worker does it for all
         self._jobs = [self.loop.create_task(self._work(job, script)) for job in script.jobs]
 
     def _end_jobs(self) -> None:
@@ -335,7 +338,8 @@ class ProxyElement:
         except Exception as problem:
             self._request_failed(request, problem, handler)
             return
-        if result is not None and inspect.isawaitable(result):
+        # `return request.relay()` says that there is nothing more to do, not that it waits.
+        if result is not None and type(result) is not Outcome and inspect.isawaitable(result):
             self.spawn(self._finish(request, result, handler))
         elif not request.decided:
             self._undecided(request, handler)
@@ -384,6 +388,13 @@ class ProxyElement:
     def _request_failed(
         self, request: IncomingRequest, problem: Exception, handler: Function
     ) -> None:
+        if isinstance(problem, DecodeError) and not request.decided:
+            # What the script wanted to read is in the request, most likely, and cannot be read.
+            request.refuse(problem)
+            if self.now() >= self._quiet_until:
+                self._quiet_until = self.now() + 1.0
+                self.log("SCRIPT", 5, "REFUSED", f"400, by {handler.__name__}: {problem.message}")
+            return
         self._script_failed(problem, handler, self.script, request)
         if not request.decided and request.method != "ACK":
             request.reply(500)

@@ -26,13 +26,21 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from trunkline.config.network import load_network
 from trunkline.config.proxy import Listen
 from trunkline.elements.log import RouterLog
 from trunkline.elements.proxy.application import Setting
 from trunkline.elements.proxy.element import ProxyElement
-from trunkline.elements.proxy.hops import Finder
+from trunkline.elements.proxy.hops import Finder, rules_for
 from trunkline.elements.proxy.script import load_script
-from trunkline.elements.proxy.services import Registrations, Services, Users
+from trunkline.elements.proxy.services import (
+    Registrations,
+    Services,
+    Users,
+    UserSource,
+    core_settings,
+    read_users,
+)
 from trunkline.errors import TrunklineError
 from trunkline.net.dns import Locator, ZoneResolver
 from trunkline.net.virtual import VirtualLoop
@@ -123,10 +131,13 @@ class Incoming:
 class Harness:
     """A proxy with this script and no network. Use it in a ``with`` block.
 
+    ``Harness.from_network`` takes all that follows from a network file.
+
     ``dns`` is a zone's text, such as ``"gw.example. 60 IN A 192.0.2.50"``, and ``draw`` the
     randomness of SRV weights: a whole number from 0 to its argument, inclusive. ``settings`` is
     what the script finds in ``app.settings``. ``users`` are names with their passwords. ``redis``
-    names stores in memory, on the virtual clock; or gives stores. ``sql`` gives databases.
+    names stores in memory, on the virtual clock; or gives stores. ``sql`` gives databases. ``name``
+    is the node's.
 
     Raises:
         TrunklineError: what is wrong with the script.
@@ -136,20 +147,21 @@ class Harness:
         self,
         script: Path | str,
         *,
-        listen: Sequence[str] = ("udp:192.0.2.1:5060",),
+        listen: Sequence[str | Listen] = ("udp:192.0.2.1:5060",),
         domains: Sequence[str] = ("example.org",),
         dns: str = "",
         draw: Draw | None = None,
         settings: Mapping[str, Setting] | None = None,
-        users: Mapping[str, str] | None = None,
+        users: Mapping[str, str] | UserSource | None = None,
         redis: Mapping[str, KeyValue] | Sequence[str] = (),
         sql: Mapping[str, Sql] | None = None,
         proxy: ProxySettings = ProxySettings(),  # noqa: B008 - immutable
+        name: str = "harness",
     ) -> None:
         loaded = load_script(Path(script))
         self.dns = ZoneResolver(dns)
         """``asked`` has the questions that were asked."""
-        parsed = [Listen.parse(text) for text in listen]
+        parsed = [item if isinstance(item, Listen) else Listen.parse(item) for item in listen]
         self.identity = Identity(
             [Listener(item.transport, item.local, item.advertised) for item in parsed], domains
         )
@@ -161,7 +173,10 @@ class Harness:
         self.loop.keep_failures()
         generator = random.Random(0)
         locator = Locator(
-            self.dns, draw=draw or (lambda most: generator.randint(0, most)), now=self.loop.time
+            self.dns,
+            rules_for(self.identity),
+            draw=draw or (lambda most: generator.randint(0, most)),
+            now=self.loop.time,
         )
         self.redis: Mapping[str, KeyValue] = (
             redis
@@ -175,34 +190,84 @@ class Harness:
             loaded,
             self,
             Finder(self.identity, locator),
-            name="harness",
+            name=name,
             log=self.log,
             token=lambda: f"h{next(tokens)}",
             settings=proxy,
             script_settings=settings,
-            services=self._services(users or {}, domains),
+            services=self._services(users or {}, domains, name),
         )
 
-    def _services(self, users: Mapping[str, str], domains: Sequence[str]) -> Services:
-        realm = domains[0] if domains else "harness"
+    @classmethod
+    def from_network(
+        cls,
+        file: Path | str,
+        node: str | None = None,
+        *,
+        dns: str = "",
+        draw: Draw | None = None,
+        settings: Mapping[str, Setting] | None = None,
+        redis: Mapping[str, KeyValue] | None = None,
+        sql: Mapping[str, Sql] | None = None,
+    ) -> Self:
+        """The proxy ``node`` of a network file, or its only one: script, addresses, settings.
+
+        ``settings`` go before those of the file. Its Redis stores are in memory here; databases
+        are those of ``sql``, registrations in memory, users those of its CSV file.
+
+        Raises:
+            TrunklineError: what is wrong with file or script; ``harness.node``: no such node.
+        """
+        network = load_network(Path(file))
+        proxies = {name: table.proxy for name, table in network.nodes.items() if table.proxy}
+        name = node or (next(iter(proxies)) if len(proxies) == 1 else "")
+        found = proxies.get(name)
+        if found is None:
+            raise TrunklineError(
+                "harness.node", f"{file}: name one of its proxies: {', '.join(proxies) or 'none'}"
+            )
+        folder = network.path.parent
+        realm = found.domains[0] if found.domains else name
+        from_csv = found.users and not found.users.startswith("sql:")
+        return cls(
+            folder / found.script,
+            listen=found.listen,
+            domains=found.domains,
+            dns=dns,
+            draw=draw,
+            settings={**found.settings, **(settings or {})},
+            users=read_users(folder / found.users, realm) if from_csv else None,
+            redis=redis if redis is not None else tuple(found.redis),
+            sql=sql,
+            proxy=core_settings(found),
+            name=name,
+        )
+
+    def _services(
+        self, users: Mapping[str, str] | UserSource, domains: Sequence[str], name: str
+    ) -> Services:
+        realm = domains[0] if domains else name
         generator = random.Random(1)
-        known = {
-            (name, domain): digest.Secret(password)
-            for name, password in users.items()
-            for domain in domains or (realm,)
-        }
+        if isinstance(users, Mapping):
+            users = digest.KnownUsers(
+                {
+                    (user, domain): digest.Secret(password)
+                    for user, password in users.items()
+                    for domain in domains or (realm,)
+                }
+            )
         clock = self.loop.time
         settings = registrar.Settings(frozenset(domains)) if domains else None
         return Services(
             Users(
-                digest.KnownUsers(known),
+                users,
                 realm=realm,
                 secret=b"the harness's secret",
                 clock=clock,
                 random=generator.randbytes,
             ),
             Registrations(
-                settings, MemoryLocation(), node="harness", clock=clock, random=generator.randbytes
+                settings, MemoryLocation(), node=name, clock=clock, random=generator.randbytes
             ),
             self.redis,
             self.sql,
@@ -273,17 +338,49 @@ class Harness:
         made = [(name, value) for name, value in rows if name.lower() not in names]
         return Incoming(Request.build(method, uri, [*made, *given], body).to_bytes(), source)
 
-    def receive(self, message: Incoming | str, *, source: Address = _CALLER) -> list[Sent]:
+    def receive(
+        self,
+        message: Incoming | str,
+        *,
+        source: Address = _CALLER,
+        login: tuple[str, str] | None = None,
+    ) -> list[Sent]:
         """Give the proxy a message; return what it sent because of it.
 
         A message may be text with plain line ends; a Content-Length is added where it has none.
+        ``login`` is a user and a password: if the proxy asks for them, the request goes again with
+        credentials, and what is returned is what came of that.
         """
         if isinstance(message, str):
             message = Incoming(_from_text(message), source)
         listener = self.identity.listeners[0]
         flow = message.flow or Flow(listener.transport, message.source, listener.local)
         self.element.receive([(message.data, flow)])
+        sent = self.settle()
+        challenge = next((item for item in sent if item.status in (401, 407)), None)
+        if login is None or challenge is None:
+            return sent
+        again = self._with_credentials(message.data, challenge, login)
+        self.element.receive([(again, flow)])
         return self.settle()
+
+    def _with_credentials(self, data: bytes, challenge: Sent, login: tuple[str, str]) -> bytes:
+        """The request that was challenged once more, as RFC 3261 section 22.2 has it."""
+        request = parse(data)
+        assert isinstance(request, Request), "only a request can be challenged"
+        client = digest.Client(lambda realm: digest.Login(*login))
+        client.challenged(
+            challenge.headers.all("WWW-Authenticate"), challenge.headers.all("Proxy-Authenticate")
+        )
+        number = next(self._numbers)
+        headers = request.headers
+        for row in client.rows(request.method, request.uri, f"test{number}", request.body):
+            headers.add(*row)
+        sequence, _, method = (headers.get("CSeq") or "1 ").partition(" ")
+        headers.set("CSeq", f"{int(sequence) + 1} {method}")
+        via = (headers.get("Via") or "").partition(";branch=")[0]
+        headers.replace("Via", f"{via};branch=z9hG4bKtest{number}")
+        return request.to_bytes()
 
     def advance(self, seconds: float) -> list[Sent]:
         """Let time pass; return what the proxy sent meanwhile."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from trunkline.errors import DecodeError
 from trunkline.net.dns import Locator
-from trunkline.sip.locate import Candidate, Candidates, Decision, Failure, LiteralCandidates
+from trunkline.sip.locate import Candidate, Candidates, Decision, Failure, LiteralCandidates, Rules
 from trunkline.sip.proxy import Hops, Identity, listed
 from trunkline.sip.transport import Flow
 from trunkline.sip.uri import Uri, parse_uri
 
-__all__ = ["Finder", "Located"]
+__all__ = ["Finder", "Located", "rules_for"]
 
 _MOST = 10_000  # URIs and flows remembered; the memory begins anew beyond it
 _FAILURES = {408: Failure.TIMEOUT, 503: Failure.ERROR}
@@ -97,6 +97,13 @@ class Finder:
             self._literal.clear()
         self._literal[uri] = flow
         return listed(flow)
+
+
+def rules_for(identity: Identity) -> Rules:
+    """Return the rules of RFC 3263 for who has these listeners: their transports, and families."""
+    transports = dict.fromkeys(item.transport for item in identity.listeners)
+    families = sorted({6 if ":" in item.local[0] else 4 for item in identity.listeners})[::-1]
+    return Rules(transports=tuple(transports), families=tuple(families))
 
 
 def _sip(text: str) -> Uri | None:

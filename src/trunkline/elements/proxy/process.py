@@ -24,9 +24,16 @@ from trunkline.config.proxy import ProxyNodeSettings
 from trunkline.elements.log import RouterLog
 from trunkline.elements.proxy.control import ProxyControl
 from trunkline.elements.proxy.element import ProxyElement
-from trunkline.elements.proxy.hops import Finder
+from trunkline.elements.proxy.hops import Finder, rules_for
 from trunkline.elements.proxy.script import Script, load_script
-from trunkline.elements.proxy.services import Registrations, Services, Users, UserSource
+from trunkline.elements.proxy.services import (
+    Registrations,
+    Services,
+    Users,
+    UserSource,
+    core_settings,
+    read_users,
+)
 from trunkline.elements.proxy.tokens import token_source
 from trunkline.elements.proxy.transports import SocketTransports
 from trunkline.elements.proxy.workers import Shared, Workers
@@ -36,8 +43,7 @@ from trunkline.net.dns import Locator, Resolver, ResolverSettings
 from trunkline.net.loop import new_event_loop
 from trunkline.net.tls import TlsSettings
 from trunkline.sip import digest, registrar
-from trunkline.sip.locate import Rules
-from trunkline.sip.proxy import Identity, ProxySettings
+from trunkline.sip.proxy import Identity
 from trunkline.store.keyvalue import KeyValue, Memory
 from trunkline.store.location import Location, MemoryLocation
 from trunkline.store.redis import Redis
@@ -72,7 +78,7 @@ class ProxyPlan:
         self.secret = settings.secret.encode() or os.urandom(32)  # before the workers part
         self.users: digest.UserSource = digest.KnownUsers({})
         if settings.users and not settings.users.startswith("sql:"):
-            self.users = _users(network.path.parent / settings.users, self.realm)
+            self.users = read_users(network.path.parent / settings.users, self.realm)
 
 
 def run_proxy(plan: ProxyPlan) -> None:
@@ -214,7 +220,7 @@ async def _work(plan: ProxyPlan, workers: Workers | None, loop: asyncio.Abstract
                 servers_source=f"dns of [node.{plan.name}.proxy]",
             )
         )
-        locator = Locator(resolver, _rules(identity), now=loop.time)
+        locator = Locator(resolver, rules_for(identity), now=loop.time)
         finder = Finder(identity, locator)
         element = ProxyElement(
             loop,
@@ -225,7 +231,7 @@ async def _work(plan: ProxyPlan, workers: Workers | None, loop: asyncio.Abstract
             name=plan.name,
             log=log,
             token=token_source(workers.prefix if workers is not None else ""),
-            settings=ProxySettings(record_route=settings.record_route),
+            settings=core_settings(settings),
             script_settings=settings.settings,
             workers=workers,
             services=_services(plan, workers, loop),
@@ -286,14 +292,6 @@ def _tls(folder: Path, settings: ProxyNodeSettings) -> TlsSettings | None:
     )
 
 
-def _users(file: Path, realm: str) -> digest.UserSource:
-    try:
-        with file.open(encoding="utf-8", newline="") as lines:
-            return digest.read_csv(lines, realm, str(file))
-    except (OSError, UnicodeDecodeError) as problem:
-        raise TrunklineError("proxy.users", f"{file}: cannot be read: {problem}") from problem
-
-
 def _services(
     plan: ProxyPlan, workers: Workers | None, loop: asyncio.AbstractEventLoop
 ) -> Services:
@@ -345,13 +343,6 @@ def _services(
         redis,
         sql,
     )
-
-
-def _rules(identity: Identity) -> Rules:
-    """What can be reached by the addresses that we listen on."""
-    transports = dict.fromkeys(item.transport for item in identity.listeners)
-    families = sorted({6 if ":" in item.local[0] else 4 for item in identity.listeners})[::-1]
-    return Rules(transports=tuple(transports), families=tuple(families))
 
 
 async def _outlive_nobody(parent: int, stopped: asyncio.Event) -> None:

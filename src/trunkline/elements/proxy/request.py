@@ -7,18 +7,22 @@ import inspect
 from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from trunkline.elements.proxy.bodies import put_sdp, sdp_of
 from trunkline.elements.proxy.hops import Located
 from trunkline.elements.proxy.script import Function, Script
 from trunkline.errors import DecodeError, TrunklineError
 from trunkline.sip import digest
 from trunkline.sip.binding import Binding, canonical_aor
+from trunkline.sip.headers import NameAddr
 from trunkline.sip.message import Headers, Request, Response, has_tag
 from trunkline.sip.proxy import Branch, Hops, PassingAck, ResponseContext, Target, listed
 from trunkline.sip.proxy.identity import route_uri
 from trunkline.sip.proxy.routes import first_route, strict_next_hop
 from trunkline.sip.registrar import Registration
+from trunkline.sip.sdp import SessionDescription
 from trunkline.sip.transport import Address, Flow, Transport
 from trunkline.sip.uri import AnyUri, Uri, parse_uri
+from trunkline.sip.validity import Problem
 
 if TYPE_CHECKING:
     from trunkline.elements.proxy.application import Application
@@ -54,6 +58,7 @@ class IncomingRequest:
         "_element",
         "_flow",
         "_script",
+        "_sdp",
         "decided",
         "message",
         "routed",
@@ -73,6 +78,7 @@ class IncomingRequest:
         self._context = context
         self._flow = flow
         self._answer: asyncio.Future[Response | None] | None = None
+        self._sdp: tuple[bytes, SessionDescription] | None = None
         self.message = message
         self.routed = routed
         """Whether it came by a Route of ours."""
@@ -109,12 +115,30 @@ class IncomingRequest:
 
     @property
     def target(self) -> AnyUri:
-        """The Request-URI, read.
+        """The Request-URI, read: its ``username``, which of a tel URI are the digits; its ``host``.
 
         Raises:
             DecodeError: it is none.
         """
         return parse_uri(self.message.uri)
+
+    @property
+    def from_(self) -> NameAddr:
+        """The From: who it says it is from, its ``uri`` has ``username`` and ``host``.
+
+        Raises:
+            DecodeError: it is no address.
+        """
+        return NameAddr.parse(self.message.headers.get("from") or "")
+
+    @property
+    def to(self) -> NameAddr:
+        """The To: whom it was meant for in the first place.
+
+        Raises:
+            DecodeError: it is no address.
+        """
+        return NameAddr.parse(self.message.headers.get("to") or "")
 
     @property
     def headers(self) -> Headers:
@@ -124,11 +148,45 @@ class IncomingRequest:
     @property
     def body(self) -> bytes:
         """The body; setting it sets Content-Length."""
+        self._write_sdp()
         return self.message.body
 
     @body.setter
     def body(self, value: bytes) -> None:
+        self._sdp = None
         self.message.body = value
+
+    @property
+    def sdp(self) -> SessionDescription | None:
+        """The session description, or the part of a multipart body that is one; else ``None``.
+
+        It is read when it is first asked for. What is changed in it is put back when the request
+        is relayed, or ``body`` is read; what is not changed leaves octet for octet as it came.
+        Setting it makes it the body, or takes the part's place.
+
+        Raises:
+            DecodeError: there is one, and it cannot be read. Left alone, that answers 400.
+        """
+        if self._sdp is None:
+            found = sdp_of(self.message)
+            if found is None:
+                return None
+            self._sdp = (found.to_bytes(), found)
+        return self._sdp[1]
+
+    @sdp.setter
+    def sdp(self, description: SessionDescription) -> None:
+        put_sdp(self.message, description)
+        self._sdp = (description.to_bytes(), description)
+
+    def _write_sdp(self) -> None:
+        if self._sdp is None:
+            return
+        before, description = self._sdp
+        octets = description.to_bytes()
+        if octets != before:
+            put_sdp(self.message, description)
+            self._sdp = (octets, description)
 
     @property
     def call_id(self) -> str:
@@ -301,6 +359,17 @@ class IncomingRequest:
 
     # inside
 
+    def refuse(self, problem: DecodeError) -> None:
+        """Answer 400 to a request in which something cannot be read; count it by what that is."""
+        self._decide()
+        proxy = self._element.proxy
+        if self._context is None:  # nothing answers an ACK
+            proxy.discard(problem.code)
+            return
+        found = Problem(400, problem.code, problem.message)
+        proxy.refuse(self._context, found, self._element.now())
+        self._element.flush()
+
     def _decide(self) -> None:
         if self.decided:
             raise TrunklineError(
@@ -312,6 +381,8 @@ class IncomingRequest:
 
     def _send(self, groups: Sequence[Sequence[str | Target]], via: str | None) -> None:
         """Find the next hops of every target, at once if that needs no DNS, and fork."""
+        if self._sdp is not None:
+            self._write_sdp()
         message = self.message
         hop = via
         edit: Callable[[Request], None] | None = None

@@ -129,7 +129,7 @@ def on_start(function: _F) -> _F:
 def every(seconds: float) -> Callable[[_F], _F]:
     """Call ``function(app)`` every so many seconds, in a task of its own, first after ``seconds``.
 
-    A call that takes longer than that puts off the next.
+    A call that takes longer than that puts off the next. Of several workers the first does it.
     """
     if not 0.001 <= seconds <= 366 * 86_400:
         raise ValueError(f"every({seconds!r}): a number of seconds from 0.001 to a year")

@@ -5,13 +5,16 @@ from __future__ import annotations
 import itertools
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from trunkline.config.proxy import ProxyNodeSettings
 from trunkline.errors import TrunklineError
 from trunkline.sip import digest, registrar
 from trunkline.sip.binding import Binding, Bindings
 from trunkline.sip.message import Request
 from trunkline.sip.outbound import target_groups
+from trunkline.sip.proxy import ProxySettings
 from trunkline.sip.registrar import Registration
 from trunkline.sip.transport import Flow
 from trunkline.store.keyvalue import KeyValue
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
     from trunkline.store.sql import Sql  # SQLAlchemy is heavy
     from trunkline.store.users import SqlUsers
 
-__all__ = ["Registrations", "Services", "UserSource", "Users"]
+__all__ = ["Registrations", "Services", "UserSource", "Users", "core_settings", "read_users"]
 
 UserSource: TypeAlias = "digest.UserSource | SqlUsers"
 """Who knows the users' secrets: at once, or after a while."""
@@ -207,3 +210,24 @@ class Registrations:
                 ' location = "redis:NAME" or "sql:NAME"',
             )
         return self._registrar
+
+
+def read_users(file: Path, realm: str) -> digest.UserSource:
+    """Read the users of a CSV file; ``realm`` is theirs where the column ``domain`` says none.
+
+    Raises:
+        TrunklineError: ``proxy.users``, ``sip.digest-users``.
+    """
+    try:
+        with file.open(encoding="utf-8", newline="") as lines:
+            return digest.read_csv(lines, realm, str(file))
+    except (OSError, UnicodeDecodeError) as problem:
+        raise TrunklineError("proxy.users", f"{file}: cannot be read: {problem}") from problem
+
+
+def core_settings(settings: ProxyNodeSettings) -> ProxySettings:
+    """Return what the proxy core takes of a node's settings."""
+    return ProxySettings(
+        record_route=settings.record_route,
+        supported=frozenset(tag.lower() for tag in settings.supported),
+    )

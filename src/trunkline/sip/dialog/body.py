@@ -14,7 +14,7 @@ from trunkline.sip.message import Message
 from trunkline.sip.multipart import Multipart
 from trunkline.sip.sdp import Origin, SessionDescription, parse
 
-__all__ = ["SDP", "body_of", "description_of", "readable", "refused"]
+__all__ = ["SDP", "body_of", "description_of", "is_session", "readable", "refused"]
 
 SDP: Final = "application/sdp"
 
@@ -31,16 +31,17 @@ def description_of(message: Message) -> SessionDescription | None:
     kind = MediaType.parse(value)
     if kind.type == "multipart":
         for part in Multipart.parse(message.body, kind).walk():
-            if part.content_type.full == SDP and _is_session(part.disposition):
+            if part.content_type.full == SDP and is_session(part.disposition):
                 return parse(part.body)
         return None
     disposition = message.headers.get("content-disposition")
-    if kind.full == SDP and _is_session(Disposition.parse(disposition) if disposition else None):
+    if kind.full == SDP and is_session(Disposition.parse(disposition) if disposition else None):
         return parse(message.body)
     return None
 
 
-def _is_session(disposition: Disposition | None) -> bool:
+def is_session(disposition: Disposition | None) -> bool:
+    """Whether a body with this Content-Disposition describes the session (20.11)."""
     return disposition is None or disposition.value.lower() == "session"
 
 

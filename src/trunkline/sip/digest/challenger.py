@@ -79,6 +79,7 @@ REASONS: Final = MappingProxyType(
 )
 """Every reason, in words."""
 
+_FAILED: Final = frozenset((Reason.UNKNOWN_USER, Reason.WRONG_RESPONSE))
 _STALE: Final = frozenset((Reason.UNKNOWN_NONCE, Reason.STALE, Reason.REPLAY))
 # RFC 7616 section 3.4: improper parameters get "a 4xx error code"; 3.4.6: 400 for another URI.
 _BAD_REQUEST: Final = frozenset((Reason.MALFORMED, Reason.URI_MISMATCH))
@@ -156,6 +157,11 @@ class Result:
     def accepted(self) -> bool:
         """Whether the user is who he says."""
         return self.reason is Reason.ACCEPTED
+
+    @property
+    def failed(self) -> bool:
+        """Whether a user or a password was wrong: what somebody who guesses brings about."""
+        return self.reason in _FAILED
 
     @property
     def stale(self) -> bool:

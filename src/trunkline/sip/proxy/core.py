@@ -176,10 +176,7 @@ class Proxy:
         transaction.user = context
         refusal = self._refusal(request)
         if refusal is not None:
-            self._count(self.refused, refusal.code)
-            if transaction.traced:
-                self.note(context, "refused", (refusal.status, refusal.code))
-            context.reply(refusal.status, headers=refusal.headers, now=now)
+            self.refuse(context, refusal, now)
             return None
         if request.method == "INVITE":
             self.layer.respond(transaction, Response.answer(request, 100), now)
@@ -209,6 +206,13 @@ class Proxy:
     @staticmethod
     def _count(counts: dict[str, int], code: str) -> None:
         counts[code] = counts.get(code, 0) + 1
+
+    def refuse(self, context: ResponseContext, problem: Problem, now: float) -> None:
+        """Answer a request that something is wrong with, and count it by what that is."""
+        self._count(self.refused, problem.code)
+        if context.transaction.traced:
+            self.note(context, "refused", (problem.status, problem.code))
+        context.reply(problem.status, headers=problem.headers, now=now)
 
     def discard(self, code: str) -> None:
         """Count a message that could not be answered."""
