@@ -462,6 +462,8 @@ def tag_of(value: str) -> str | None:
 
     Parameters behind the angle brackets are the header's; those within are the URI's.
     """
+    if "ag" not in value and "AG" not in value:  # as in all requests that begin a dialog
+        return None
     end = value.rfind(">")
     if end < 0 and '"' in value:
         return None

@@ -58,9 +58,13 @@ def top_via(value: str) -> TopVia | None:
     # What stands before the branch is the same in all that a neighbour sends.
     place, mark, rest = value.partition(";branch=")
     known = _PLACES.get(place)
-    if known is not None and rest and not _MORE.search(rest):
-        transport, host, port = known
-        return TopVia(transport, host, port, mark + rest, rest, len(value))
+    if known is not None and rest:
+        more = _MORE.search(rest)
+        if more is None:
+            return TopVia(*known, mark + rest, rest, len(value))
+        if more[0] == "," and more.start():  # another value in the same row
+            branch = rest[: more.start()]
+            return TopVia(*known, mark + branch, branch, len(place) + len(mark) + len(branch))
     found = _VIA.match(value)
     if found is None:
         return None
@@ -68,7 +72,7 @@ def top_via(value: str) -> TopVia | None:
     port = int(written) if written else None
     if port is not None and port > _HIGHEST_PORT:
         return None
-    branch = _BRANCH.search(params)
+    found_branch = _BRANCH.search(params)
     if host[0] == "[":
         host = host[1:-1]
     if mark and found.end("port" if written else "host") == len(place):
@@ -80,7 +84,7 @@ def top_via(value: str) -> TopVia | None:
         host,
         port,
         params,
-        branch[1] if branch else "",
+        found_branch[1] if found_branch else "",
         found.end(),
     )
 

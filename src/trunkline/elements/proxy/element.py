@@ -139,6 +139,7 @@ class ProxyElement:
         self._jobs: list[asyncio.Task[None]] = []
         self._housekeeping: asyncio.Task[None] | None = None
         self._trouble = ""
+        self._batching = False
         self._quiet_until = float("-inf")
         self._closed = False
 
@@ -245,6 +246,7 @@ class ProxyElement:
         """Take messages that are for this process, whoever they were delivered to."""
         now = self.now()
         proxy = self.proxy
+        self._batching = True
         for data, flow in batch:
             try:
                 received = proxy.receive(data, flow, now)
@@ -256,6 +258,7 @@ class ProxyElement:
                     self._decide(received)
             except Exception as problem:
                 self._fault(problem)
+        self._batching = False
         self.flush()
 
     def failed(self, flow: Flow, reason: str, messages: Iterable[bytes]) -> None:
@@ -276,7 +279,9 @@ class ProxyElement:
             self.transports.send(flow, answer.to_bytes())
 
     def flush(self) -> None:
-        """Send what has to leave, and see to the timer."""
+        """Send what has to leave, and see to the timer; a batch does so once, at its end."""
+        if self._batching:
+            return
         send = self.transports.send
         for flow, data in self.proxy.data_to_send():
             send(flow, data)

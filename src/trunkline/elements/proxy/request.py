@@ -386,7 +386,15 @@ class IncomingRequest:
         message = self.message
         hop = via
         edit: Callable[[Request], None] | None = None
-        if "route" in message.headers.names:
+        if "route" not in message.headers.names and len(groups) == 1 and len(groups[0]) == 1:
+            item = groups[0][0]  # by far the most frequent: one target, and its hop is known
+            if isinstance(item, str):
+                hops = self._element.hops_now(hop or item)
+                if hops is not None:
+                    self._located(hop or item, hops)
+                    self._go([[Target(item, hops)]])
+                    return
+        elif "route" in message.headers.names:
             hop = first_route(message)
             edit = _for_strict_routers
         element = self._element

@@ -315,7 +315,11 @@ class Proxy:
         """
         flow, before = branch.flow, branch.client
         assert flow is not None
-        if flow.transport is not Transport.UDP or not self._large(request):
+        if (
+            flow.transport is not Transport.UDP
+            or not self.identity.has_tcp
+            or not self._large(request)
+        ):
             return flow
         listener = self.identity.for_transport(Transport.TCP, flow.remote[0])
         if listener is None or (before is not None and before.flow.remote == flow.remote):
