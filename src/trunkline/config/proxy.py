@@ -95,6 +95,8 @@ class ProxyNodeSettings:
     record_route: bool = True
     supported: tuple[str, ...] = ()
     """Option tags that the script understands in Proxy-Require; others are answered 420."""
+    stateless: bool = False
+    """Whether requests are sent on without a transaction (RFC 3261 section 16.11)."""
     dns: tuple[str, ...] = ()
     """Name servers, ``"192.0.2.53"`` or ``"127.0.0.1:5353"``; none: those of resolv.conf."""
     users: str = ""

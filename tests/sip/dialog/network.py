@@ -20,7 +20,7 @@ from trunkline.sip.proxy import (
     Hops,
     Identity,
     Listener,
-    PassingAck,
+    Passing,
     Proxy,
     ProxySettings,
     Received,
@@ -131,11 +131,9 @@ class ProxyEnd:
     def tell(self, received: Iterable[Received | None]) -> None:
         now = self.network.now
         for event in received:
-            if isinstance(event, PassingAck):
-                hops = self._hops(event.request)
-                flow = hops(now)
-                assert flow is not None
-                self.ua.forward_ack(event, flow, now=now)
+            if isinstance(event, Passing):
+                request = event.request
+                assert self.ua.forward(event, Target(request.uri, self._hops(request)), now)
             elif isinstance(event, ResponseContext):
                 request = event.request
                 user = Uri.parse(request.uri).user or ""

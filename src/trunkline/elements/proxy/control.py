@@ -17,6 +17,7 @@ from trunkline.elements.proxy.script import load_script
 from trunkline.elements.proxy.story import calls_of, story_of
 from trunkline.net.control import Connection, ControlServer, Json, Method
 from trunkline.observe.recorder import SeenMessage
+from trunkline.sip.proxy import StatelessProxy
 
 if TYPE_CHECKING:
     from trunkline.elements.proxy.element import ProxyElement
@@ -103,6 +104,8 @@ class ProxyControl:
                 "passed_over": element.recorder.passed_over,
             },
         }
+        if isinstance(element.proxy, StatelessProxy):
+            answer["stateless"] = cast("Json", asdict(element.proxy.counters))
         if element.workers is not None:
             answer["workers"] = cast("Json", asdict(element.workers.counters))
         return answer

@@ -22,15 +22,17 @@ from trunkline.elements.proxy.services import Services
 from trunkline.elements.proxy.workers import Workers
 from trunkline.errors import DecodeError, TrunklineError
 from trunkline.observe.recorder import Recorder
+from trunkline.sip.locate import Failure
 from trunkline.sip.message import Request, Response, parse
 from trunkline.sip.proxy import (
     Hops,
     Identity,
-    PassingAck,
+    Passing,
     Proxy,
     ProxySettings,
     Received,
     ResponseContext,
+    StatelessProxy,
 )
 from trunkline.sip.timers import Timers
 from trunkline.sip.transaction import (
@@ -63,14 +65,20 @@ class Transports(Protocol):
 class Locator(Protocol):
     """Finds next hops (RFC 3263)."""
 
-    def now(self, uri: str, time: float) -> Hops | None:
-        """Return the hops towards a URI if they are known without asking."""
+    def now(self, uri: str, time: float, key: bytes | None) -> Hops | None:
+        """Return the hops towards a URI if they are known without asking.
 
-    async def find(self, uri: str, time: float) -> Hops:
+        The same ``key`` gives the same hops, in a stateless proxy (RFC 3263 section 4.4).
+        """
+
+    async def find(self, uri: str, time: float, key: bytes | None) -> Hops:
         """Return the hops towards a URI; none where there is no way."""
 
-    def failed(self, flow: Flow, status: int, detail: str) -> None:
-        """A request that was sent by ``flow`` timed out (408) or failed (503)."""
+    def failed(self, flow: Flow, failure: Failure, retry_after: float | None) -> None:
+        """What was sent by ``flow`` failed; ``retry_after`` is that of a 503, in seconds."""
+
+    def answered(self, flow: Flow) -> None:
+        """A response came to what was sent by ``flow``."""
 
 
 @dataclass(slots=True)
@@ -91,7 +99,11 @@ class Statistics:
 
 
 class ProxyElement:
-    """See the module. ``token`` gives texts nobody can guess, for branches, tags and Call-IDs."""
+    """See the module. ``token`` gives texts nobody can guess, for branches, tags and Call-IDs.
+
+    ``stateless`` is the secret of a stateless proxy, the same in all its processes; without it
+    requests have transactions.
+    """
 
     def __init__(
         self,
@@ -108,6 +120,7 @@ class ProxyElement:
         timers: Timers = Timers(),  # noqa: B008 - immutable
         script_settings: Mapping[str, Setting] | None = None,
         workers: Workers | None = None,
+        stateless: bytes | None = None,
         recorder: Recorder | None = None,
         services: Services,
     ) -> None:
@@ -122,15 +135,24 @@ class ProxyElement:
         self.workers = workers
         self.recorder = recorder or Recorder()
         self.services = services
-        self.proxy = Proxy(
-            TransactionLayer(token, timers=timers, owners=workers, tap=self.recorder),
-            identity,
-            tag=token,
-            settings=settings,
-            note=self._note,
-            failed=locator.failed,
-            route_extra="" if workers is None else workers.route_parameter,
-        )
+        layer = TransactionLayer(token, timers=timers, owners=workers, tap=self.recorder)
+        self.proxy: Proxy
+        if stateless is not None:
+            self.proxy = StatelessProxy(
+                layer, identity, secret=stateless, tag=token, settings=settings
+            )
+            script.require_stateless()
+        else:
+            self.proxy = Proxy(
+                layer,
+                identity,
+                tag=token,
+                settings=settings,
+                note=self._note,
+                failed=locator.failed,
+                answered=locator.answered,
+                route_extra="" if workers is None else workers.route_parameter,
+            )
         self.app = Application(self, name, script_settings or {})
         self._nearest = timers.t1
         self._timer: asyncio.TimerHandle | None = None
@@ -157,7 +179,10 @@ class ProxyElement:
 
         Raises:
             TrunklineError: ``script.error``: a start handler raised; the old script stays.
+                ``script.stateless``: it has handlers that only a stateful proxy calls.
         """
+        if isinstance(self.proxy, StatelessProxy):
+            script.require_stateless()
         await self._run_starts(script)
         self.script = script
         self.stats.reloads += 1
@@ -319,16 +344,9 @@ class ProxyElement:
 
     def _decide(self, received: Received) -> None:
         kind = type(received)
-        if kind is ResponseContext:
-            assert isinstance(received, ResponseContext)
-            request = IncomingRequest(
-                self, self.script, received.request, received.flow, received, False
-            )
-        elif kind is PassingAck:
-            assert isinstance(received, PassingAck)
-            request = IncomingRequest(
-                self, self.script, received.request, received.flow, None, received.routed
-            )
+        if kind is ResponseContext or kind is Passing:
+            assert isinstance(received, ResponseContext | Passing)
+            request = IncomingRequest(self, self.script, received)
         else:
             self._own_answered(received)
             return
@@ -374,6 +392,8 @@ class ProxyElement:
             request.reply(200, headers=[("Allow", ", ".join(self.script.methods))])
         elif request.method == "ACK":
             request.drop()
+        elif request.method == "CANCEL":  # seen by a stateless proxy alone
+            request.reply(481)
         else:
             request.reply(405, headers=[("Allow", ", ".join(self.script.methods))])
 
@@ -462,13 +482,13 @@ class ProxyElement:
             else:
                 raise problem
 
-    def hops_now(self, uri: str) -> Hops | None:
+    def hops_now(self, uri: str, key: bytes | None = None) -> Hops | None:
         """Return the next hops towards ``uri`` if nobody has to be asked."""
-        return self.locator.now(uri, self.now())
+        return self.locator.now(uri, self.now(), key)
 
-    async def hops_of(self, uri: str) -> Hops:
+    async def hops_of(self, uri: str, key: bytes | None = None) -> Hops:
         """Return the next hops towards ``uri``."""
-        return await self.locator.find(uri, self.now())
+        return await self.locator.find(uri, self.now(), key)
 
     # requests of our own
 
@@ -491,7 +511,7 @@ class ProxyElement:
             layer = self.proxy.layer
             branch = layer.new_branch()
             attempt = request.copy()
-            self.proxy.add_via(attempt, flow, branch)
+            self.proxy.forwarding.add_via(attempt, flow, branch)
             done: asyncio.Future[Response] = self.loop.create_future()
             layer.request(attempt, branch, flow, self.now(), done, traced=traced)
             self.flush()

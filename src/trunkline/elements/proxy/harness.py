@@ -137,7 +137,7 @@ class Harness:
     randomness of SRV weights: a whole number from 0 to its argument, inclusive. ``settings`` is
     what the script finds in ``app.settings``. ``users`` are names with their passwords. ``redis``
     names stores in memory, on the virtual clock; or gives stores. ``sql`` gives databases. ``name``
-    is the node's.
+    is the node's, ``stateless`` its setting.
 
     Raises:
         TrunklineError: what is wrong with the script.
@@ -157,6 +157,7 @@ class Harness:
         sql: Mapping[str, Sql] | None = None,
         proxy: ProxySettings = ProxySettings(),  # noqa: B008 - immutable
         name: str = "harness",
+        stateless: bool = False,
     ) -> None:
         loaded = load_script(Path(script))
         self.dns = ZoneResolver(dns)
@@ -194,6 +195,7 @@ class Harness:
             log=self.log,
             token=lambda: f"h{next(tokens)}",
             settings=proxy,
+            stateless=bytes(16) if stateless else None,
             script_settings=settings,
             services=self._services(users or {}, domains, name),
         )
@@ -241,6 +243,7 @@ class Harness:
             sql=sql,
             proxy=core_settings(found),
             name=name,
+            stateless=found.stateless,
         )
 
     def _services(

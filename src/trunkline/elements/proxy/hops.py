@@ -12,7 +12,7 @@ from trunkline.sip.uri import Uri, parse_uri
 __all__ = ["Finder", "Located", "rules_for"]
 
 _MOST = 10_000  # URIs and flows remembered; the memory begins anew beyond it
-_FAILURES = {408: Failure.TIMEOUT, 503: Failure.ERROR}
+_LONGEST = 256  # longer URIs are not remembered
 
 
 class Located:
@@ -46,31 +46,43 @@ class Finder:
         self._literal: dict[str, Flow] = {}
         self._candidates: dict[Flow, Candidate] = {}
 
-    def now(self, uri: str, time: float) -> Hops | None:
-        """Return the hops towards ``uri`` if nobody has to be asked; none where it is no URI."""
+    def now(self, uri: str, time: float, key: bytes | None = None) -> Hops | None:
+        """Return the hops towards ``uri`` if nobody has to be asked; none where it is no URI.
+
+        The same ``key`` gives the same hops (RFC 3263 section 4.4).
+        """
         flow = self._literal.get(uri)
         if flow is not None:
             return listed(flow)
         parsed = _sip(uri)
         if parsed is None:
             return listed()
-        found = self.locator.try_now(parsed)
+        found = self.locator.try_now(parsed, key=key)
         if found is None:
             return None
         if isinstance(found, LiteralCandidates):
             return self._remember(uri, found, time)
         return Located(self, found)
 
-    async def find(self, uri: str, time: float) -> Hops:
+    async def find(self, uri: str, time: float, key: bytes | None = None) -> Hops:
         """Return the hops towards ``uri``."""
         parsed = _sip(uri)
-        return listed() if parsed is None else Located(self, await self.locator.locate(parsed))
+        if parsed is None:
+            return listed()
+        return Located(self, await self.locator.locate(parsed, key=key))
 
-    def failed(self, flow: Flow, status: int, detail: str) -> None:
-        """A request that was sent by ``flow`` timed out (408) or failed (503)."""
+    def failed(self, flow: Flow, failure: Failure, retry_after: float | None) -> None:
+        """What was sent by ``flow`` failed; ``retry_after`` is that of a 503, in seconds."""
         candidate = self._candidates.get(flow)
         if candidate is not None:
-            self.locator.failed(candidate, _FAILURES[status])
+            self.locator.failed(candidate, failure, retry_after)
+
+    def answered(self, flow: Flow) -> None:
+        """A response came to what was sent by ``flow``."""
+        if self.locator.directory.health:
+            candidate = self._candidates.get(flow)
+            if candidate is not None:
+                self.locator.answered(candidate)
 
     def flow(self, candidate: Candidate) -> Flow | None:
         """Return the flow to a candidate; ``None`` if no listener of ours can send there."""
@@ -95,7 +107,8 @@ class Finder:
             return listed()
         if len(self._literal) >= _MOST:
             self._literal.clear()
-        self._literal[uri] = flow
+        if len(uri) <= _LONGEST:
+            self._literal[uri] = flow
         return listed(flow)
 
 

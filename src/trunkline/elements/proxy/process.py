@@ -44,6 +44,7 @@ from trunkline.net.loop import new_event_loop
 from trunkline.net.tls import TlsSettings
 from trunkline.sip import digest, registrar
 from trunkline.sip.proxy import Identity
+from trunkline.sip.transport import Transport
 from trunkline.store.keyvalue import KeyValue, Memory
 from trunkline.store.location import Location, MemoryLocation
 from trunkline.store.redis import Redis
@@ -76,9 +77,24 @@ class ProxyPlan:
         self.tls = _tls(network.path.parent, settings)
         self.realm = settings.domains[0] if settings.domains else name
         self.secret = settings.secret.encode() or os.urandom(32)  # before the workers part
+        self.stateless: bytes | None = None
+        if settings.stateless:
+            self.stateless = os.urandom(32)
+            _check_stateless(name, settings, self.script)
         self.users: digest.UserSource = digest.KnownUsers({})
         if settings.users and not settings.users.startswith("sql:"):
             self.users = read_users(network.path.parent / settings.users, self.realm)
+
+
+def _check_stateless(name: str, settings: ProxyNodeSettings, script: Script) -> None:
+    script.require_stateless()
+    for item in settings.listen:
+        if item.transport is not Transport.UDP:
+            raise TrunklineError(
+                "proxy.stateless",
+                f"[node.{name}.proxy]: stateless = true, and it listens on"
+                f" {item.transport.parameter}: between streams and UDP a proxy keeps state",
+            )
 
 
 def run_proxy(plan: ProxyPlan) -> None:
@@ -232,6 +248,7 @@ async def _work(plan: ProxyPlan, workers: Workers | None, loop: asyncio.Abstract
             log=log,
             token=token_source(workers.prefix if workers is not None else ""),
             settings=core_settings(settings),
+            stateless=plan.stateless,
             script_settings=settings.settings,
             workers=workers,
             services=_services(plan, workers, loop),

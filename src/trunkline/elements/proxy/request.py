@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from trunkline.elements.proxy.bodies import put_sdp, sdp_of
@@ -15,9 +15,17 @@ from trunkline.sip import digest
 from trunkline.sip.binding import Binding, canonical_aor
 from trunkline.sip.headers import NameAddr
 from trunkline.sip.message import Headers, Request, Response, has_tag
-from trunkline.sip.proxy import Branch, Hops, PassingAck, ResponseContext, Target, listed
+from trunkline.sip.proxy import (
+    Branch,
+    Hops,
+    Passing,
+    ResponseContext,
+    StatelessProxy,
+    Target,
+    listed,
+)
 from trunkline.sip.proxy.identity import route_uri
-from trunkline.sip.proxy.routes import first_route, strict_next_hop
+from trunkline.sip.proxy.routes import first_route
 from trunkline.sip.registrar import Registration
 from trunkline.sip.sdp import SessionDescription
 from trunkline.sip.transport import Address, Flow, Transport
@@ -57,6 +65,8 @@ class IncomingRequest:
         "_context",
         "_element",
         "_flow",
+        "_outcome",
+        "_passing",
         "_script",
         "_sdp",
         "decided",
@@ -68,19 +78,18 @@ class IncomingRequest:
         self,
         element: ProxyElement,
         script: Script,
-        message: Request,
-        flow: Flow,
-        context: ResponseContext | None,
-        routed: bool,
+        received: ResponseContext | Passing,
     ) -> None:
         self._element = element
         self._script = script
-        self._context = context
-        self._flow = flow
+        self._context = received if isinstance(received, ResponseContext) else None
+        self._passing = received if isinstance(received, Passing) else None
+        self._flow = received.flow
         self._answer: asyncio.Future[Response | None] | None = None
+        self._outcome: Response | None = None
         self._sdp: tuple[bytes, SessionDescription] | None = None
-        self.message = message
-        self.routed = routed
+        self.message = received.request
+        self.routed = received.routed
         """Whether it came by a Route of ours."""
         self.decided = False
         self._attributes: dict[str, object] | None = None
@@ -220,7 +229,8 @@ class IncomingRequest:
             uri = parse_uri(self.message.uri)
         except DecodeError:
             return False
-        return isinstance(uri, Uri) and self._element.identity.is_ours(uri)
+        # A maddr that is still there leads elsewhere (RFC 3261 section 16.5).
+        return isinstance(uri, Uri) and uri.maddr is None and self._element.identity.is_ours(uri)
 
     # decisions
 
@@ -235,9 +245,12 @@ class IncomingRequest:
         """Answer. After a provisional answer (1xx) more may follow."""
         if status >= 200:
             self._decide()
-        if self._context is not None:  # nothing answers an ACK
-            self._context.reply(status, reason, headers, body, now=self._element.now())
-            self._element.flush()
+        element = self._element
+        if self._context is not None:
+            self._context.reply(status, reason, headers, body, now=element.now())
+        elif self._passing is not None and isinstance(element.proxy, StatelessProxy):
+            element.proxy.answer(self._passing, status, reason, headers, body, now=element.now())
+        element.flush()
 
     def redirect(self, *contacts: str, status: int = 302) -> None:
         """Answer with other places to try; ``contacts`` are URIs or whole Contact values."""
@@ -249,7 +262,8 @@ class IncomingRequest:
         self._decide()
         self.note("dropped")
         if self._context is not None:
-            self._element.proxy.layer.abort(self._context.transaction, self._element.now())
+            self._context.drop(self._element.now())
+            self._element.flush()
 
     def relay(self, target: str | Target | None = None, *, via: str | None = None) -> Outcome:
         """Send the request on: to ``target``, a URI, or to its Request-URI.
@@ -257,7 +271,6 @@ class IncomingRequest:
         It goes where its first Route leads, else to ``via``, a URI too, which stays out of the
         message, else to the target itself (RFC 3261 section 16.6 step 7).
         """
-        self._decide()
         self._send([[self.message.uri if target is None else target]], via)
         return Outcome(self)
 
@@ -268,12 +281,16 @@ class IncomingRequest:
 
         Each argument is tried after the one before it has failed; a list is tried all at once.
         """
-        self._decide()
-        if not groups:
+        lists = [[group] if isinstance(group, str | Target) else group for group in groups]
+        if not any(lists):
             raise TrunklineError(
                 "script.no-target", "fork() needs a target: a URI, or lists of them"
             )
-        lists = [[group] if isinstance(group, str | Target) else group for group in groups]
+        if self._passing is not None and sum(map(len, lists)) > 1:
+            raise TrunklineError(
+                "script.stateless",
+                f"{self.method} {self.call_id}: a request without a transaction goes to one target",
+            )
         self._send(lists, via)
         return Outcome(self)
 
@@ -362,12 +379,15 @@ class IncomingRequest:
     def refuse(self, problem: DecodeError) -> None:
         """Answer 400 to a request in which something cannot be read; count it by what that is."""
         self._decide()
-        proxy = self._element.proxy
-        if self._context is None:  # nothing answers an ACK
-            proxy.discard(problem.code)
-            return
-        found = Problem(400, problem.code, problem.message)
-        proxy.refuse(self._context, found, self._element.now())
+        proxy, now = self._element.proxy, self._element.now()
+        if self._context is not None:
+            found = Problem(400, problem.code, problem.message)
+            proxy.refuse(self._context, found, now)
+        elif isinstance(proxy, StatelessProxy) and self._passing is not None:
+            proxy.answer(self._passing, 400, now=now)
+            proxy.count(proxy.refused, problem.code)
+        else:
+            proxy.discard(problem.code)  # nothing answers an ACK
         self._element.flush()
 
     def _decide(self) -> None:
@@ -381,23 +401,29 @@ class IncomingRequest:
 
     def _send(self, groups: Sequence[Sequence[str | Target]], via: str | None) -> None:
         """Find the next hops of every target, at once if that needs no DNS, and fork."""
+        self._decide()
+        try:
+            self._locate_targets(groups, via)
+        except Exception:
+            self.decided = False  # nothing was sent: something else may be decided
+            raise
+
+    def _locate_targets(self, groups: Sequence[Sequence[str | Target]], via: str | None) -> None:
         if self._sdp is not None:
             self._write_sdp()
-        message = self.message
-        hop = via
-        edit: Callable[[Request], None] | None = None
-        if "route" not in message.headers.names and len(groups) == 1 and len(groups[0]) == 1:
+        message, element = self.message, self._element
+        hop = first_route(message) if "route" in message.headers.names else via
+        key = None if self._passing is None else self._passing.branch.encode()
+        if hop is via and len(groups) == 1 and len(groups[0]) == 1:
             item = groups[0][0]  # by far the most frequent: one target, and its hop is known
             if isinstance(item, str):
-                hops = self._element.hops_now(hop or item)
+                place = _place(hop, item)
+                hops = element.hops_now(place, key)
                 if hops is not None:
-                    self._located(hop or item, hops)
+                    self._located(place, hops)
                     self._go([[Target(item, hops)]])
                     return
-        elif "route" in message.headers.names:
-            hop = first_route(message)
-            edit = _for_strict_routers
-        element = self._element
+        seen: set[str] = set()
         ready: list[list[Target]] = []
         waiting: list[tuple[list[Target], int, str]] = []
         for group in groups:
@@ -406,24 +432,30 @@ class IncomingRequest:
                 if isinstance(item, Target):
                     found.append(item)
                     continue
-                place = hop or item
-                hops = element.hops_now(place)
+                if item in seen:  # a target is tried once (section 16.5)
+                    continue
+                seen.add(item)
+                place = _place(hop, item)
+                hops = element.hops_now(place, key)
                 if hops is None:
                     waiting.append((found, len(found), place))
-                    found.append(Target(item, _nowhere, edit))
+                    found.append(Target(item, _nowhere))
                 else:
                     self._located(place, hops)
-                    found.append(Target(item, hops, edit))
+                    found.append(Target(item, hops))
             ready.append(found)
         if waiting:
-            element.spawn(self._locate(ready, waiting))
+            element.spawn(self._locate(ready, waiting, key))
         else:
             self._go(ready)
 
     async def _locate(
-        self, ready: list[list[Target]], waiting: list[tuple[list[Target], int, str]]
+        self,
+        ready: list[list[Target]],
+        waiting: list[tuple[list[Target], int, str]],
+        key: bytes | None,
     ) -> None:
-        places = [self._element.hops_of(place) for _, _, place in waiting]
+        places = [self._element.hops_of(place, key) for _, _, place in waiting]
         for (group, index, place), hops in zip(waiting, await asyncio.gather(*places), strict=True):
             self._located(place, hops)
             group[index].hops = hops
@@ -434,39 +466,33 @@ class IncomingRequest:
             self.note("located", place, hops.decision(self._element.now()))
 
     def _go(self, groups: list[list[Target]]) -> None:
-        element, context = self._element, self._context
-        if context is None:
-            self._pass_ack(groups)
-            return
-        script = self._script
-        if script.replies or script.failures or script.branches:
-            context.hooks = self
-        many = len(groups) > 1 or len(groups[0]) > 1
-        if many and element.proxy.looped(self.message):
-            context.reply(482, now=element.now())  # RFC 5393 section 4.2.2
-        else:
+        element, context, passing = self._element, self._context, self._passing
+        if context is not None:
+            script = self._script
+            if script.replies or script.failures or script.branches:
+                context.hooks = self
             context.fork(groups, element.now())
+        elif passing is not None and not element.proxy.forward(
+            passing, next(filter(None, groups))[0], element.now()
+        ):
+            self._nowhere_to_pass(passing)
         element.flush()
 
-    def _pass_ack(self, groups: list[list[Target]]) -> None:
-        target = groups[0][0]
-        flow = target.hops(self._element.now())
-        if flow is None:
-            return
-        if target.edit is not None:
-            target.edit(self.message)
-            target.uri = self.message.uri
-        ack = PassingAck(self.message, self._flow, self.routed)
-        self._element.proxy.forward_ack(ack, flow, target.uri, now=self._element.now())
-        self._element.flush()
+    def _nowhere_to_pass(self, passing: Passing) -> None:
+        proxy = self._element.proxy
+        if isinstance(proxy, StatelessProxy):
+            proxy.answer(passing, 480, now=self._element.now())
 
     def _wait(self) -> asyncio.Future[Response | None]:
         if self._answer is None:
             self._answer = asyncio.get_running_loop().create_future()
-            if self._context is None:
-                self._answer.set_result(None)
-            elif self._context.hooks is None:
-                self._context.hooks = self
+            context = self._context
+            if context is None:
+                self._answer.set_result(self._outcome)
+            elif context.final:  # answered already, at once and by ourselves
+                self._answer.set_result(Response.answer(self.message, context.final))
+            elif context.hooks is None:
+                context.hooks = self
         return self._answer
 
     # what the response context calls: see trunkline.sip.proxy.Hooks
@@ -516,8 +542,10 @@ class IncomingRequest:
 
     def on_end(self, context: ResponseContext, response: Response | None) -> None:
         """Wake up who waits for the outcome."""
+        self._outcome = response
         if self._answer is not None and not self._answer.done():
             self._answer.set_result(response)
+        self._context = None  # which knows us: neither would be freed before the other
 
     @property
     def _traced(self) -> bool:
@@ -530,14 +558,25 @@ class IncomingRequest:
 
     def handler(self) -> Function | None:
         """Return the script's handler for this request."""
-        script = self._script
-        if self.in_dialog:
-            return script.find(script.dialogs, self.message.method)
-        return script.find(script.requests, self.message.method)
+        script, method = self._script, self.message.method
+        dialog = self.in_dialog
+        if self._passing is not None and self._passing.stateless:
+            # A CANCEL goes where its INVITE went, and so does the ACK to a failure, which has a To
+            # tag all the same (section 16.11).
+            if method == "ACK" and not (self.routed and not self.for_us):
+                method, dialog = "INVITE", False
+            elif method == "CANCEL":
+                method = "INVITE"
+        return script.find(script.dialogs if dialog else script.requests, method)
 
 
-def _for_strict_routers(request: Request) -> None:
-    strict_next_hop(request)
+def _place(hop: str | None, target: str) -> str:
+    """Return what the next hop is found from: a SIPS target's is one of SIPS (16.6 step 7)."""
+    if hop is None:
+        return target
+    if target[:5].lower() == "sips:" and hop[:4].lower() == "sip:":
+        return f"sips:{hop[4:]}"
+    return hop
 
 
 def _nowhere(now: float) -> Flow | None:

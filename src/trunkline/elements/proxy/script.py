@@ -86,7 +86,8 @@ def on_request(*methods: str) -> Callable[[_F], _F]:
     """Call the function with each request of these methods, or any, that is outside of a dialog.
 
     It is called as ``function(request)`` and has to decide: ``relay``, ``reply``, ``drop`` and so
-    on. CANCEL is never seen: it does what it should by itself.
+    on. CANCEL is never seen: it does what it should by itself. In a stateless node the handler of
+    INVITE also gets what has to go the same way: its CANCEL, and the ACK to a failure.
     """
     return _mark(_Mark("request", methods))
 
@@ -111,7 +112,8 @@ def on_failure(*methods: str) -> Callable[[_F], _F]:
     """Call ``function(request, response)`` when every branch failed, with the best answer.
 
     It may ``relay`` or ``fork`` again or ``reply`` itself; else the answer is passed back. It is
-    called again if what it tried fails too.
+    called again if what it tried fails too. After a 6xx nothing new is tried, whatever it says
+    (RFC 3261 section 16.7 step 5).
     """
     return _mark(_Mark("failure", methods))
 
@@ -167,6 +169,21 @@ class Script:
     def methods(self) -> list[str]:
         """The methods it has request handlers for."""
         return sorted(set(self.requests) - {_ANY})
+
+    def require_stateless(self) -> None:
+        """See that a stateless proxy can use it.
+
+        Raises:
+            ScriptError: ``script.stateless``: it has handlers that are never called there.
+        """
+        tables = (self.replies, self.failures, self.branches)
+        for kind, table in zip(("reply", "failure", "branch"), tables, strict=True):
+            for function in table.values():
+                raise ScriptError(
+                    "script.stateless",
+                    f"{self.path}:{_line(function)}: {function.__name__}: a stateless proxy calls"
+                    f" no @on_{kind}: take it out, or stateless = true out of the network file",
+                )
 
     def find(self, table: Mapping[str, Function], method: str) -> Function | None:
         """Return the handler of ``table`` for ``method``."""

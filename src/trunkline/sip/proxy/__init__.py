@@ -2,8 +2,11 @@
 
 from trunkline.sip.proxy.branches import Branch, Hops, Target, listed
 from trunkline.sip.proxy.context import Hooks, ResponseContext
-from trunkline.sip.proxy.core import PassingAck, Proxy, ProxySettings, Received
+from trunkline.sip.proxy.core import Proxy, Received
 from trunkline.sip.proxy.identity import Identity, Listener
+from trunkline.sip.proxy.passing import Passing
+from trunkline.sip.proxy.settings import ProxySettings
+from trunkline.sip.proxy.stateless import StatelessProxy
 
 __all__ = [
     "Branch",
@@ -11,11 +14,12 @@ __all__ = [
     "Hops",
     "Identity",
     "Listener",
-    "PassingAck",
+    "Passing",
     "Proxy",
     "ProxySettings",
     "Received",
     "ResponseContext",
+    "StatelessProxy",
     "Target",
     "listed",
 ]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from trunkline.sip.message import Request, Response
+from trunkline.sip.message import Response
 from trunkline.sip.transaction import ClientTransaction
 from trunkline.sip.transport import Flow
 
@@ -44,12 +44,10 @@ class Target:
     """One element of a target set (section 16.5), with the way to it found out already.
 
     ``hops`` gives the next hops in the order in which they are tried (RFC 3263 section 4.3).
-    ``edit`` changes the copy that is sent to this target.
     """
 
     uri: str
     hops: Hops
-    edit: Callable[[Request], None] | None = None
     routes: tuple[str, ...] = ()
     """Route values to be pushed, such as the Path of a registration (RFC 3327 section 5.4)."""
     q: float = 1.0
@@ -67,6 +65,7 @@ class Branch:
         "flow",
         "patience",
         "pending",
+        "refused",
         "response",
         "ringing",
         "target",
@@ -79,10 +78,12 @@ class Branch:
         self.flow: Flow | None = None
         """By which it was last sent."""
         self.fallback: Flow | None = None
-        """By which it is sent again if that does not work, before the target's other hops."""
+        """By which it is sent again if the stream that its size asks for cannot be opened."""
+        self.refused = False
+        """Whether that has happened: the present hop is sent to by UDP, whatever the size."""
         self.client: ClientTransaction | None = None
         self.pending = True
-        """Whether it has no final response yet."""
+        """Whether it has no final response yet, and may get one."""
         self.response: Response | None = None
         """Its final response over 299, until one is passed back; one of our own if none came."""
         self.detail = ""
@@ -90,8 +91,8 @@ class Branch:
         self.ringing = False
         """Whether any response came by the present hop."""
         self.patience = 0.0
-        """When timer C fires (section 16.8)."""
+        """When timer C fires (section 16.8); 0: it never ran."""
 
     def expects(self, name: str) -> bool:
         """Whether its timer means anything."""
-        return self.pending and self.client is not None
+        return self.pending

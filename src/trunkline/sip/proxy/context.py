@@ -5,20 +5,27 @@ is given, group after group, all of a group at once; goes on to a target's next 
 (RFC 3263 section 4.3, always with a new branch); and sends back the responses that matter: every
 1xx but 100 and every 2xx at once, of the others the best when all branches have ended.
 
-Deviations that other documents ask for: no 408 to anything but INVITE (RFC 4320 section 4.2);
-challenges keep their order (RFC 8760 section 2.5); the sum of Max-Breadth is bounded, what exceeds
-it is tried one after the other (RFC 5393 sections 5.3.3 and 5.5); responses without a transaction
-are not forwarded (RFC 6026 section 7.3).
+It is *closed* when nothing new may begin: the caller gave up, a final response was passed back, or
+a 6xx came (16.7 step 5). When it has passed one back and the last branch has ended, it lets go of
+all it knows: what is left is reached from client transactions alone, for 2xx that come again.
+
+Deviations that other documents ask for: no 408 to anything but INVITE (RFC 4320 section 4.2); the
+sum of Max-Breadth is bounded, what exceeds it waits until a branch has ended (RFC 5393 sections
+5.3.3 and 5.5); responses without a transaction are not forwarded (RFC 6026 section 7.3).
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
+from trunkline.sip.locate import Failure
 from trunkline.sip.message import Request, Response
 from trunkline.sip.proxy.branches import Branch, Target
-from trunkline.sip.reasons import REASONS
+from trunkline.sip.proxy.forwarding import complete
+from trunkline.sip.proxy.loops import looped
+from trunkline.sip.proxy.responses import best_of, drop_contacts
 from trunkline.sip.transaction import ServerTransaction
 from trunkline.sip.transport import Flow
 from trunkline.sip.via import pop_via
@@ -28,8 +35,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Hooks", "ResponseContext"]
 
-_PREFERRED = (401, 407, 415, 420, 484)
-"""Of the 4xx those that help whoever sends the request again (section 16.7 step 6)."""
+_SPENT: Final = Request.build("SPENT", "sip:invalid")
+"""In the place of a request that has been dealt with."""
+_ELSEWHERE: Final = 'SIP;cause=200;text="Call completed elsewhere"'  # RFC 3326 section 3.1
 
 
 class Hooks(Protocol):
@@ -56,19 +64,23 @@ class ResponseContext:
     """One request on its way through; see the module."""
 
     __slots__ = (
+        "_tag",
         "active",
         "branches",
         "call_id",
         "cancelled",
+        "closed",
         "core",
         "final",
         "flow",
         "groups",
         "hooks",
         "request",
+        "rest",
+        "routed",
         "taken",
         "transaction",
-        "user",
+        "uri",
     )
 
     def __init__(
@@ -78,21 +90,37 @@ class ResponseContext:
         self.transaction = transaction
         self.request = request
         """As it came, but for Via's received and the Routes that were ours."""
+        self.uri = request.uri
+        """The Request-URI that it came with."""
         self.flow = flow
         """By which it came."""
+        self.routed = False
+        """Whether one of its Routes was ours."""
         self.call_id = request.call_id
         self.hooks: Hooks | None = None
-        self.user: object = None
         self.branches: list[Branch] = []
         self.groups: list[list[Target]] = []
         """Targets that are tried when the present ones have failed."""
+        self.rest: list[Target] = []
+        """Targets of the present group that wait for Max-Breadth."""
         self.active = 0
-        """Branches without a final response."""
+        """Branches that have not ended."""
         self.final = 0
         """The status that was passed back; 0: none yet."""
         self.cancelled = False
+        """Whether the caller gave up."""
+        self.closed = False
+        """Whether no new branch may begin."""
         self.taken = False
         """Whether a hook has taken over what comes next."""
+        self._tag = ""
+
+    @property
+    def tag(self) -> str:
+        """The To tag of answers of our own, CANCEL's too (section 9.2)."""
+        if not self._tag:
+            self._tag = self.core.tag()
+        return self._tag
 
     @property
     def over(self) -> bool:
@@ -111,16 +139,30 @@ class ResponseContext:
         now: float,
     ) -> None:
         """Answer the request ourselves; a final answer cancels what is under way."""
-        tag = None if status == 100 else self.core.tag()
-        response = Response.answer(self.request, status, reason, headers, body, tag)
-        self._answer(response, now)
+        if self.final:
+            return
+        tag = None if status == 100 else self.tag
+        self._answer(Response.answer(self.request, status, reason, headers, body, tag), now)
 
     def fork(self, groups: Sequence[Sequence[Target]], now: float) -> None:
-        """Send the request to the targets: each group in parallel, the groups one by one."""
+        """Send the request to the targets: each group in parallel, the groups one by one.
+
+        Where it may be part of a loop, it is answered 482 instead. Without any target it is 480
+        (section 16.5).
+        """
         self.taken = False
+        if self.closed:  # nothing begins any more; what was held back has to be said
+            if not self.active and not self.final:
+                self._answer(self._best(), now)
+            return
         self.groups += [list(group) for group in groups if group]
-        if self.cancelled or self.final:
-            self.groups.clear()
+        if self.branches:
+            self._recursed()
+        identity = self.core.identity
+        many = self.branches or len(self.groups) > 1 or (self.groups and len(self.groups[0]) > 1)
+        if (many or self.flow.remote in identity.own) and looped(self.request, self.uri, identity):
+            self.reply(482, now=now)  # RFC 5393 section 4.2.2
+            return
         if not self.active:
             self._next_group(now)
 
@@ -136,20 +178,42 @@ class ResponseContext:
     def cancel(self, now: float, headers: Iterable[tuple[str, str]] = ()) -> None:
         """The caller gave up (section 16.10): cancel what is under way, start nothing more."""
         self.cancelled = True
-        self.groups.clear()
+        self._close()
         self._cancel_branches(now, headers)
         if not self.active and not self.final:
             self.reply(487, now=now)
+
+    def drop(self, now: float) -> None:
+        """End without an answer."""
+        if self.final:
+            return
+        self._close()
+        self._cancel_branches(now)
+        self.core.layer.abort(self.transaction, now)
+        self.final = 600  # nothing is passed back any more
+        if self.hooks is not None:
+            self.hooks.on_end(self, None)
+        self.transaction.user = None
+        if not self.active:
+            self._let_go()
 
     # what comes from below
 
     def on_response(self, branch: Branch, response: Response, now: float) -> None:
         """A response to one of our branches, its topmost Via ours (section 16.7)."""
-        branch.ringing = True
+        if not branch.ringing:
+            branch.ringing = True
+            if branch.flow is not None:
+                self.core.answered(branch.flow)
         status = response.status
         if status == 100:
             return  # step 5: hop by hop
         pop_via(response, response.via_end)
+        if "via" not in response.headers.names:  # step 3: it was for us, who asked for none
+            self.core.discard("sip.via-left")
+            if status < 200:
+                return
+            response = self._own(502)
         if self.transaction.traced:
             self.core.note(
                 self, "response", (branch.target.uri, branch.flow, status, response.reason)
@@ -159,24 +223,27 @@ class ResponseContext:
             return
         self._handle(branch, response, now)
 
-    def on_no_response(self, branch: Branch, detail: str, status: int, now: float) -> None:
-        """A branch was not answered: timed out (408) or undeliverable (503, section 16.9)."""
+    def on_no_response(self, branch: Branch, failure: Failure, detail: str, now: float) -> None:
+        """A branch timed out, or could not be delivered to (section 16.9)."""
         branch.detail = detail
         if self.transaction.traced:
             self.core.note(self, "no response", (branch.target.uri, branch.flow, detail))
-        if self.core.failed is not None and branch.flow is not None:
-            self.core.failed(branch.flow, status, detail)
-        if branch.pending and not branch.ringing and self._next_hop(branch, now):
+        if not branch.pending:
+            return  # of a 2xx that was passed back, or of an ACK of ours
+        if branch.flow is not None:
+            self.core.failed(branch.flow, failure, None)
+        refused = failure is Failure.ERROR
+        if not branch.ringing and self._next_hop(branch, now, refused=refused):
             return
-        self._handle(branch, Response.answer(self.request, status, to_tag=self.core.tag()), now)
+        self._handle(branch, self._own(503 if refused else 408), now)
 
     def on_timer_c(self, branch: Branch, now: float) -> None:
         """Timer C (section 16.8)."""
         client = branch.client
         if client is None or not branch.pending:
             return
-        if branch.patience > now:  # a 1xx came since: not yet
-            self.core.start_timer_c(branch, now)
+        if branch.patience > now:  # a 1xx came since, or it went to another hop: not yet
+            self.core.wait_for_timer_c(branch, now)
             return
         if self.transaction.traced:
             self.core.note(self, "timer C", (branch.target.uri, branch.flow))
@@ -185,85 +252,101 @@ class ResponseContext:
             # If not even a 487 comes, section 9.1 ends it.
         else:
             self.core.layer.abort(client, now)
-            self._handle(branch, Response.answer(self.request, 408, to_tag=self.core.tag()), now)
+            self._handle(branch, self._own(408), now)
 
     # inside
+
+    def _own(self, status: int) -> Response:
+        return Response.answer(self.request, status, to_tag=self.tag)
 
     def _handle(self, branch: Branch, response: Response, now: float) -> None:
         status = response.status
         if status < 200:
             branch.patience = now + self.core.layer.timers.c  # step 2
             if not self.final:
-                self.core.layer.respond(self.transaction, response, now)
+                self._answer(response, now)
             return
         if branch.pending:
-            if status == 503 and branch.flow is not None and self.core.failed is not None:
-                self.core.failed(branch.flow, 503, response.reason)
-            if status == 503 and not self.final and self._next_hop(branch, now):
-                return  # RFC 3263 section 4.3
+            if status in (503, 430):  # RFC 3263 section 4.3, RFC 5626 section 7
+                if status == 503 and branch.flow is not None:
+                    self.core.failed(branch.flow, Failure.BUSY, _retry_after(response))
+                if self._next_hop(branch, now):
+                    return
             branch.pending = False
-            if status >= 300:
-                branch.response = response
             branch.client = None
             self.active -= 1
-            if self.final and not self.active:
-                self._let_go()
+            if status >= 300 and not self.final:
+                branch.response = response
         elif status >= 300:
             return
         if status < 300:
-            self.groups.clear()
             self._answer(response, now)
-            return
-        if status >= 600:  # step 5: it wins, but not before the others have ended
-            self.groups.clear()
-            self._cancel_branches(now)
-        if not self.active and not self.final:
-            self._next_group(now)
+        elif status >= 600 and not self.closed:  # step 5: it wins, but the others have to end first
+            self._close()
+            self._cancel_branches(now, [("Reason", f"SIP;cause={status}")])
+        if self.rest:
+            self._send(self._another(branch.breadth), now)
+        if not self.active:
+            if self.final:
+                self._let_go()
+            else:
+                self._next_group(now)
 
     def _next_group(self, now: float) -> None:
         """Start the next targets, or choose the answer if there are none."""
         while self.groups and not self.active:
             group = self.groups.pop(0)
-            room = self.core.breadth_of(self.request)
-            if len(group) > room:
-                self.groups.insert(0, group[room:])
-                group = group[:room]
-            share = room // len(group)
-            started = []
-            for target in group:
-                branch = Branch(self, target, share)
-                self.branches.append(branch)
-                self.active += 1
-                started.append(branch)
+            room = self.core.forwarding.breadth_of(self.request)
+            group, self.rest = group[:room], group[room:]
+            share, over = divmod(room, len(group))
+            started = [Branch(self, each, share + (at < over)) for at, each in enumerate(group)]
+            self.branches += started  # all, before one is sent: a fork shows in the branch
+            self.active += len(started)
             for branch in started:
-                if not self._next_hop(branch, now):
-                    branch.detail = "no next hop"
-                    branch.pending = False
-                    branch.response = Response.answer(self.request, 480, to_tag=self.core.tag())
-                    self.active -= 1
+                self._send(branch, now)
         if not self.active and not self.final:
             self._choose(now)
 
-    def _next_hop(self, branch: Branch, now: float) -> bool:
-        """Send the branch's request to its next hop, if there is one."""
-        if self.cancelled:
+    def _another(self, breadth: int) -> Branch:
+        """Return a branch for a target that waited, with the Max-Breadth of one that has ended."""
+        branch = Branch(self, self.rest.pop(0), breadth)
+        self.branches.append(branch)
+        self.active += 1
+        return branch
+
+    def _send(self, branch: Branch, now: float) -> None:
+        while not self._next_hop(branch, now):
+            branch.detail = "no next hop"
+            branch.response = self._own(480)
+            branch.pending = False
+            self.active -= 1
+            if not self.rest:
+                return
+            branch = self._another(branch.breadth)
+
+    def _next_hop(self, branch: Branch, now: float, *, refused: bool = False) -> bool:
+        """Send the branch's request to its next hop, if there is one.
+
+        ``refused``: the transport failed at the present one.
+        """
+        if self.closed:
             return False
-        flow, branch.fallback = branch.fallback or branch.target.hops(now), None
+        flow = branch.fallback if refused else None
+        branch.refused = flow is not None
+        branch.fallback = None
+        if flow is None:
+            flow = branch.target.hops(now)
         if flow is None:
             return False
         branch.flow = flow
         branch.ringing = False
-        self.core.send_branch(branch, len(self.branches) > 1, now)
+        forked = len(self.branches) > 1 or bool(self.groups or self.rest)
+        self.core.send_branch(branch, forked or flow.remote in self.core.identity.own, now)
         return True
 
     def _choose(self, now: float) -> None:
         """All branches have ended (step 6)."""
-        best = self.best()
-        if best is None:
-            return
-        if best.status == 503:  # says that nothing goes through us; one target is not all
-            best = best.copy()
-            best.status, best.reason = 500, REASONS[500]
+        best = self._best()
         if self.hooks is not None and not self.cancelled and not self.taken:
             self.taken = True  # before the hook, which may fork at once
             if self.hooks.on_failure(self, best):
@@ -271,41 +354,48 @@ class ResponseContext:
             self.taken = False
         self._answer(best, now)
 
-    def best(self) -> Response | None:
+    def _best(self) -> Response:
         """Return the best of the final responses so far (steps 6 and 7)."""
         responses = [branch.response for branch in self.branches if branch.response is not None]
-        if not responses:
-            return None
-        best = min(responses, key=_rank)
-        if best.status in (401, 407):
-            best = best.copy()
-            for other in responses:
-                if other.status in (401, 407) and other is not best:
-                    _add_challenges(best, other)
+        best = best_of(responses, cancelled=self.cancelled)
+        if best is None:
+            best = self._own(487 if self.cancelled else 480)
         return best
 
+    def _recursed(self) -> None:
+        """A 3xx is not passed back with contacts that are tried here (step 4)."""
+        uris = [target.uri for group in self.groups for target in group]
+        for branch in self.branches:
+            response = branch.response
+            if response is None or response.status // 100 != 3:
+                continue
+            if not drop_contacts(response, uris):
+                branch.response = None
+
     def _answer(self, response: Response, now: float) -> None:
+        """Pass a response back; after a final one only 2xx follow a 2xx (steps 5 and 9)."""
+        layer, transaction = self.core.layer, self.transaction
         status = response.status
-        if status >= 200:
-            if self.final >= 300 or (self.final and status >= 300):
-                return
-            first = not self.final
-            self.final = response.status
-            invite = self.transaction.method == "INVITE"
-            if response.status == 408 and not invite:
-                # RFC 4320 section 4.2: the client has given up already
-                self.core.layer.abort(self.transaction, now)
-            else:
-                self.core.layer.respond(self.transaction, response, now)
-            if first:
-                self._ended(response, now)
+        final = self.final
+        if final and (final >= 300 or not 200 <= status < 300):
             return
-        self.core.layer.respond(self.transaction, response, now)
+        if status == 408 and transaction.method != "INVITE":
+            # RFC 4320 section 4.2: the client has given up already
+            layer.abort(transaction, now)
+        else:
+            if transaction.flow.transport.reliable:
+                complete(response, transaction.flow)
+            layer.respond(transaction, response, now)
+        if status >= 200 and not final:
+            self.final = status
+            self._ended(response, now)
 
     def _ended(self, response: Response, now: float) -> None:
-        if self.active:
-            self.groups.clear()
-            self._cancel_branches(now)  # step 10
+        self._close()
+        if self.active:  # step 10
+            status = response.status
+            reason = _ELSEWHERE if status == 200 else f"SIP;cause={status}"
+            self._cancel_branches(now, [("Reason", reason)])
         if self.transaction.traced:
             self.core.note(self, "answered", (response.status, response.reason))
         if self.hooks is not None:
@@ -314,9 +404,17 @@ class ResponseContext:
         if not self.active:
             self._let_go()
 
+    def _close(self) -> None:
+        self.closed = True
+        if self.groups or self.rest:
+            self.groups, self.rest = [], []
+
     def _let_go(self) -> None:
-        """Drop what nobody needs; a 2xx of a branch may still come, and finds us by it."""
+        """Free what is not needed any more, circles of references above all."""
+        self.transaction.user = None
         self.request = _SPENT
+        for branch in self.branches:
+            branch.response = None
         self.branches = []
 
     def _cancel_branches(self, now: float, headers: Iterable[tuple[str, str]] = ()) -> None:
@@ -325,22 +423,10 @@ class ResponseContext:
                 self.core.layer.cancel(branch.client, now, headers)
 
 
-_SPENT = Request.build("SPENT", "sip:invalid")
-"""In the place of a request that has been dealt with."""
+_SECONDS = re.compile(r"[0-9]{1,9}")
 
 
-def _rank(response: Response) -> tuple[int, int, int]:
-    status = response.status
-    family = status // 100
-    place = 0 if family == 6 else family
-    preferred = _PREFERRED.index(status) if status in _PREFERRED else len(_PREFERRED)
-    return place, preferred, 0
-
-
-def _add_challenges(best: Response, other: Response) -> None:
-    """Add another response's challenges behind those that are there (step 7)."""
-    present = set(best.headers.all("www-authenticate") + best.headers.all("proxy-authenticate"))
-    for name in ("WWW-Authenticate", "Proxy-Authenticate"):
-        for value in other.headers.all(name):
-            if value not in present:
-                best.headers.add(name, value)
+def _retry_after(response: Response) -> float | None:
+    """Return the seconds that a Retry-After asks for (section 20.33)."""
+    found = _SECONDS.match(response.headers.get("retry-after") or "")
+    return float(found[0]) if found else None

@@ -13,9 +13,10 @@ from trunkline.sip.host import bracketed
 from trunkline.sip.transport import Address, Flow, Transport
 from trunkline.sip.uri import Uri, parse_uri
 
-__all__ = ["Identity", "Listener", "route_uri"]
+__all__ = ["Identity", "Listener", "default_port", "route_uri"]
 
 _MOST_KNOWN = 10_000  # Route values remembered as ours or not; the memory begins anew beyond it
+_LONGEST_KNOWN = 256  # longer ones are not remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,25 +31,30 @@ class Listener:
     advertised: Address
     via: str = field(init=False)
     """A Via row up to its branch."""
-    parameters: str = field(init=False)
-    """What a URI of ours needs besides host and port."""
+    _route: str = field(init=False)
+    """A URI of ours without its scheme, and as SIPS."""
+    _secure_route: str = field(init=False)
 
     def __post_init__(self) -> None:
         host, port = self.advertised
         place = f"{bracketed(host)}:{port}"
         token = self.transport.value
         object.__setattr__(self, "via", f"Via: SIP/2.0/{token} {place};branch=")
-        # UDP is what a URI means without it (RFC 3263 section 4.1).
-        transport = "" if self.transport is Transport.UDP else f";transport={_parameter(token)}"
-        object.__setattr__(self, "parameters", f"{place}{transport};lr")
+        # UDP is what a sip URI means without it, TLS what a sips URI means (RFC 3263 section 4.1).
+        plain = "" if self.transport is Transport.UDP else f";transport={_parameter(token)}"
+        secure = "" if self.transport in (Transport.UDP, Transport.TLS) else plain
+        object.__setattr__(self, "_route", f"{place}{plain};lr")
+        object.__setattr__(self, "_secure_route", f"{place}{secure};lr")
 
     def record_route(self, secure: bool, extra: str = "") -> str:
         """Return our value for Record-Route (or Path), with ``extra`` parameters."""
-        return f"<{'sips' if secure else 'sip'}:{self.parameters}{extra}>"
+        if secure:
+            return f"<sips:{self._secure_route}{extra}>"
+        return f"<sip:{self._route}{extra}>"
 
 
 def _parameter(token: str) -> str:
-    # transport=tls is deprecated (section 26.2.2) and yet what everybody understands;
+    # transport=tls is deprecated (section 26.2.2), and the only way to say it in a sip URI;
     # transport=wss does not exist (RFC 7118 section 5.3): the scheme tells the two apart.
     return "ws" if token == "WSS" else token.lower()
 
@@ -69,6 +75,8 @@ class Identity:
             for listener in listeners
             for host, port in (listener.local, listener.advertised)
         }
+        self.own = frozenset(listener.local for listener in listeners)
+        """Where what is sent comes back to us."""
         self._by_flow = {(item.transport, item.local): item for item in reversed(self.listeners)}
         self._known: dict[str, bool] = {}
 
@@ -84,15 +92,23 @@ class Identity:
                 return listener
         return None
 
+    def serves(self, host: str) -> bool:
+        """Whether a host, in small letters and without brackets, is ours, whatever the port."""
+        return host in self.domains or any(host == known for known, _ in self._places)
+
     def is_ours(self, uri: Uri) -> bool:
-        """Whether ``uri`` names this element: one of our addresses, or one of our domains."""
-        host = uri.host.lower()
-        port = uri.port
+        """Whether ``uri`` names this element: one of our addresses, or one of our domains.
+
+        A ``maddr`` says where it leads, whatever its host (section 16.5).
+        """
+        host, port = uri.host, uri.port
+        if uri.parameters and uri.maddr is not None:
+            host = uri.maddr.lower().strip("[]")
         if port is None:
             if host in self.domains:
                 return True
-            port = 5061 if uri.secure else 5060
-        return (host, port) in self._places or (host in self.domains and uri.port is None)
+            port = default_port(uri)
+        return (host, port) in self._places
 
     def placed(self, host: str, port: int | None) -> bool:
         """Whether a Via's sent-by is one that we write."""
@@ -110,8 +126,20 @@ class Identity:
                 known = isinstance(uri, Uri) and self.is_ours(uri)
             if len(self._known) >= _MOST_KNOWN:
                 self._known.clear()
-            self._known[value] = known
+            if len(value) <= _LONGEST_KNOWN:
+                self._known[value] = known
         return known
+
+
+def default_port(uri: Uri) -> int:
+    """Return the port that a URI means when it names none (section 19.1.2)."""
+    name = (uri.transport if uri.parameters else None) or ("tls" if uri.secure else "udp")
+    if uri.secure:
+        name = {"tcp": "tls", "ws": "wss"}.get(name, name)
+    try:
+        return Transport(name.upper()).default_port
+    except ValueError:
+        return Transport.UDP.default_port
 
 
 def route_uri(value: str) -> str:

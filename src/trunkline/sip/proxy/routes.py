@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from trunkline.errors import DecodeError
 from trunkline.sip.message import Request, split_list
-from trunkline.sip.proxy.identity import Identity, route_uri
+from trunkline.sip.proxy.identity import Identity, default_port, route_uri
+from trunkline.sip.transport import Flow
 from trunkline.sip.uri import Uri, parse_uri
 
 __all__ = ["first_route", "preprocess", "strict_next_hop"]
 
 
-def preprocess(request: Request, identity: Identity) -> bool:
+def preprocess(request: Request, identity: Identity, came: Flow) -> bool:
     """Take ourselves out of Request-URI and Route (section 16.4); whether a Route was ours.
 
-    All our values at the top go: there are two where the sides differ (RFC 5658 section 3).
+    All our values at the top go: there are two where the sides differ (RFC 5658 section 5).
     """
     headers = request.headers
+    if ";m" in request.uri or ";M" in request.uri:
+        _strip_maddr(request, identity, came)
     if "route" not in headers.names:
         return False
     ours = False
@@ -41,6 +44,30 @@ def preprocess(request: Request, identity: Identity) -> bool:
         if mine < len(values):
             break
     return ours
+
+
+def _strip_maddr(request: Request, identity: Identity, came: Flow) -> None:
+    """A ``maddr`` that led the request here has done its work.
+
+    One that is ours but means another port or transport leads there (``Identity.is_ours``).
+    """
+    try:
+        uri = parse_uri(request.uri)
+    except DecodeError:
+        return
+    if not isinstance(uri, Uri) or uri.maddr is None:
+        return
+    if not identity.serves(uri.maddr.lower().strip("[]")):
+        return
+    transport = uri.transport or ("tls" if uri.secure else "udp")
+    listener = identity.listener(came)
+    if transport != came.transport.parameter or listener is None:
+        return
+    meant = uri.port or default_port(uri)
+    if meant not in (listener.local[1], listener.advertised[1]):
+        return
+    port = uri.port if uri.port == default_port(uri) else None
+    request.uri = uri.evolve(port=port, params=uri.params.without("maddr", "transport")).text
 
 
 def _keep(request: Request, at: int, values: list[str]) -> None:

@@ -286,11 +286,12 @@ class TransactionLayer:
         user: object,
         *,
         traced: bool = False,
+        data: bytes = b"",
     ) -> ClientTransaction:
         """Send ``request``, whose top Via has ``branch``, by ``flow``, in a transaction of its own.
 
         Not for ACK (`send`). What comes of it are events with the transaction. ``traced``: show its
-        messages to the tap.
+        messages to the tap. ``data``: the request as octets, where the user has made them already.
 
         Raises:
             TrunklineError: ``sip.branch``, a transaction with this branch and method is there.
@@ -308,7 +309,7 @@ class TransactionLayer:
         transaction.waiting_cancel = None
         if invite:
             transaction.request = request
-        transaction.last = request.to_bytes()
+        transaction.last = data or request.to_bytes()
         self.clients[transaction.key] = transaction
         self.counters.sent += 1
         transaction.traced = traced

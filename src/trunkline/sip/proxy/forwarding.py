@@ -1,0 +1,134 @@
+"""The copy that is sent on: RFC 3261 section 16.6 steps 2 to 9, whether there is state or not.
+
+RFC 5393 section 5.3.3 for Max-Breadth; RFC 5658 for a Record-Route on each side. Where the size of
+a request alone made it go by TCP, its Record-Route stays that of UDP (RFC 5658 section 6.2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from trunkline.errors import DecodeError
+from trunkline.sip.message import Message, Request
+from trunkline.sip.proxy.identity import Identity
+from trunkline.sip.proxy.routes import first_route, strict_next_hop
+from trunkline.sip.proxy.settings import ProxySettings
+from trunkline.sip.transport import Flow
+from trunkline.sip.uri import Uri, parse_uri
+
+__all__ = ["Forwarding", "complete"]
+
+_NO_DIALOG = frozenset(
+    {
+        *("ACK", "BYE", "CANCEL", "INFO", "MESSAGE", "OPTIONS", "PRACK"),
+        *("PUBLISH", "REGISTER", "UPDATE"),
+    }
+)
+"""Methods that begin no dialog. One that is not known may (16.6 step 4), and NOTIFY does (RFC 6665
+section 4.3)."""
+
+
+class Forwarding:
+    """What is the same for everything that one proxy sends on."""
+
+    def __init__(self, identity: Identity, settings: ProxySettings, route_extra: str = "") -> None:
+        self.identity = identity
+        self.settings = settings
+        self._route_extra = route_extra
+        self._record_routes: dict[tuple[object, ...], tuple[str, ...]] = {}
+
+    def breadth_of(self, request: Request) -> int:
+        """Return the Incoming Max-Breadth (RFC 5393 section 5.3.3)."""
+        most = self.settings.max_breadth
+        value = request.headers.get("max-breadth")
+        if value is None or not (value.isascii() and value.isdecimal() and len(value) < 6):
+            return most
+        return max(1, min(int(value), most))
+
+    def address(self, request: Request, uri: str, routes: Sequence[str], breadth: int) -> None:
+        """Steps 2 and 3, Max-Breadth, and Routes to be pushed; a ``breadth`` of 0 adds none."""
+        # What may not stand in a Request-URI is rare: a parameter "method", and header components.
+        if "?" in uri or ";m" in uri or ";M" in uri:
+            uri = _allowed(uri)
+        request.uri = uri
+        headers = request.headers
+        names = headers.names
+        if "max-forwards" in names:
+            at = names.index("max-forwards")
+            headers.rows[at] = f"Max-Forwards: {max(int(headers.value(at)) - 1, 0)}"
+        else:
+            headers.insert("Max-Forwards", str(self.settings.max_forwards), after="Via")
+        if breadth:
+            if "max-breadth" in names:
+                headers.set("Max-Breadth", str(breadth))
+            else:
+                names.append("max-breadth")
+                headers.rows.append(f"Max-Breadth: {breadth}")
+        for route in reversed(routes):
+            headers.insert("Route", route, before="Route")
+
+    def route(self, request: Request, came: Flow, goes: Flow) -> None:
+        """Steps 6 and 4, in this order: the scheme of our Record-Route depends on the Route."""
+        secure = request.uri[:5].lower() == "sips:"
+        if "route" in request.headers.names:
+            strict_next_hop(request)
+            route = first_route(request)
+            secure = secure or (route is not None and route[:5].lower() == "sips:")
+        if request.method in _NO_DIALOG:
+            return
+        if self.settings.record_route or secure is not came.transport.secure:
+            self._add_record_route(request, came, goes, secure)
+
+    def _add_record_route(self, request: Request, came: Flow, goes: Flow, secure: bool) -> None:
+        """Where the two sides differ there is a value for each (RFC 5658 section 5)."""
+        key = (came.transport, came.local, goes.transport, goes.local, secure)
+        values = self._record_routes.get(key)
+        if values is None:
+            inner, outer = self.identity.listener(goes), self.identity.listener(came)
+            assert inner is not None
+            values = (inner.record_route(secure, self._route_extra),)
+            if outer is not None and outer is not inner:
+                values = (values[0], outer.record_route(came.transport.secure, self._route_extra))
+            self._record_routes[key] = values
+        headers = request.headers
+        at = (
+            headers.names.index("record-route")
+            if "record-route" in headers.names
+            else headers.names.index("via")
+        )
+        for value in reversed(values):
+            headers.names.insert(at, "record-route")
+            headers.rows.insert(at, f"Record-Route: {value}")
+
+    def add_via(self, request: Request, flow: Flow, branch: str) -> int:
+        """Put our Via on top (step 8); return the number of its row."""
+        listener = self.identity.listener(flow)
+        assert listener is not None, flow
+        headers = request.headers
+        at = headers.names.index("via") if "via" in headers.names else 0
+        headers.names.insert(at, "via")
+        headers.rows.insert(at, listener.via + branch)
+        return at
+
+    def change_via(self, request: Request, at: int, flow: Flow, branch: str) -> None:
+        """Make our Via, row number ``at``, that of another transport (section 18.1.1)."""
+        listener = self.identity.listener(flow)
+        assert listener is not None, flow
+        request.headers.rows[at] = listener.via + branch
+
+
+def complete(message: Message, flow: Flow) -> None:
+    """On a stream a message needs its length (step 9, section 18.3)."""
+    if flow.transport.reliable and "content-length" not in message.headers.names:
+        message.headers.add("Content-Length", str(len(message.body)))
+
+
+def _allowed(text: str) -> str:
+    """Return a URI without what section 19.1.1, table 1, keeps out of a Request-URI."""
+    try:
+        uri = parse_uri(text)
+    except DecodeError:
+        return text  # nobody finds a way to it either
+    if not isinstance(uri, Uri) or not (uri.headers_text or "method" in uri.params):
+        return text
+    return uri.evolve(params=uri.params.without("method"), headers="").text

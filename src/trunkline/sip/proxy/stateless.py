@@ -1,0 +1,221 @@
+"""The stateless proxy: RFC 3261 section 16.11, with 8.2.7 for what it answers itself.
+
+It forgets a message as soon as it has sent it on. So everything about a request follows from the
+request: its branch here, its To tag if it is answered here, and its place among equal servers (RFC
+3263 section 4.4, by the branch as key). A request that comes again, its CANCEL and the ACK to a
+failure get the same.
+
+A response goes where its second Via says. Anybody could write one and have us send it anywhere; so
+our branch is a keyed digest over that Via and where it leads, and a response whose digest does not
+fit is dropped. The branch also says by which listener the request came.
+
+Left out: streams. Between UDP and a stream a proxy must keep state (section 16.1), and so must one
+that moves large requests to TCP (18.1.1): here a request is sent by UDP whatever its size.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from hashlib import blake2s
+from hmac import compare_digest
+
+from trunkline.errors import DecodeError, TrunklineError
+from trunkline.sip.message import Message, Request, Response, parse, tag_of
+from trunkline.sip.proxy.core import Proxy, Received
+from trunkline.sip.proxy.identity import Identity
+from trunkline.sip.proxy.passing import Passing
+from trunkline.sip.proxy.routes import preprocess
+from trunkline.sip.proxy.settings import ProxySettings
+from trunkline.sip.transaction import TransactionLayer
+from trunkline.sip.transaction.matching import answers_to
+from trunkline.sip.transport import Address, Flow, Transport
+from trunkline.sip.via import COOKIE, TopVia, mark_source, pop_via, top_via
+
+__all__ = ["StatelessCounters", "StatelessProxy"]
+
+_OURS = re.compile(rf"{COOKIE}s([0-9]{{1,3}})\.([0-9a-f]{{20}})\Z")
+_RECEIVED = re.compile(r";[ \t]*received[ \t]*=[ \t]*([^\s;,]+)", re.IGNORECASE)
+_RPORT = re.compile(r";[ \t]*rport[ \t]*=[ \t]*([0-9]{1,5})[ \t]*(?:;|\Z)", re.IGNORECASE)
+_DIGEST = 10  # octets
+_SHORTEST_SECRET = 16
+_LONGEST_SECRET = 32
+
+
+@dataclass(slots=True)
+class StatelessCounters:
+    """What has passed."""
+
+    requests: int = 0
+    """Requests that were valid, ACK and CANCEL included."""
+    responses: int = 0
+    """Responses that were sent on."""
+    answered: int = 0
+    """Requests that were answered here."""
+
+
+class StatelessProxy(Proxy):
+    """A proxy without transactions, but for requests of its user's own.
+
+    ``receive`` returns `Passing` for every request: ``forward`` sends it on, ``answer`` answers it.
+    ``secret`` is the same in all processes that share an address.
+    """
+
+    def __init__(
+        self,
+        layer: TransactionLayer,
+        identity: Identity,
+        *,
+        secret: bytes,
+        tag: Callable[[], str],
+        settings: ProxySettings = ProxySettings(),  # noqa: B008 - immutable
+    ) -> None:
+        """Raises TrunklineError, ``sip.stateless-secret``: the secret is too short."""
+        if len(secret) < _SHORTEST_SECRET:
+            raise TrunklineError(
+                "sip.stateless-secret", f"{len(secret)} octets; {_SHORTEST_SECRET} at least"
+            )
+        super().__init__(layer, identity, tag=tag, settings=settings)
+        self.counters = StatelessCounters()
+        self._secret = secret[:_LONGEST_SECRET]
+        self._index = {item.local: at for at, item in enumerate(identity.listeners)}
+
+    def receive(self, data: bytes, flow: Flow, now: float) -> Received | None:
+        """Take one message; return what needs a decision."""
+        layer = self.layer
+        try:
+            message = parse(data, layer.limits)
+        except DecodeError as problem:
+            self.discard(problem.code)
+            return None
+        headers = message.headers
+        if "via" not in headers.names:
+            self.discard("sip.no-via")
+            return None
+        at = headers.names.index("via")
+        via = top_via(headers.value(at))
+        if via is None:
+            self.discard("sip.via")
+            return None
+        if isinstance(message, Request):
+            mark_source(message, at, via, flow.remote)
+            return self._take(message, via, flow, data, now)
+        ours = _OURS.match(via.branch)
+        if ours is not None:
+            way = self._way_back(message, via, ours)
+            if isinstance(way, str):
+                self.discard(way)
+                return None
+            self.counters.responses += 1
+            self._show(message, flow, data, now)
+            layer.send(message, way, now)
+            return None
+        event = layer.receive_message(message, flow, now)  # to a request of the user's own
+        return None if event is None else self.handle(event, now)
+
+    # requests
+
+    def _take(
+        self, request: Request, via: TopVia, flow: Flow, data: bytes, now: float
+    ) -> Passing | None:
+        back = answers_to(via, flow)
+        at = self._index.get(flow.local, 0)
+        branch = f"{COOKIE}s{at}.{self._digest(request, via, back.remote, at)}"
+        self._show(request, flow, data, now)
+        passing = Passing(request, flow, False, branch, back, stateless=True)
+        refusal = self.refusal(request)
+        if request.method == "ACK":
+            passing.back = None
+            if refusal is not None:
+                self.discard("sip.ack")
+                return None
+            if tag_of(request.headers.get("to") or "") == _tag(branch):
+                return None  # for an answer of our own
+        elif refusal is not None:
+            self.count(self.refused, refusal.code)
+            self.answer(passing, refusal.status, headers=refusal.headers, now=now)
+            return None
+        self.counters.requests += 1
+        passing.routed = preprocess(request, self.identity, flow)
+        return passing
+
+    def answer(
+        self,
+        passing: Passing,
+        status: int,
+        reason: str = "",
+        headers: Iterable[tuple[str, str]] = (),
+        body: bytes = b"",
+        *,
+        now: float,
+    ) -> None:
+        """Answer a request; the same answer has the same tag each time (section 8.2.7).
+
+        Raises:
+            TrunklineError: ``sip.stateless``: a provisional answer.
+        """
+        if status < 200:
+            raise TrunklineError(
+                "sip.stateless", f"{status}: a stateless proxy gives no provisional answers"
+            )
+        if passing.back is None:
+            return
+        tag = _tag(passing.branch)
+        response = Response.answer(passing.request, status, reason, headers, body, tag)
+        self.counters.answered += 1
+        self.layer.send(response, passing.back, now)
+
+    # responses
+
+    def _way_back(self, response: Response, via: TopVia, ours: re.Match[str]) -> Flow | str:
+        """Take our Via off; return where the next one says, or the code of why it is nowhere."""
+        if response.defect is not None or not 100 <= response.status <= 699:
+            return "sip.response"
+        at = int(ours[1])
+        if not self.identity.placed(via.host, via.port) or at >= len(self._index):
+            return "sip.stray-response"
+        pop_via(response, via.end)
+        value = response.headers.get("via")
+        below = None if value is None else top_via(value)
+        if below is None:
+            return "sip.via-left" if value is None else "sip.via"
+        remote = _remote(below)
+        if not compare_digest(self._digest(response, below, remote, at), ours[2]):
+            return "sip.stray-response"
+        return Flow(Transport.UDP, remote, self.identity.listeners[at].local)
+
+    def _digest(self, message: Message, via: TopVia, remote: Address, at: int) -> str:
+        """Return what stands for a request, made of what its responses have too.
+
+        ``via`` is the one below ours, ``remote`` where it leads, by listener number ``at``. Where
+        its branch is by RFC 2543, the From tag helps to tell requests apart. The To tag is left
+        out: an ACK has another than its INVITE.
+        """
+        headers = message.headers
+        number = (headers.get("cseq") or "").split(None, 1)[:1]
+        sender = "" if via.branch.startswith(COOKIE) else tag_of(headers.get("from") or "")
+        text = (
+            f"{via.branch} {via.host} {via.port} {remote[0]} {remote[1]} {at} {sender}"
+            f" {number} {message.call_id}"
+        )
+        octets = text.encode("utf-8", "surrogateescape")
+        return blake2s(octets, key=self._secret, digest_size=_DIGEST).hexdigest()
+
+    def _show(self, message: Message, flow: Flow, data: bytes, now: float) -> None:
+        tap = self.layer.tap
+        if tap is not None and tap.wants(message.call_id):
+            tap.message(now, flow, data, False)
+
+
+def _tag(branch: str) -> str:
+    return branch.removeprefix(COOKIE)
+
+
+def _remote(via: TopVia) -> Address:
+    """Return where a Via leads (section 18.2.2, RFC 3581 section 4): as `answers_to` has it."""
+    received = _RECEIVED.search(via.params)
+    rport = _RPORT.search(via.params)
+    host = via.host if received is None else received[1]
+    port = via.port or Transport.UDP.default_port if rport is None else int(rport[1])
+    return host.strip("[]"), port
