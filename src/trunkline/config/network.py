@@ -380,6 +380,13 @@ def _check_proxy(path: Path, text: str, node: str, proxy: ProxyNodeSettings) -> 
             _line_of(text, (*where, "users")),
             f"users: the table sql of this node has no {proxy.users.removeprefix('sql:')!r}",
         )
+    for name, source in proxy.dialplans.items():
+        if source.startswith("sql:") and source not in stores:
+            raise NetworkFileError(
+                path,
+                _line_of(text, (*where, "dialplans", name)),
+                f"{name}: the table sql of this node has no {source.removeprefix('sql:')!r}",
+            )
 
 
 def _converter() -> cattrs.Converter:

@@ -10,6 +10,9 @@ workers = 2                                       # processes on the same ports
 [node.Edge.proxy.redis]
 MyRedisServer = "redis://127.0.0.2:6379"          # or "memory", for one process
 
+[node.Edge.proxy.dialplans]
+numbers = "numbers.csv"                           # relative to the network file
+
 [node.Edge.proxy.settings]                        # the script's own: app.settings
 gateway = "sip:127.0.0.1:5080"
 ```
@@ -107,6 +110,8 @@ class ProxyNodeSettings:
     """Stores by name: a ``redis://`` URL, or ``memory``."""
     sql: dict[str, str] = attrs.Factory(dict)
     """Databases by name: ``sqlite:///file``, ``postgresql://`` or ``mysql://`` URLs."""
+    dialplans: dict[str, str] = attrs.Factory(dict)
+    """Dialplan tables by name: a CSV file, or ``sql:NAME`` for the table ``dialplan`` there."""
     location: str = "memory"
     """Where registrations are: ``memory``, ``redis:NAME`` or ``sql:NAME``."""
     tls: TlsFiles | None = None

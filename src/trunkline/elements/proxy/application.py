@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final, TypeVar, overload
 
+from trunkline.elements.proxy.dialplan import LiveDialplan
 from trunkline.errors import DecodeError, TrunklineError
 from trunkline.sip import digest
 from trunkline.sip.message import Request, Response
@@ -104,6 +105,22 @@ class Application:
                 "script.no-store",
                 f'no database {name!r}; there are: {known}. Write {name} = "sqlite:///FILE" into'
                 f" [node.{self.name}.proxy.sql]",
+            )
+        return found
+
+    def dialplan(self, name: str) -> LiveDialplan:
+        """The dialplan called ``name`` in the node's table ``dialplans``.
+
+        Raises:
+            TrunklineError: ``script.no-dialplan``: there is none of that name.
+        """
+        found = self._element.services.dialplans.get(name)
+        if found is None:
+            known = ", ".join(self._element.services.dialplans) or "none"
+            raise TrunklineError(
+                "script.no-dialplan",
+                f'no dialplan {name!r}; there are: {known}. Write {name} = "FILE.csv" into'
+                f" [node.{self.name}.proxy.dialplans]",
             )
         return found
 

@@ -368,6 +368,14 @@ class LiveDialplan:
 
         return cls(await load(), load)
 
+    async def load(self) -> Dialplan:
+        """Load the rows again; they count when they become ``current``.
+
+        Raises:
+            TrunklineError: of the source, or of a row.
+        """
+        return await self._load()
+
     async def reload(self) -> Dialplan:
         """Load the rows again; all of them count from now on, or, after an error, none.
 

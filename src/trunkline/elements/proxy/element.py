@@ -177,13 +177,18 @@ class ProxyElement:
     async def reload(self, script: Script) -> None:
         """Let ``script`` take over: new requests are its, those under way stay with the old one.
 
+        Dialplans are loaded anew with it.
+
         Raises:
-            TrunklineError: ``script.error``: a start handler raised; the old script stays.
+            TrunklineError: ``script.error``: a start handler raised; or what is wrong with a
+                dialplan: the old script and rows stay.
                 ``script.stateless``: it has handlers that only a stateful proxy calls.
         """
         if isinstance(self.proxy, StatelessProxy):
             script.require_stateless()
+        rows = await self.services.load_dialplans()
         await self._run_starts(script)
+        self.services.use_dialplans(rows)
         self.script = script
         self.stats.reloads += 1
         self._end_jobs()

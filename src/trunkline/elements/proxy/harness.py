@@ -136,8 +136,8 @@ class Harness:
     ``dns`` is a zone's text, such as ``"gw.example. 60 IN A 192.0.2.50"``, and ``draw`` the
     randomness of SRV weights: a whole number from 0 to its argument, inclusive. ``settings`` is
     what the script finds in ``app.settings``. ``users`` are names with their passwords. ``redis``
-    names stores in memory, on the virtual clock; or gives stores. ``sql`` gives databases. ``name``
-    is the node's, ``stateless`` its setting.
+    names stores in memory, on the virtual clock; or gives stores. ``sql`` gives databases.
+    ``dialplans`` are CSV files by name. ``name`` is the node's, ``stateless`` its setting.
 
     Raises:
         TrunklineError: what is wrong with the script.
@@ -155,6 +155,7 @@ class Harness:
         users: Mapping[str, str] | UserSource | None = None,
         redis: Mapping[str, KeyValue] | Sequence[str] = (),
         sql: Mapping[str, Sql] | None = None,
+        dialplans: Mapping[str, Path | str] | None = None,
         proxy: ProxySettings = ProxySettings(),  # noqa: B008 - immutable
         name: str = "harness",
         stateless: bool = False,
@@ -185,6 +186,7 @@ class Harness:
             else {name: Memory(self.loop.time) for name in redis}
         )
         self.sql: Mapping[str, Sql] = sql or {}
+        self._dialplans = {name: str(source) for name, source in (dialplans or {}).items()}
         self.element = ProxyElement(
             self.loop,
             self.identity,
@@ -218,7 +220,8 @@ class Harness:
         are those of ``sql``, registrations in memory, users those of its CSV file.
 
         Raises:
-            TrunklineError: what is wrong with file or script; ``harness.node``: no such node.
+            TrunklineError: what is wrong with file or script; ``harness.node``: no such node;
+                ``harness.sql``: a database is needed.
         """
         network = load_network(Path(file))
         proxies = {name: table.proxy for name, table in network.nodes.items() if table.proxy}
@@ -229,6 +232,13 @@ class Harness:
                 "harness.node", f"{file}: name one of its proxies: {', '.join(proxies) or 'none'}"
             )
         folder = network.path.parent
+        for dialplan, source in found.dialplans.items():
+            database = source.removeprefix("sql:")
+            if database != source and database not in (sql or {}):
+                raise TrunklineError(
+                    "harness.sql",
+                    f"the dialplan {dialplan} is in the database {database}: give one by sql=",
+                )
         realm = found.domains[0] if found.domains else name
         from_csv = found.users and not found.users.startswith("sql:")
         return cls(
@@ -241,6 +251,10 @@ class Harness:
             users=read_users(folder / found.users, realm) if from_csv else None,
             redis=redis if redis is not None else tuple(found.redis),
             sql=sql,
+            dialplans={
+                dialplan: source if source.startswith("sql:") else folder / source
+                for dialplan, source in found.dialplans.items()
+            },
             proxy=core_settings(found),
             name=name,
             stateless=found.stateless,
@@ -277,8 +291,16 @@ class Harness:
         )
 
     def __enter__(self) -> Self:
-        self.loop.run_until_complete(self.element.start())
+        try:
+            self.loop.run_until_complete(self._start())
+        except BaseException:
+            self._close()
+            raise
         return self
+
+    async def _start(self) -> None:
+        await self.element.services.open_dialplans(self._dialplans, Path())
+        await self.element.start()
 
     def __exit__(
         self,
@@ -286,6 +308,9 @@ class Harness:
         problem: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._close()
+
+    def _close(self) -> None:
         self.loop.run_until_complete(self.element.close())
         self.loop.close()
 

@@ -23,6 +23,7 @@ from trunkline.config.network import NetworkSettings
 from trunkline.config.proxy import ProxyNodeSettings
 from trunkline.elements.log import RouterLog
 from trunkline.elements.proxy.control import ProxyControl
+from trunkline.elements.proxy.dialplan import LiveDialplan
 from trunkline.elements.proxy.element import ProxyElement
 from trunkline.elements.proxy.hops import Finder, rules_for
 from trunkline.elements.proxy.script import Script, load_script
@@ -81,6 +82,11 @@ class ProxyPlan:
         if settings.stateless:
             self.stateless = os.urandom(32)
             _check_stateless(name, settings, self.script)
+        # What is wrong with a file is told before there are workers, and once.
+        self.folder = network.path.parent
+        for source in settings.dialplans.values():
+            if not source.startswith("sql:"):
+                LiveDialplan.from_csv(self.folder / source)
         self.users: digest.UserSource = digest.KnownUsers({})
         if settings.users and not settings.users.startswith("sql:"):
             self.users = read_users(network.path.parent / settings.users, self.realm)
@@ -268,6 +274,7 @@ async def _work(plan: ProxyPlan, workers: Workers | None, loop: asyncio.Abstract
             socket_path(plan.network, _worker_name(plan, workers)), control.methods()
         )
         log.listeners.append(control.publish_log)
+        await element.services.open_dialplans(settings.dialplans, plan.folder)
         await element.start()
         await control.server.start()
         if workers is None or workers.index == 0:

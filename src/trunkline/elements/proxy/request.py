@@ -8,6 +8,7 @@ from collections.abc import Generator, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from trunkline.elements.proxy.bodies import put_sdp, sdp_of
+from trunkline.elements.proxy.dialplan import Translation
 from trunkline.elements.proxy.hops import Located
 from trunkline.elements.proxy.script import Function, Script
 from trunkline.errors import DecodeError, TrunklineError
@@ -293,6 +294,19 @@ class IncomingRequest:
             )
         self._send(lists, via)
         return Outcome(self)
+
+    def translate(self, dialplan: str, dpid: int, text: str) -> Translation | None:
+        """What ``text`` becomes by the rows with ``dpid`` of a dialplan; ``explain`` tells why.
+
+        Raises:
+            TrunklineError: ``script.no-dialplan``: the node has none of that name.
+        """
+        table = self.app.dialplan(dialplan)
+        if not self._traced:
+            return table.translate(dpid, text)
+        found = table.explain(dpid, text)
+        self.note("translated", dialplan, found)
+        return found.translation
 
     # users and registrations
 

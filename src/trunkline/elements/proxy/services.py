@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from trunkline.config.proxy import ProxyNodeSettings
+from trunkline.elements.proxy.dialplan import Dialplan, LiveDialplan
 from trunkline.errors import TrunklineError
 from trunkline.sip import digest, registrar
 from trunkline.sip.binding import Binding, Bindings
@@ -41,6 +42,33 @@ class Services:
     registrations: Registrations
     redis: Mapping[str, KeyValue] = field(default_factory=dict)
     sql: Mapping[str, Sql] = field(default_factory=dict)
+    dialplans: dict[str, LiveDialplan] = field(default_factory=dict)
+
+    async def open_dialplans(self, sources: Mapping[str, str], folder: Path) -> None:
+        """Load dialplans: from CSV files of ``folder``, or ``sql:NAME``.
+
+        Raises:
+            TrunklineError: of a file, a database or a row.
+        """
+        for name, source in sources.items():
+            if source.startswith("sql:"):
+                database = self.sql[source.removeprefix("sql:")]
+                self.dialplans[name] = await LiveDialplan.from_sql(database)
+            else:
+                self.dialplans[name] = LiveDialplan.from_csv(folder / source)
+
+    async def load_dialplans(self) -> dict[str, Dialplan]:
+        """Load every dialplan again, without using it yet.
+
+        Raises:
+            TrunklineError: of a file, a database or a row.
+        """
+        return {name: await live.load() for name, live in self.dialplans.items()}
+
+    def use_dialplans(self, loaded: Mapping[str, Dialplan]) -> None:
+        """Let what was loaded count from now on."""
+        for name, rows in loaded.items():
+            self.dialplans[name].current = rows
 
     async def close(self) -> None:
         """Close what has connections."""

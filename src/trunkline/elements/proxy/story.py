@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
+from trunkline.elements.proxy.dialplan import Explanation
 from trunkline.errors import DecodeError
 from trunkline.observe.recorder import Note, Recorder, SeenMessage
 from trunkline.sip.host import bracketed
@@ -29,6 +30,7 @@ STEPS = {
     "script-error": "a handler of the script raised an exception",
     "undecided": "a handler of the script ended without a decision",
     "dropped": "the script had the request dropped: nothing answers it",
+    "translated": "a text went through a dialplan: its rows, and which of them decided",
     "located": "next hops were found by RFC 3263: the decision itself",
     "branch": "the request is sent on to a target",
     "refused": "the request failed a check and was answered here",
@@ -205,6 +207,9 @@ def _noted(note: Note) -> Step:
             text = str(place)
             details = tuple(decision_text(decision).splitlines())
             record = dict(decision_json(decision))
+        case "translated", (name, Explanation() as found):
+            text, *details_ = str(found).splitlines()
+            text, details = f"{name}: {text}", tuple(line.strip() for line in details_)
         case "timer C", (uri, flow):
             text = f"{uri} rang for more than three minutes"
         case "cancelled", _:
