@@ -6,6 +6,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# What the tests run beside Trunkline; each on ports and in folders of its own
+PEERS := libusrsctp2 tshark iproute2 bind9 sip-tester kamailio redis-server postgresql mariadb-server
 
 .PHONY: help demo test lint format bench fuzz interop soak clean
 
@@ -21,7 +23,7 @@ demo: $(READY) ## Four countries over SS7: come up, ping, call, lose a link, fin
 	@$(BIN)/trunkline demo $(DEMO)
 
 test: $(READY) ## Format, lint, types, floors and every test (at most 10 minutes on 2 cores)
-	@tools/system-packages.sh libusrsctp2 tshark iproute2
+	@tools/system-packages.sh $(PEERS)
 	@$(MAKE) --no-print-directory lint
 	@$(BIN)/pytest $(ARGS)
 
@@ -43,7 +45,7 @@ fuzz: $(READY) ## Feed every codec and reader with mutated input (SECONDS_EACH=6
 	@$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS_EACH),60)
 
 interop: $(READY) ## The full list of foreign peers
-	@tools/system-packages.sh libusrsctp2 tshark iproute2 qemu-system-x86 busybox-static cpio osmo-stp
+	@tools/system-packages.sh $(PEERS) qemu-system-x86 busybox-static cpio osmo-stp
 	@TRUNKLINE_INTEROP_PAGE=docs/interop.md $(BIN)/pytest tests/interop $(ARGS)
 
 soak: $(READY) ## The lab under calls and cuts for an hour (MINUTES=60)
