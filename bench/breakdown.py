@@ -1,9 +1,8 @@
 """Where a transfer point's CPU goes: the product's node with a clock around each of its layers.
 
 The node runs as ``bench.stp`` runs it, between the same generator and sink, but in a process that
-first wraps the functions below with the thread's CPU clock. Time inside a wrapped function that it
-calls counts for that one only. The clocks cost a few percent: the figures are shares, ``bench.stp``
-has the sum.
+first wraps the functions below with the thread's CPU clock. The figures are shares,
+``bench.stp`` has the sum.
 """
 
 from __future__ import annotations
@@ -12,9 +11,10 @@ import argparse
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import ParamSpec, TypedDict, TypeVar, cast
+from typing import TypedDict, cast
 
 from bench import stp
+from bench.clock import Clock
 from bench.figures import Figure, show
 from bench.runtimes import CPYTHON, Runtime, pypy
 from trunkline.elements import control, node, signalling_point
@@ -23,9 +23,6 @@ from trunkline.net.control import Connection, Json, Method, Params
 from trunkline.net.sctp import association, library_endpoint, udp, usrsctp
 from trunkline.ss7 import m2pa
 from trunkline.ss7.mtp3 import router
-
-_P = ParamSpec("_P")
-_R = TypeVar("_R")
 
 LAYERS = {
     "recvmmsg": "system call: datagrams in",
@@ -41,41 +38,6 @@ LAYERS = {
     "sendmmsg": "system call: datagrams out",
     "timers": "libusrsctp's timers, the wheel",
 }
-
-
-class _Clock:
-    """Exclusive CPU seconds by layer."""
-
-    def __init__(self) -> None:
-        self.spent = dict.fromkeys(LAYERS, 0.0)
-        self.calls = dict.fromkeys(LAYERS, 0)
-        self._layer = ""
-        self._since = 0.0
-
-    def wrap(self, function: Callable[_P, _R], layer: str) -> Callable[_P, _R]:
-        """Return ``function`` with its time counted for ``layer``."""
-        read = time.thread_time
-        spent, calls = self.spent, self.calls
-
-        def timed(*args: _P.args, **kwargs: _P.kwargs) -> _R:
-            outer, now = self._layer, read()
-            if outer:
-                spent[outer] += now - self._since
-            self._layer, self._since = layer, now
-            calls[layer] += 1
-            try:
-                return function(*args, **kwargs)
-            finally:
-                now = read()
-                spent[layer] += now - self._since
-                self._layer, self._since = outer, now
-
-        return timed
-
-    def clear(self) -> None:
-        for layer in LAYERS:
-            self.spent[layer] = 0.0
-            self.calls[layer] = 0
 
 
 _WRAPPED: tuple[tuple[type, str, str], ...] = (
@@ -101,7 +63,7 @@ _WRAPPED: tuple[tuple[type, str, str], ...] = (
 class _TimedLibrary:
     """The loaded libusrsctp, with a clock around the one function that is called bare."""
 
-    def __init__(self, lib: usrsctp.Functions, clock: _Clock) -> None:
+    def __init__(self, lib: usrsctp.Functions, clock: Clock) -> None:
         self._lib = lib
         self.usrsctp_conninput = clock.wrap(lib.usrsctp_conninput, "conninput")
 
@@ -117,7 +79,7 @@ class _Report(TypedDict):
 
 def _serve(file: Path) -> None:
     """Run the node of ``file`` with its layers timed."""
-    clock = _Clock()
+    clock = Clock(LAYERS)
     for owner, name, layer in _WRAPPED:
         setattr(owner, name, clock.wrap(getattr(owner, name), layer))
     library = usrsctp.load()

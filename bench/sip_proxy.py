@@ -26,12 +26,13 @@ from shutil import which
 from bench.figures import Figure, show
 from bench.runtimes import CPYTHON, Runtime, pypy
 from trunkline.errors import TrunklineError
-from trunkline.net.control import ControlClient
+from trunkline.net.control import ControlClient, Json
 
-__all__ = ["Candidate", "available", "compare"]
+__all__ = ["Candidate", "Watcher", "available", "compare", "number"]
 
 _HERE = Path(__file__).parent / "sip"
-_WORKERS = 2
+_MODES = {"stateful": ("one.toml", "two.toml")}
+"""How Kamailio works, and the networks of ours that are measured beside it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +78,11 @@ def _run(
     """Measure once; raises RuntimeError when the bench does not end as it should."""
     environment = {**os.environ, **candidate.environment, "XDG_RUNTIME_DIR": str(scratch)}
     command = [sys.executable, str(folder / "bench.py"), str(rate), str(seconds), "--"]
-    handovers = _Handovers(scratch) if candidate.ours else None
+    watcher = Watcher(scratch, "node.counters") if candidate.ours else None
     done = subprocess.run(
         [*command, *candidate.command], env=environment, capture_output=True, text=True, check=False
     )
-    if handovers is not None:
-        handovers.stop()
+    answers = watcher.stop() if watcher is not None else []
     try:
         row = json.loads(done.stdout)
     except ValueError:
@@ -94,47 +94,54 @@ def _run(
         "retransmissions": row["retrans"],
         "memory": row["rss_mib_sum"],
     }
-    if handovers is not None:
-        found["handovers"] = handovers.per_request
+    if watcher is not None:
+        found["handovers"] = _handovers(answers)
     return found
 
 
-class _Handovers:
-    """Asks the workers, while they run, how many messages they handed over."""
+class Watcher:
+    """Asks all workers the same, once a second, and keeps their first and last answers."""
 
-    def __init__(self, scratch: Path) -> None:
-        self.per_request = 0.0
+    def __init__(self, scratch: Path, method: str) -> None:
+        self.first: dict[str, dict[str, Json]] = {}
+        self.answers: dict[str, dict[str, Json]] = {}
         self._scratch = scratch
+        self._method = method
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch)
         self._thread.start()
 
-    def stop(self) -> None:
+    def stop(self) -> list[dict[str, Json]]:
+        """End; return the last answer of each worker."""
         self._over.set()
         self._thread.join()
+        return list(self.answers.values())
 
     def _watch(self) -> None:
         while not self._over.wait(1.0):
-            handed = requests = 0
-            for path in (self._scratch / "trunkline").glob("sip-bench/*.sock"):
+            for path in (self._scratch / "trunkline").glob("*/*.sock"):
                 try:
                     with ControlClient(path, timeout=1.0) as client:
-                        counters = client.call("node.counters")
+                        answer = client.call(self._method)
                 except (TrunklineError, OSError):
                     continue  # not up yet, or ending
-                assert isinstance(counters, dict)
-                for group, name in (("workers", "handed_over"), ("transactions", "requests")):
-                    values = counters.get(group, {})
-                    assert isinstance(values, dict)
-                    number = values.get(name, 0)
-                    assert isinstance(number, int)
-                    if group == "workers":
-                        handed += number
-                    else:
-                        requests += number
-            if requests:
-                # Of a call's requests, INVITE and BYE begin a transaction.
-                self.per_request = handed / (requests / 2)
+                assert isinstance(answer, dict)
+                self.first.setdefault(path.name, answer)
+                self.answers[path.name] = answer
+
+
+def number(answer: Mapping[str, Json], group: str, name: str) -> float:
+    """Return one figure of an answer; 0 where there is none."""
+    values = answer.get(group)
+    value = values.get(name) if isinstance(values, dict) else None
+    return float(value) if isinstance(value, int | float) else 0.0
+
+
+def _handovers(answers: list[dict[str, Json]]) -> float:
+    """Messages handed over per call; of a call's requests, INVITE and BYE begin a transaction."""
+    calls = sum(number(answer, "transactions", "requests") for answer in answers) / 2
+    handed = sum(number(answer, "workers", "handed_over") for answer in answers)
+    return handed / calls if calls else 0.0
 
 
 def compare(
@@ -151,7 +158,7 @@ def compare(
     figures: dict[str, dict[str, Figure]] = {}
     with tempfile.TemporaryDirectory(prefix="tl-") as name:
         scratch = Path(name)
-        for mode, networks in (("stateful", ("one.toml", "two.toml")),):
+        for mode, networks in _MODES.items():
             peer = _kamailio(folder, mode, scratch)
             ours = [_ours(runtime, network) for runtime in runtimes for network in networks]
             seen: dict[str, list[dict[str, float]]] = {}

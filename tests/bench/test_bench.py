@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from bench.clock import Clock
 from bench.figures import Figure, table
 from bench.soak_traffic import Placed
 
@@ -46,7 +47,7 @@ def test_what_the_breakdown_wraps_is_there(owner: type, name: str, layer: str) -
 
 
 def test_the_clock_counts_inner_time_once() -> None:
-    clock = breakdown._Clock()
+    clock = Clock(breakdown.LAYERS)
 
     def burn() -> int:
         return sum(range(200_000))
