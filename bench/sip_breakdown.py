@@ -119,15 +119,15 @@ def measure(
             )
             [last] = watcher.stop()
             [first] = watcher.first.values()  # what starting cost is not a call's
-
-        def since(group: str, name: str) -> float:
-            return number(last, group, name) - number(first, group, name)
-
-        calls = since("transactions", "requests") / 2
-        spent = {name: since("layers", name) / calls * 1e6 for name in LAYERS}
-        spent["rest"] = since("total", "cpu") / calls * 1e6 - sum(spent.values())
+        calls = _between(first, last, "transactions", "requests") / 2
+        spent = {name: _between(first, last, "layers", name) / calls * 1e6 for name in LAYERS}
+        spent["rest"] = _between(first, last, "total", "cpu") / calls * 1e6 - sum(spent.values())
         figures[runtime.name] = {name: Figure.of([value]) for name, value in spent.items()}
     return figures
+
+
+def _between(first: Mapping[str, Json], last: Mapping[str, Json], group: str, name: str) -> float:
+    return number(last, group, name) - number(first, group, name)
 
 
 def main() -> None:
