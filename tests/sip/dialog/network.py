@@ -1,6 +1,7 @@
 """User agents with a network between them, on a virtual clock.
 
-``lose`` says which messages are lost. What is sent is kept with its time; each end keeps the events
+``lose`` says which messages are lost, and ``fate`` more: the delays after which copies of a message
+arrive. What is sent is kept with its time; each end keeps the events
 it was told, and may react to a kind of event by a function.
 """
 
@@ -72,6 +73,7 @@ class Sent:
 
 
 Lose = Callable[[Sent], bool]
+Fate = Callable[[Sent], Iterable[float]]
 
 
 @dataclass
@@ -161,6 +163,7 @@ class Network:
     def __init__(self, *names: str, lose: Lose = lambda sent: False) -> None:
         self.now = 0.0
         self.lose = lose
+        self.fate: Fate = lambda sent: (DELAY,)
         self.sent: list[Sent] = []
         self.addresses: dict[str, tuple[str, int]] = {}
         self.ends: dict[str, End] = {}
@@ -270,7 +273,8 @@ class Network:
         if receive is None or self.lose(sent):
             return
         source = Flow(flow.transport, flow.local, flow.remote, flow.connection)
-        self.at(self.now + DELAY, lambda: receive(data, source))
+        for delay in self.fate(sent):
+            self.at(self.now + delay, lambda: receive(data, source))
 
     def ladder(self, *, trying: bool = False) -> list[str]:
         """What was sent, in order: ``alice INVITE``; without 100 unless asked for."""

@@ -33,6 +33,7 @@ MAX_BRANCHES: Final = 64
 
 _EXPIRES: Final = "expires"
 _COMPLETED: Final = "64*T1"
+_LEFT: Final = "left"
 
 
 class Call:
@@ -85,14 +86,20 @@ class Call:
         self.outgoing.cancel(now, tuple(headers))
 
     def on_alarm(self, name: str, now: float) -> None:
-        """Nobody answered in time; or all who may have answered have (13.2.2.4)."""
-        if name == _EXPIRES:
+        """Nobody answered in time, or nobody is left; or no further 2xx will come (13.2.2.4)."""
+        if name != _COMPLETED:
             self.cancel(now)
             return
         for session in list(self.sessions.values()):
             session.on_failure(Cause.OTHER_BRANCH, None, now)
         if not self.ended:  # the branch that answered had been ended before it did
             self._fail(Response.answer(self.outgoing.sent, 487), Source.CANCELLED)
+
+    def on_left(self, now: float) -> None:
+        """An early dialog was ended by BYE; the INVITE is to be answered 487 soon (15.1.2)."""
+        early = any(s.state is SessionState.EARLY for s in self.sessions.values())
+        if not self.ended and not early:
+            self.core.alarms.set(self, _LEFT, now + self.core.timers.transaction)
 
     def _prepare(self) -> Outgoing:
         return self.core.prepare(
@@ -194,7 +201,7 @@ class Call:
 
     def _end(self) -> None:
         self.ended = True
-        self.core.alarms.clear(self, _EXPIRES)
+        self.core.alarms.clear(self, _EXPIRES, _LEFT)
 
     def __repr__(self) -> str:
         return f"<Call {self._request.call_id} {'ended' if self.ended else 'in progress'}>"

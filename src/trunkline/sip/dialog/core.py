@@ -28,6 +28,7 @@ from trunkline.sip.transaction import ServerTransaction, TransactionLayer
 from trunkline.sip.transport import Flow, Transport
 
 if TYPE_CHECKING:
+    from trunkline.sip.dialog.invite_server import ServerInvite
     from trunkline.sip.dialog.subscription import Subscriber
 
 __all__ = ["Capabilities", "Core", "Counters", "Locator", "Rows"]
@@ -126,6 +127,8 @@ class Core:
         self.dialogs: dict[DialogId, Dialog] = {}
         self.ended: dict[DialogId, None] = {}
         """Dialogs that have ended, the last 10,000 (RFC 3891 section 3 tells them apart)."""
+        self.accepted: dict[DialogId, ServerInvite] = {}
+        """INVITEs that wait for the ACK to our 2xx, whatever became of their dialogs."""
         self.subscribers: dict[tuple[str, str], Subscriber] = {}
         """Requests of ours that notifiers may answer still, by Call-ID and our tag."""
         self._events: list[Event] = []

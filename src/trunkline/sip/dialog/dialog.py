@@ -340,11 +340,16 @@ class Dialog:
         A target refresh request gets our Contact, unless ``headers`` have one.
 
         Raises:
-            TrunklineError: ``dialog.terminated``: the dialog is over.
+            TrunklineError: ``dialog.terminated``: the dialog is over. ``dialog.state``: it has not
+                begun, the peer does not know our tag.
         """
         if self.state is DialogState.TERMINATED:
             raise TrunklineError(
                 "dialog.terminated", f"{method}: the dialog {self.call_id} has ended"
+            )
+        if self.state is DialogState.INIT:
+            raise TrunklineError(
+                "dialog.state", f"{method}: no response has made the dialog {self.call_id} yet"
             )
         request = self._made(method, self.next_seq(), headers, body)
         if method in TARGET_REFRESH and "contact" not in request.headers:

@@ -110,7 +110,7 @@ SERVER: Mapping[LegState, Mapping[Trigger, Row]] = MappingProxyType(
         },
         _S.ACCEPTED: {
             _T.CANCEL: Row(_A.NOTHING, _S.ACCEPTED, "9.2: no effect after a final response"),
-            _T.BYE: Row(_A.CONFIRM, _S.CONFIRMED, "15.1.2: the 2xx has arrived"),
+            _T.BYE: Row(_A.NOTHING, _S.ACCEPTED, "13.3.1.4: the INVITE wants its 2xx still"),
             _T.PRACKED: Row(_A.NOTHING, _S.ACCEPTED, "RFC 3262 3"),
             _T.RESEND: Row(_A.RESEND, _S.ACCEPTED, "13.3.1.4"),
             _T.ACK: Row(_A.CONFIRM, _S.CONFIRMED, "13.3.1.4"),

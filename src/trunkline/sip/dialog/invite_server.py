@@ -130,8 +130,6 @@ class ServerInvite:
             self._fail(self._session.response(self, 487), now)
             if not bye:
                 self._session.on_refused(self, Cause.CANCELLED, request, now)
-        elif row.action is Action.CONFIRM:
-            self._core.alarms.clear(self)
 
     def proceed(self, now: float) -> None:
         """The PRACK was answered: go on with what had to wait for it."""
@@ -153,7 +151,7 @@ class ServerInvite:
     def ack(self, request: Request, now: float) -> None:
         """An ACK with our number."""
         if self.fire(Trigger.ACK).action is Action.CONFIRM:
-            self._core.alarms.clear(self)
+            self._settle()
             self._session.on_confirmed(self, request, now)
 
     def on_alarm(self, name: str, now: float) -> None:
@@ -173,7 +171,7 @@ class ServerInvite:
                 self._pause = min(self._pause * 2, self._core.timers.t2)
                 alarms.set(self, Trigger.RESEND, now + self._pause)
             case Action.UNCONFIRMED:
-                alarms.clear(self)
+                self._settle()
                 self._session.on_no_ack(self, now)
             case _:
                 pass
@@ -208,7 +206,12 @@ class ServerInvite:
         self._pause = timers.t1
         alarms.set(self, Trigger.RESEND, now + timers.t1)
         alarms.set(self, Trigger.NO_ACK, now + timers.transaction)
+        self._core.accepted[self._session.dialog.id] = self
         self._session.on_accepted(self, now)
+
+    def _settle(self) -> None:
+        self._core.alarms.clear(self)
+        self._core.accepted.pop(self._session.dialog.id, None)
 
     def _fail(self, response: Response, now: float) -> None:
         self.reliable.final()

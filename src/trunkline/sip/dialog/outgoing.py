@@ -3,6 +3,10 @@
 RFC 3261 section 8.1; RFC 3263 section 4.3 for the next hop after one that failed; RFC 3261 section
 22 for challenges, which `trunkline.sip.digest` answers. Each try is a transaction with a branch of
 its own. What comes of all of them together is one series of responses.
+
+Datagrams may overtake each other, and then a request within a dialog is answered 500 for being out
+of order (12.2.2). What must not be lost so, BYE, PRACK and NOTIFY, is sent once more with the next
+number when the response has a Retry-After.
 """
 
 from __future__ import annotations
@@ -11,8 +15,10 @@ from collections.abc import Callable
 from enum import Enum
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from trunkline.errors import DecodeError
 from trunkline.sip.dialog.events import Locate
 from trunkline.sip.digest.client import Client, Outcome
+from trunkline.sip.headers import RetryAfter
 from trunkline.sip.message import Request, Response
 from trunkline.sip.proxy.branches import Hops
 from trunkline.sip.transport import Flow
@@ -28,6 +34,14 @@ Handler: TypeAlias = "Callable[[Outgoing, Response, float], None]"
 
 MAX_CHALLENGES: Final = 4
 """Of one request: the user agent server's, those of proxies, and one stale nonce."""
+
+
+MAX_REPEATS: Final = 3
+"""Of a request that is answered 500 with Retry-After."""
+LONGEST_PAUSE: Final = 10.0
+"""Seconds that such a Retry-After is obeyed for at most."""
+_REPEATED: Final = frozenset({"BYE", "PRACK", "NOTIFY"})
+_AGAIN: Final = "again"
 
 
 class Source(Enum):
@@ -55,6 +69,7 @@ class Outgoing:
         "handler",
         "hops",
         "number",
+        "repeats",
         "request",
         "sent",
         "source",
@@ -91,6 +106,7 @@ class Outgoing:
         self.source = Source.PEER
         self.answered = self.ended = False
         self.challenges = 0
+        self.repeats = 0
 
     def begin(self, now: float) -> None:
         """Look the next hop up, or ask for it to be looked up."""
@@ -122,6 +138,8 @@ class Outgoing:
         self.answered = True
         status = response.status
         if status == 503 and not self.ended and self._next_hop(now):
+            return
+        if status == 500 and self._repeated(response, now):
             return
         if status in (401, 407) and not self.ended and self._challenged(response, now):
             return
@@ -178,6 +196,24 @@ class Outgoing:
         """Send an ACK again, as it went (section 13.2.2.4)."""
         if self.flow is not None:
             self.core.layer.send(self.sent, self.flow, now)
+
+    def _repeated(self, response: Response, now: float) -> bool:
+        """Send the request again later, if it was only out of order."""
+        if self.request.method not in _REPEATED or self.repeats >= MAX_REPEATS:
+            return False
+        try:
+            pause = RetryAfter.parse(response.headers.get("retry-after") or "").seconds
+        except DecodeError:
+            return False
+        self.repeats += 1
+        self.core.alarms.set(self, _AGAIN, now + min(pause, LONGEST_PAUSE))
+        return True
+
+    def on_alarm(self, name: str, now: float) -> None:
+        """The Retry-After is over."""
+        self.request.headers.set("CSeq", f"{self.number()} {self.request.method}")
+        assert self.flow is not None
+        self._send(self.flow, now)
 
     def _challenged(self, response: Response, now: float) -> bool:
         """Send the request again with credentials, if there are any to try (section 22.2)."""

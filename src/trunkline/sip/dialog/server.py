@@ -24,7 +24,7 @@ from trunkline.sip.dialog.refer import Reference, Referral
 from trunkline.sip.dialog.replaces import resolve
 from trunkline.sip.dialog.session import Session
 from trunkline.sip.dialog.session_timer import SessionTimer
-from trunkline.sip.headers import Event, MediaType, delta_seconds
+from trunkline.sip.headers import CSeq, Event, MediaType, delta_seconds
 from trunkline.sip.message import Request, tag_of
 from trunkline.sip.sdp import Exchange, Message
 from trunkline.sip.transaction import ServerTransaction
@@ -63,12 +63,13 @@ class Server:
 
     def on_ack(self, request: Request, now: float) -> None:
         """An ACK for a 2xx (13.3.1.4), or for nothing."""
-        dialog = self._dialog(request) if check_strict(request) is None else None
-        session = _session_of(dialog)
-        if session is None:
+        invite = None
+        if check_strict(request) is None:
+            invite = self.core.accepted.get(_dialog_id(request))
+        if invite is None or CSeq.parse(request.headers["cseq"][0]).number != invite.number:
             self.core.counters.ignored += 1
         else:
-            session.on_ack(request, now)
+            invite.ack(request, now)
 
     def on_request(self, transaction: ServerTransaction, request: Request, now: float) -> None:
         """Section 8.2, in its order."""
@@ -114,16 +115,10 @@ class Server:
 
     # Within dialogs
 
-    def _dialog(self, request: Request) -> Dialog | None:
-        headers = request.headers
-        local = tag_of(headers.get("to") or "") or ""
-        remote = tag_of(headers.get("from") or "") or ""
-        return self.core.dialogs.get(DialogId(request.call_id, local, remote))
-
     def _on_inside(self, transaction: ServerTransaction, request: Request, now: float) -> None:
         """Section 12.2.2."""
         core = self.core
-        dialog = self._dialog(request)
+        dialog = core.dialogs.get(_dialog_id(request))
         method = request.method
         if dialog is None:
             if method != "NOTIFY" or not self._first_notify(transaction, request, now):
@@ -281,6 +276,13 @@ class Server:
             bool(routes) and "sips:" in routes[0].lower()
         )
         return self.core.contact(transaction.source, secure)
+
+
+def _dialog_id(request: Request) -> DialogId:
+    headers = request.headers
+    local = tag_of(headers.get("to") or "") or ""
+    remote = tag_of(headers.get("from") or "") or ""
+    return DialogId(request.call_id, local, remote)
 
 
 def _session_of(dialog: Dialog | None) -> Session | None:

@@ -38,7 +38,7 @@ from trunkline.sip.dialog.session_table import TABLE, Action, SessionState, Trig
 from trunkline.sip.dialog.session_timer import SessionTimer
 from trunkline.sip.dialog.subscription import REFER_LASTS, Subscriber
 from trunkline.sip.digest.client import Client
-from trunkline.sip.headers import CSeq, Event
+from trunkline.sip.headers import Event
 from trunkline.sip.message import Message, Request, Response
 from trunkline.sip.sdp import Exchange, Meaning, SessionDescription
 from trunkline.sip.sdp import Message as Carrier
@@ -245,8 +245,9 @@ class Session:
         """Send another request within the dialog; `ResponseArrived` has what comes of it.
 
         Raises:
-            TrunklineError: ``dialog.terminated``.
+            TrunklineError: ``dialog.state``: the session has not begun, or is over.
         """
+        self._need_running(method)
 
         def handler(outgoing: Outgoing, response: Response, now: float) -> None:
             self.core.emit(ResponseArrived(outgoing, response, self))
@@ -270,8 +271,9 @@ class Session:
         ``reference`` is the Refer-To, as `trunkline.sip.dialog.refer.refer_to` makes it.
 
         Raises:
-            TrunklineError: ``dialog.terminated``; ``sip.header``.
+            TrunklineError: ``dialog.state``: the session has not begun, or is over; ``sip.header``.
         """
+        self._need_running("REFER")
         rows = [
             ("Contact", self.dialog.local_contact),
             ("Refer-To", reference),
@@ -283,6 +285,10 @@ class Session:
         subscriber = Subscriber(self.core, request, event, REFER_LASTS, (), user, self)
         subscriber.begin_within(self.dialog, now)
         return subscriber
+
+    def _need_running(self, method: str) -> None:
+        if self.state not in (SessionState.EARLY, SessionState.CONFIRMED):
+            raise TrunklineError("dialog.state", f"no {method}: the session is {self.state}")
 
     def peer_allows(self, method: str) -> bool:
         """Whether the peer's Allow has ``method``; False too if it has sent none."""
@@ -344,6 +350,8 @@ class Session:
     def _on_bye_response(self, outgoing: Outgoing, response: Response, now: float) -> None:
         if response.status >= 200:
             self._fire(Trigger.BYE_ANSWERED, self._cause, response, now)
+            if self.call is not None:
+                self.call.on_left(now)
 
     def _stop(self, cause: Cause, message: Message | None, now: float) -> None:
         """End what runs beside, answer what is pending, and tell the user."""
@@ -380,12 +388,6 @@ class Session:
                 self.core.emit(RequestArrived(transaction, request, self))
         return True
 
-    def on_ack(self, request: Request, now: float) -> None:
-        """An ACK within the dialog."""
-        number = CSeq.parse(request.headers.get("cseq") or "").number
-        if self.server is not None and number == self.server.number:
-            self.server.ack(request, now)
-
     # From the INVITE that we received
 
     def on_accepted(self, invite: ServerInvite, now: float) -> None:
@@ -406,7 +408,8 @@ class Session:
         description = readable(request)
         verdict = self.exchange.receive(Carrier.ACK, description)
         answer = description if verdict.meaning is Meaning.ANSWER else None
-        self.core.emit(Confirmed(self, request, answer))
+        if self.told:
+            self.core.emit(Confirmed(self, request, answer))
         self._fire(Trigger.ACK, self._cause, request, now)
 
     def on_no_ack(self, invite: ServerInvite, now: float) -> None:
