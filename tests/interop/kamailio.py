@@ -1,4 +1,4 @@
-"""A Kamailio of the distribution as an oracle: its module dialplan, asked by JSON-RPC."""
+"""A Kamailio of the distribution as an oracle; its module dialplan is asked by JSON-RPC."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import shutil
 import socket
 import sqlite3
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import mkdtemp
@@ -17,13 +17,15 @@ from tests.store.servers import free_port, wait_until
 
 from trunkline.config.kamailio import COLUMNS, DialplanRow
 
-_CONFIG = """#!KAMAILIO
+_START = """#!KAMAILIO
 debug=-1
 log_stderror=yes
 children=1
 disable_tcp=yes
 listen=udp:127.0.0.1:{port}
-mpath="{modules}"
+mpath="{modules}/"
+"""
+_DIALPLAN = """
 loadmodule "pv.so"
 loadmodule "jsonrpcs.so"
 loadmodule "db_sqlite.so"
@@ -38,13 +40,13 @@ _PLACES = ("/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib"
 
 
 class Kamailio:
-    """A running Kamailio with these dialplan rows."""
+    """A running Kamailio that has dialplan rows."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, timeout: float = 10) -> None:
         self._folder = folder
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(str(folder / "client"))
-        self._socket.settimeout(10)
+        self._socket.settimeout(timeout)
 
     def translate(self, dpid: int, text: str) -> tuple[str, str] | None:
         """Value and attributes, or ``None``."""
@@ -63,6 +65,7 @@ class Kamailio:
 
     def close(self) -> None:
         self._socket.close()
+        (self._folder / "client").unlink()
 
 
 def modules() -> Path:
@@ -93,25 +96,49 @@ def write_database(file: Path, rows: Iterable[DialplanRow]) -> None:
 
 
 @contextmanager
-def kamailio(rows: Iterable[DialplanRow]) -> Iterator[Kamailio]:
-    """Start one with ``rows``; its log is shown if it refuses them."""
+def running(
+    route: str, ready: Callable[[Path], bool], prepare: Callable[[Path], object] = Path.exists
+) -> Iterator[tuple[Path, int]]:
+    """Start one with this configuration; yields its folder, which has its log, and its UDP port.
+
+    ``{folder}`` in ``route`` is that folder; ``prepare`` puts into it what is needed.
+    """
     found = modules()
     folder = Path(mkdtemp(prefix="trunkline-", dir="/tmp"))  # a socket's path is short
     try:
-        write_database(folder / "kamailio.db", rows)
+        prepare(folder)
+        port = free_port(socket.SOCK_DGRAM)
         config = folder / "kamailio.cfg"
-        config.write_text(_CONFIG.format(port=free_port(), modules=f"{found}/", folder=folder))
+        start = _START.format(port=port, modules=found)
+        config.write_text(start + route.format(folder=folder))
         log = folder / "log"
         command = ["kamailio", "-DD", "-E", "-Y", str(folder), "-f", str(config)]
         with log.open("wb") as output:
             process = subprocess.Popen(command, stdout=output, stderr=output)
-        wait_until((folder / "rpc").exists, process, log)
-        peer = Kamailio(folder)
+        wait_until(lambda: ready(folder), process, log)
         try:
-            yield peer
+            yield folder, port
         finally:
-            peer.close()
             process.terminate()
             process.wait(20)
     finally:
         shutil.rmtree(folder)
+
+
+@contextmanager
+def kamailio(rows: Iterable[DialplanRow]) -> Iterator[Kamailio]:
+    """Start one with ``rows``; its log is shown if it refuses them."""
+
+    def prepare(folder: Path) -> None:
+        write_database(folder / "kamailio.db", rows)
+
+    def ready(folder: Path) -> bool:
+        """Its socket is there before the rows are read."""
+        try:
+            with closing(Kamailio(folder, timeout=0.2)) as peer:
+                return peer.translate(-1, "anybody?") is None
+        except OSError:
+            return False
+
+    with running(_DIALPLAN, ready, prepare) as (folder, _), closing(Kamailio(folder)) as peer:
+        yield peer

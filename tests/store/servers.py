@@ -21,9 +21,9 @@ import pytest
 START = 20.0  # seconds for a server to come up on a busy machine
 
 
-def free_port() -> int:
-    """A TCP port that was free a moment ago."""
-    with socket.socket() as probe:
+def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
+    """A port that was free a moment ago, of TCP or, with ``SOCK_DGRAM``, of UDP."""
+    with socket.socket(type=kind) as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
