@@ -19,7 +19,17 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import breakdown, idle, micro, rating, stp, transport, waiting
+from bench import (
+    breakdown,
+    idle,
+    micro,
+    rating,
+    sip_breakdown,
+    sip_proxy,
+    stp,
+    transport,
+    waiting,
+)
 from bench.figures import Figure, table
 from bench.runtimes import CPYTHON, Runtime, pypy
 
@@ -223,6 +233,48 @@ def _rating_table(figures: _Figures, plan: _Plan) -> str:
     )
 
 
+_SIP_RATE = 1500  # calls a second
+
+
+def _sip_table(figures: _Figures, plan: _Plan) -> str:
+    return table(
+        (
+            "",
+            "µs of CPU a call",
+            "of Kamailio's",
+            "failed",
+            "retransmissions",
+            "handed over a call",
+            "MB",
+            "control: callee, µs",
+        ),
+        (
+            (
+                name,
+                f"{row['cpu']:.0f}",
+                f"{row['ratio']:.2f}",
+                f"{row['failed']:.0f}",
+                f"{row['retransmissions']:.0f}",
+                f"{row['handovers']:.2f}" if "handovers" in row else "",
+                f"{row['memory']:.0f}",
+                f"{row['uas']:.0f}",
+            )
+            for name, row in figures.items()
+        ),
+    )
+
+
+def _sip_breakdown_table(figures: _Figures, plan: _Plan) -> str:
+    layers = {**sip_breakdown.LAYERS, "rest": "the rest: the event loop and its waiting"}
+    return table(
+        ("µs of CPU a call, the clocks included", *figures),
+        (
+            (text, *(f"{row[layer].median:.1f}" for row in figures.values()))
+            for layer, text in layers.items()
+        ),
+    )
+
+
 _BENCHES: dict[str, _Bench] = {
     "waiting": _Bench("python -m bench.waiting", _measure_waiting, _waiting_table),
     "transport": _Bench("python -m bench.transport", _measure_transport, _transport_table),
@@ -247,6 +299,24 @@ _BENCHES: dict[str, _Bench] = {
         "python -m bench.micro",
         lambda plan, progress: micro.measure(plan.repeat, plan.runtimes, progress),
         _micro_table,
+    ),
+    "sip": _Bench(
+        f"python -m bench.sip_proxy --rate {_SIP_RATE}",
+        lambda plan, progress: sip_proxy.compare(
+            min(plan.runs, 3),
+            _SIP_RATE,
+            10 if plan.runs > 1 else 3,
+            sip_proxy.runtimes(),
+            progress,
+        ),
+        _sip_table,
+    ),
+    "sip breakdown": _Bench(
+        "python -m bench.sip_breakdown",
+        lambda plan, progress: sip_breakdown.measure(
+            _SIP_RATE, 10 if plan.runs > 1 else 3, plan.runtimes, progress
+        ),
+        _sip_breakdown_table,
     ),
     "rating": _Bench("python -m bench.rating", _measure_rating, _rating_table),
 }

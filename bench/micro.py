@@ -16,6 +16,8 @@ from collections.abc import Callable, Sequence
 
 from bench.figures import Figure, show
 from bench.runtimes import CPYTHON, Runtime, pypy
+from trunkline.sip import message as sip
+from trunkline.sip import sdp
 from trunkline.ss7 import m2pa
 from trunkline.ss7.isup import codec as isup
 from trunkline.ss7.isup import events as isup_events
@@ -44,10 +46,63 @@ TITLES = {
     "isup": "ISUP codec: IAM parsed and written",
     "call": "ISUP machine: one call, IAM to RLC, both exchanges",
     "point code": "point code parsed and printed",
+    "sip read": "SIP: INVITE read, five header fields looked at",
+    "sip": "SIP: the same, and written again",
+    "sdp": "SDP of that INVITE: read, port and address looked at",
 }
 
 # Called 3005 ST, calling +4416960600
 _IAM = bytes.fromhex("a365 01 00 2001 0a 03 02 07 05 83 90 0350 0f 0a 07 04 13 44 61 69 60 00 00")
+
+
+# As the caller of the SIP bench sends it: twelve header fields and SDP
+_SDP = "\r\n".join(
+    (
+        "v=0",
+        "o=user1 53655765 2353687637 IN IP4 127.0.0.1",
+        "s=-",
+        "c=IN IP4 127.0.0.1",
+        "t=0 0",
+        "m=audio 6000 RTP/AVP 0 8 101",
+        "a=rtpmap:0 PCMU/8000",
+        "a=rtpmap:8 PCMA/8000",
+        "a=rtpmap:101 telephone-event/8000",
+        "a=fmtp:101 0-15",
+        "a=sendrecv",
+        "",
+    )
+).encode()
+_INVITE = sip.Request.build(
+    "INVITE",
+    "sip:bob@127.0.0.1:5070",
+    [
+        ("Via", "SIP/2.0/UDP 127.0.0.1:5090;branch=z9hG4bK-2541-1-0"),
+        ("Max-Forwards", "70"),
+        ("From", '"Alice" <sip:alice@ims.mnc001.mcc001.3gppnetwork.org>;tag=2541t1'),
+        ("To", '"Bob" <sip:bob@ims.mnc001.mcc001.3gppnetwork.org>'),
+        ("Call-ID", "1-2541@127.0.0.1"),
+        ("CSeq", "1 INVITE"),
+        ("Contact", "<sip:alice@127.0.0.1:5090;transport=UDP>"),
+        ("Allow", "INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK, UPDATE"),
+        ("Supported", "100rel, timer, replaces"),
+        ("User-Agent", "bench/1"),
+        ("Subject", "Performance Test"),
+        ("Content-Type", "application/sdp"),
+    ],
+    _SDP,
+).to_bytes()
+
+
+def _read_invite() -> sip.Request | sip.Response:
+    found = sip.parse(_INVITE)
+    for name in ("Via", "From", "To", "Call-ID", "CSeq"):
+        found.headers.get(name)
+    return found
+
+
+def _read_sdp() -> tuple[int, str]:
+    found = sdp.parse(_SDP)
+    return found.media[0].port, found.origin.address
 
 
 class _Peer:
@@ -187,6 +242,9 @@ def _operations() -> dict[str, tuple[Callable[[], object], int]]:
         "m2pa": (lambda: m2pa.parse(data).to_bytes(), 1),
         "mtp3": (lambda: mtp3.parse(msu, ITU).to_bytes(ITU), 1),
         "isup": (lambda: isup.parse(_IAM).to_bytes(), 1),
+        "sip read": (_read_invite, 1),
+        "sip": (lambda: _read_invite().to_bytes(), 1),
+        "sdp": (_read_sdp, 1),
         "call": (_call(), 1),
         "point code": (lambda: ITU.format(ITU.parse("4.5.6")), 1),
     }

@@ -1,4 +1,4 @@
-"""The Pythons that the benches run: this CPython, and PyPy where there is one.
+"""The Pythons that the benches run: this CPython, the distribution's, and PyPy where there is one.
 
 PyPy is ``$TRUNKLINE_PYPY``, else ``pypy3`` on the path. It needs no pip: what the package depends
 on is pure Python, and is taken from this environment into a folder of its own beside it, compiled
@@ -64,6 +64,32 @@ CPYTHON = Runtime(
     {"PYTHONPATH": _path(_SOURCES, _ROOT)},
     note=_BUILD,
 )
+
+
+@functools.cache
+def distribution() -> Runtime | None:
+    """Return the distribution's CPython with this environment's packages; ``None`` if there is none.
+
+    It has to be of the same version, for the compiled packages to fit. Where this interpreter was
+    built without optimisation, it is the one that compares with what the distribution compiled.
+    """
+    interpreter = Path("/usr/bin/python3")
+    if not interpreter.exists() or interpreter.samefile(Path(sys.executable).resolve()):
+        return None
+    question = "import platform; print(platform.python_version())"
+    answer = subprocess.run(
+        [str(interpreter), "-c", question], capture_output=True, text=True, check=True
+    )
+    version = answer.stdout.strip()
+    if version.split(".")[:2] != platform.python_version().split(".")[:2]:
+        return None
+    packages = Path(sysconfig.get_paths()["purelib"])
+    return Runtime(
+        "distribution",
+        f"the distribution's CPython {version}",
+        str(interpreter),
+        {"PYTHONPATH": _path(_SOURCES, _ROOT, packages)},
+    )
 
 
 @functools.cache

@@ -24,11 +24,11 @@ from pathlib import Path
 from shutil import which
 
 from bench.figures import Figure, show
-from bench.runtimes import CPYTHON, Runtime, pypy
+from bench.runtimes import CPYTHON, Runtime, distribution, pypy
 from trunkline.errors import TrunklineError
 from trunkline.net.control import ControlClient, Json
 
-__all__ = ["Candidate", "Watcher", "available", "compare", "number"]
+__all__ = ["Candidate", "Watcher", "available", "compare", "number", "runtimes"]
 
 _HERE = Path(__file__).parent / "sip"
 _MODES = {"stateful": ("one.toml", "two.toml")}
@@ -148,7 +148,7 @@ def compare(
     runs: int,
     rate: int,
     seconds: int,
-    runtimes: tuple[Runtime, ...],
+    pythons: tuple[Runtime, ...],
     progress: Callable[[str], None],
 ) -> dict[str, dict[str, Figure]]:
     """Measure all candidates in turns; ``ratio`` is to Kamailio in the same mode and turn."""
@@ -160,7 +160,7 @@ def compare(
         scratch = Path(name)
         for mode, networks in _MODES.items():
             peer = _kamailio(folder, mode, scratch)
-            ours = [_ours(runtime, network) for runtime in runtimes for network in networks]
+            ours = [_ours(runtime, network) for runtime in pythons for network in networks]
             seen: dict[str, list[dict[str, float]]] = {}
             for turn in range(runs):
                 for candidate in (peer, *ours):
@@ -178,6 +178,11 @@ def compare(
     return figures
 
 
+def runtimes() -> tuple[Runtime, ...]:
+    """The Pythons that the proxy is measured on."""
+    return tuple(found for found in (CPYTHON, distribution(), pypy()) if found is not None)
+
+
 def main() -> None:
     """Measure and show."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
@@ -186,13 +191,11 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    other = pypy()
-    runtimes = (CPYTHON,) if other is None else (CPYTHON, other)
     figures = compare(
         options.runs,
         options.rate,
         options.seconds,
-        runtimes,
+        runtimes(),
         lambda text: print(text, file=sys.stderr, flush=True),
     )
     show(figures, as_json=options.json)
