@@ -68,7 +68,7 @@ CPYTHON = Runtime(
 
 @functools.cache
 def distribution() -> Runtime | None:
-    """Return the distribution's CPython with this environment's packages; ``None`` if there is none.
+    """Return the distribution's CPython, with this environment's packages, if there is one.
 
     It has to be of the same version, for the compiled packages to fit. Where this interpreter was
     built without optimisation, it is the one that compares with what the distribution compiled.
