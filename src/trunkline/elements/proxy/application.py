@@ -47,6 +47,11 @@ class Application:
         self.state: dict[str, object] = {}
         """The script's own, for as long as the process lives: a reload leaves it alone."""
 
+    @property
+    def domains(self) -> frozenset[str]:
+        """The domains that the node is responsible for, in lower case."""
+        return self._element.identity.domains
+
     @overload
     def setting(self, name: str) -> str: ...
     @overload
