@@ -22,6 +22,7 @@ from trunkline.cli.output import (
     print_table,
 )
 from trunkline.cli.rpc import LinkArgument, lab_client
+from trunkline.elements.proxy.process import ProxyPlan
 from trunkline.errors import TrunklineError
 from trunkline.lab import graph as graphs
 from trunkline.lab.check import Report, check_network
@@ -66,18 +67,18 @@ def up(
     notes = error_console()
     for problem in (*network.warnings, *topology.problems):
         notes.print(f"warning: {problem}", markup=False, style="yellow")
-    with notes.status(f"starting {len(network.nodes)} nodes of {network.name} …") as spinner:
+    with notes.status(f"starting {len(network.names)} nodes of {network.name} …") as spinner:
         started: list[str] = []
 
         def progress(node: str) -> None:
             started.append(node)
-            spinner.update(f"{len(started)} of {len(network.nodes)} nodes answer …")
+            spinner.update(f"{len(started)} of {len(network.names)} nodes answer …")
 
         bring_up(network, real_addresses=netns, progress=progress)
         spinner.update("links are coming up …")
         status = await_links(network, _LINKS_PATIENCE)
     _print_status(status, as_json)
-    if not as_json:
+    if not as_json and network.nodes:
         notes.print(f"next: trunkline shell {next(iter(network.nodes))}", style="dim")
 
 
@@ -105,12 +106,22 @@ def status(network: NetworkOption = None, as_json: JsonOption = False) -> None:
 
 @app.command()
 def check(file: FileArgument = None, as_json: JsonOption = False) -> None:
-    """Find every pair of point codes that cannot talk, and the lines that would mend it."""
-    report = check_network(read_network(find_network(file)))
+    """Find every pair of point codes that cannot talk, and the lines that would mend it.
+
+    Scripts, users and dialplans of SIP proxies are loaded, as at a start.
+    """
+    network = read_network(find_network(file))
+    for name, settings in network.proxies.items():
+        ProxyPlan(network.settings, name, settings)
+    report = check_network(network)
     if as_json:
-        print_json(report.to_json())
+        print_json({**report.to_json(), "proxies": [*network.proxies]})
     else:
-        _print_report(report)
+        if network.proxies:
+            names = ", ".join(network.proxies)
+            typer.echo(f"{network.name}: scripts, users and dialplans of {names} can be loaded")
+        if network.nodes:
+            _print_report(report)
     if not report.sound:
         raise typer.Exit(1)
 
@@ -136,7 +147,12 @@ def graph(
     as_json: JsonOption = False,
 ) -> None:
     """Draw a network; where it is up, with the present state of its links."""
-    picture = graphs.picture(read_network(find_network(file)))
+    network = read_network(find_network(file))
+    if not network.nodes:
+        raise TrunklineError(
+            "lab.no-routers", f"{network.name} has SIP proxies only: there are no links to draw"
+        )
+    picture = graphs.picture(network)
     if as_json:
         print_json(picture.to_json())
         return
@@ -264,6 +280,29 @@ def _print_status(found: LabStatus, as_json: bool) -> None:
         print_json(found.to_json())
         return
     out = console()
+    if found.nodes:
+        _print_routers(out, found)
+    if found.proxies:
+        if found.nodes:
+            out.print()
+        _print_proxies(out, found)
+
+
+def _print_proxies(out: Console, found: LabStatus) -> None:
+    table = grid("SIP proxy", "Listens on", "Workers", "Pid", "Up for", "Restarts")
+    for node in found.proxies:
+        table.add_row(
+            Text(node.name, style="bold"),
+            ", ".join(node.listen) or "–",
+            str(node.workers or "–"),
+            str(node.pid or "–"),
+            _duration(node.uptime) if node.answers else Text("no answer", style="red"),
+            str(node.restarts),
+        )
+    print_table(out, table)
+
+
+def _print_routers(out: Console, found: LabStatus) -> None:
     nodes = grid("Node", "Point code", "Role", "Pid", "Up for", "Restarts")
     for node in found.nodes:
         nodes.add_row(

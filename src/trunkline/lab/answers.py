@@ -17,6 +17,7 @@ __all__ = [
     "LinkStatus",
     "NodeStatus",
     "Ping",
+    "ProxyStatus",
     "Record",
     "Route",
     "RouteTable",
@@ -70,6 +71,15 @@ class NodeStatus:
     def link(self, linkset: str, slc: int) -> LinkStatus | None:
         """The link with this linkset and SLC."""
         return next((x for x in self.links if (x.linkset, x.slc) == (linkset, slc)), None)
+
+
+@frozen
+class ProxyStatus:
+    """The answer to ``node.status`` of a SIP proxy."""
+
+    uptime: float
+    workers: int
+    listen: list[dict[str, str]]
 
 
 @frozen

@@ -80,10 +80,10 @@ def bring_up(
     laid: list[netns.Cable] = []
     if real_addresses:
         planned = cables(find_topology(network))
-        namespaces, laid = netns.create(network.name, list(network.nodes), planned)
+        namespaces, laid = netns.create(network.name, network.names, planned)
     nodes = {
         name: NodeProcess(netns.enter(namespaces, name, command(network, name, real_addresses)))
-        for name in network.nodes
+        for name in network.names
     }
     folder = lab_folder(network.name)
     for name in nodes:
@@ -117,7 +117,7 @@ def _await_nodes(
     deadline: float,
     progress: Callable[[str], None],
 ) -> None:
-    waiting = dict.fromkeys(network.nodes)
+    waiting = dict.fromkeys(network.names)
     while waiting:
         for name in list(waiting):
             if _answers(network.name, name):

@@ -13,6 +13,7 @@ from attrs import frozen
 
 from trunkline.config.cisco import Cs7Config, Problem, load
 from trunkline.config.network import NetworkSettings, NodeSettings, load_network
+from trunkline.config.proxy import ProxyNodeSettings
 from trunkline.errors import TrunklineError
 
 __all__ = ["Network", "Node", "find_network", "read_network"]
@@ -53,6 +54,18 @@ class Network:
 
     settings: NetworkSettings
     nodes: Mapping[str, Node]
+    """The routers, by name."""
+
+    @property
+    def proxies(self) -> Mapping[str, ProxyNodeSettings]:
+        """The SIP proxies, by name."""
+        nodes = self.settings.nodes.items()
+        return {name: node.proxy for name, node in nodes if node.proxy is not None}
+
+    @property
+    def names(self) -> list[str]:
+        """Of all nodes, routers and proxies, in the order of the file."""
+        return list(self.settings.nodes)
 
     @property
     def name(self) -> str:
@@ -70,7 +83,7 @@ class Network:
         return self.settings.path.resolve()
 
     def node(self, name: str) -> Node:
-        """The node called ``name``, however its letters are cased.
+        """The router called ``name``, however its letters are cased.
 
         Raises:
             TrunklineError: ``lab.no-such-node``.
@@ -118,6 +131,8 @@ def read_network(path: Path) -> Network:
     nodes: dict[str, Node] = {}
     owners: dict[int, str] = {}
     for name, table in settings.nodes.items():
+        if table.proxy is not None:
+            continue
         files = tuple(settings.layers(name))
         try:
             texts = [(str(file), file.read_text(encoding="utf-8")) for file in files]

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from attrs import asdict, frozen
 
-from trunkline.lab.answers import LinkStatus, NodeStatus
+from trunkline.errors import TrunklineError
+from trunkline.lab.answers import LinkStatus, NodeStatus, ProxyStatus, read
 from trunkline.lab.client import LabClient
 from trunkline.lab.lifecycle import running_network
 from trunkline.lab.network import Network, read_network
@@ -21,6 +22,7 @@ __all__ = [
     "LabStatus",
     "LinkView",
     "NodeView",
+    "ProxyView",
     "await_links",
     "expected_pairs",
     "lab_status",
@@ -41,6 +43,20 @@ class NodeView:
     restarts: int
     point_code: str
     exchange: bool
+    uptime: float
+
+
+@frozen
+class ProxyView:
+    """One SIP proxy's process and what it says of itself."""
+
+    name: str
+    answers: bool
+    pid: int
+    restarts: int
+    listen: list[str]
+    """Such as ``"UDP 127.0.0.1:5060"``."""
+    workers: int
     uptime: float
 
 
@@ -88,11 +104,13 @@ class LabStatus:
     file: str
     nodes: list[NodeView]
     links: list[LinkView]
+    proxies: list[ProxyView]
 
     @property
     def all_up(self) -> bool:
         """Whether every node answers and every link that should be up is."""
-        return all(node.answers for node in self.nodes) and all(
+        nodes: list[NodeView | ProxyView] = [*self.nodes, *self.proxies]
+        return all(node.answers for node in nodes) and all(
             link.up for link in self.links if link.expected
         )
 
@@ -109,6 +127,7 @@ def lab_status(state: LabState) -> LabStatus:
     network = read_network(Path(state.file))
     with LabClient(state.network, network.nodes, timeout=3.0) as client:
         statuses = client.statuses()
+        proxies = [_proxy_view(state, name, client) for name in network.proxies]
     nodes = [
         NodeView(
             name=name,
@@ -122,7 +141,30 @@ def lab_status(state: LabState) -> LabStatus:
         for name, status in statuses.items()
     ]
     return LabStatus(
-        network.name, str(network.file), nodes, link_views(find_topology(network), statuses)
+        network.name,
+        str(network.file),
+        nodes,
+        link_views(find_topology(network), statuses),
+        proxies,
+    )
+
+
+def _proxy_view(state: LabState, name: str, client: LabClient) -> ProxyView:
+    try:
+        status = read(client.call(name, "node.status"), ProxyStatus)
+    except TrunklineError:
+        status = None
+    process = state.nodes.get(name)
+    return ProxyView(
+        name=name,
+        answers=status is not None,
+        pid=process.pid if process else 0,
+        restarts=process.restarts if process else 0,
+        listen=[f"{item['transport']} {item['address']}" for item in status.listen]
+        if status
+        else [],
+        workers=status.workers if status else 0,
+        uptime=status.uptime if status else 0.0,
     )
 
 
