@@ -69,7 +69,7 @@ BOTH = {NatSign.CONTACT_DIFFERS, NatSign.CONTACT_PRIVATE}
         ("<sip:a@198.51.100.7:40000>", "198.51.100.7:40000", set()),
         ("<sip:a@192.168.1.2>", "198.51.100.7:40000", BOTH),
         ("<sip:a@198.51.100.9>", "198.51.100.7:40000", {NatSign.CONTACT_DIFFERS}),
-        ("<sip:a@198.51.100.7>", "198.51.100.7:40000", {NatSign.CONTACT_DIFFERS}),
+        ("<sip:a@198.51.100.7>", "198.51.100.7:40000", {NatSign.CONTACT_PORT_DIFFERS}),
         ("<sip:a@pc.example>", "pc.example:40000", set()),
         ("<sip:a@pc.example>", "192.168.1.2:40000", {NatSign.VIA_DIFFERS}),
         ("<sip:a@pc.example>", "198.51.100.7", {NatSign.VIA_PORT_DIFFERS}),

@@ -380,6 +380,12 @@ def _check_proxy(path: Path, text: str, node: str, proxy: ProxyNodeSettings) -> 
             _line_of(text, (*where, "users")),
             f"users: the table sql of this node has no {proxy.users.removeprefix('sql:')!r}",
         )
+    if not proxy.algorithms or len(set(proxy.algorithms)) < len(proxy.algorithms):
+        raise NetworkFileError(
+            path,
+            _line_of(text, (*where, "algorithms")),
+            "algorithms: one or more, each once",
+        )
     for name, source in proxy.dialplans.items():
         if source.startswith("sql:") and source not in stores:
             raise NetworkFileError(

@@ -28,7 +28,9 @@ import attrs
 
 from trunkline.sip.transport import Address, Transport
 
-__all__ = ["Listen", "ProxyNodeSettings", "TlsFiles"]
+__all__ = ["DigestAlgorithm", "Listen", "ProxyNodeSettings", "TlsFiles"]
+
+DigestAlgorithm = Literal["SHA-256", "SHA-512-256", "MD5"]
 
 _LISTEN = re.compile(
     r"(udp|tcp|tls|ws|wss):(\[[^\]]+\]|[^:\s]+):(\d+)(?:\s+as\s+(\S+?)(?::(\d+))?)?"
@@ -104,6 +106,8 @@ class ProxyNodeSettings:
     """Name servers, ``"192.0.2.53"`` or ``"127.0.0.1:5353"``; none: those of resolv.conf."""
     users: str = ""
     """Users: a CSV file, or ``sql:NAME``; with the columns of Kamailio's table ``subscriber``."""
+    algorithms: tuple[DigestAlgorithm, ...] = ("SHA-256", "SHA-512-256", "MD5")
+    """What challenges offer, best first. Users with MD5 hashes only need ``("MD5",)``."""
     secret: str = ""
     """Seals nonces; the same on all hosts that share a realm. Empty: made anew at each start."""
     redis: dict[str, str] = attrs.Factory(dict)

@@ -73,7 +73,9 @@ class NatSign(Enum):
     CONTACT_PRIVATE = "contact-private"
     """The contact is a private address, and the request came from another."""
     CONTACT_DIFFERS = "contact-differs"
-    """The contact is another address or port than the request came from."""
+    """The contact is another address than the request came from."""
+    CONTACT_PORT_DIFFERS = "contact-port-differs"
+    """Only the port is another: it may well listen elsewhere than it sends from."""
     VIA_DIFFERS = "via-differs"
     """The topmost Via is another address than the request came from."""
     VIA_PORT_DIFFERS = "via-port-differs"
@@ -90,7 +92,7 @@ def nat_signs(request: Request, source: Address) -> frozenset[NatSign]:
             if is_private(str(contact.address)):
                 found.add(NatSign.CONTACT_PRIVATE)
         elif (contact.port or (5061 if contact.secure else 5060)) != source[1]:
-            found.add(NatSign.CONTACT_DIFFERS)
+            found.add(NatSign.CONTACT_PORT_DIFFERS)
     via = top_via(request.headers.get("via") or "")
     if via is not None:
         # A name is not looked up here: it says nothing either way.

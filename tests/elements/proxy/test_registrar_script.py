@@ -133,6 +133,14 @@ def test_preferences_are_tried_one_after_the_other(proxy: Harness) -> None:
         assert second.to[0] == "192.0.2.21"
 
 
+def test_a_contact_with_another_port_of_the_same_host_is_believed(proxy: Harness) -> None:
+    with proxy:
+        client = logged_in(proxy)
+        register(proxy, f"<sip:bob@{PHONE[0]}:5099>", client=client, cseq=2)
+        _, invite = proxy.receive(proxy.request("INVITE", "sip:bob@example.org"))
+        assert invite.to == (PHONE[0], 5099)
+
+
 def test_behind_a_nat_the_way_of_the_registration_is_the_way_back(proxy: Harness) -> None:
     with proxy:
         client = logged_in(proxy)

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from trunkline.errors import TrunklineError
-from trunkline.testing import Harness, Sent
+from trunkline.sip.message import parse
+from trunkline.testing import Harness, Incoming, Sent
 
 GATEWAY = ("192.0.2.50", 5060)
 
@@ -49,6 +50,11 @@ def test_a_call(script: Path) -> None:
         [ack] = proxy.receive(proxy.request("ACK", "sip:bob@192.0.2.50:5060", within=ok))
         assert (ack.method, ack.to) == ("ACK", GATEWAY)
         assert "Route" not in ack.headers
+        # An ACK has no transaction: the same again leaves as the same (section 16.11).
+        once = proxy.request("ACK", "sip:bob@192.0.2.50:5060", within=ok)
+        other = proxy.request("ACK", "sip:bob@192.0.2.50:5060", within=ok)
+        [one], [two], [three] = (proxy.receive(again) for again in (once, once, other))
+        assert str(one) == str(two) != str(three)
         [bye] = proxy.receive(proxy.request("BYE", "sip:bob@192.0.2.50:5060", within=ok))
         assert (bye.method, bye.to) == ("BYE", GATEWAY)
         [done] = proxy.receive(bye.answer(200))
@@ -72,6 +78,18 @@ def test_the_caller_gives_up(script: Path) -> None:
         ack, terminated = proxy.receive(invite.answer(487))
         assert (ack.method, ack.to) == ("ACK", GATEWAY)
         assert terminated.status == 487
+
+
+def test_a_response_that_names_nobody_to_pass_it_on_to_is_not_passed_on(script: Path) -> None:
+    with Harness(written(script, RELAY)) as proxy:
+        _, invite = proxy.receive(proxy.request("INVITE", "sip:bob@example.org"))
+        for status, passed_on in ((180, []), (486, ["ACK", "INVITE"])):
+            answer = parse(invite.answer(status).data)
+            answer.headers.remove("Via", 1)
+            sent = proxy.receive(Incoming(answer.to_bytes(), invite.to, invite.flow))
+            assert [message.method for message in sent] == passed_on
+        assert (sent[-1].status, sent[-1].headers.count("Via")) == (502, 1)
+        assert proxy.element.proxy.discarded == {"sip.via-left": 2}
 
 
 def test_nobody_answers(script: Path) -> None:

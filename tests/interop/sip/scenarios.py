@@ -63,13 +63,22 @@ def send(text: str, *, again: bool = False) -> str:
     return f"<send{retransmitted}><![CDATA[\n{text}\n]]></send>"
 
 
-def expect(what: str | int, *, optional: bool = False, routes: bool = False, do: str = "") -> str:
+def expect(
+    what: str | int,
+    *,
+    optional: bool = False,
+    routes: bool = False,
+    challenge: bool = False,
+    do: str = "",
+) -> str:
     """Wait for a request by its method, or a response by its status.
 
-    ``routes``: its Record-Route and Contact are those of the dialog; ``do`` is an action.
+    ``routes``: its Record-Route and Contact are those of the dialog; ``challenge``: it has one,
+    for ``[authentication]`` of the next request; ``do`` is an action.
     """
     kind = "request" if isinstance(what, str) else "response"
     words = f'{kind}="{what}"' + ' optional="true"' * optional + ' rrs="true"' * routes
+    words += ' auth="true"' * challenge
     return f"<recv {words}>{f'<action>{do}</action>' if do else ''}</recv>"
 
 

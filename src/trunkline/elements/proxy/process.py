@@ -8,7 +8,9 @@ the node, SIGHUP loads the script anew.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
+import importlib
 import os
 import select
 import signal
@@ -33,6 +35,7 @@ from trunkline.elements.proxy.services import (
     Users,
     UserSource,
     core_settings,
+    digest_algorithms,
     read_users,
 )
 from trunkline.elements.proxy.tokens import token_source
@@ -82,6 +85,10 @@ class ProxyPlan:
         if settings.stateless:
             self.stateless = os.urandom(32)
             _check_stateless(name, settings, self.script)
+        if any(url != "memory" for url in settings.redis.values()):
+            # Once, and not within the time of the first command, which it is longer than.
+            with contextlib.suppress(ImportError):  # the store says what to install
+                importlib.import_module("redis.asyncio")
         # What is wrong with a file is told before there are workers, and once.
         self.folder = network.path.parent
         for source in settings.dialplans.values():
@@ -355,6 +362,7 @@ def _services(
             clock=time.time,
             random=os.urandom,
             maker=index,
+            algorithms=digest_algorithms(settings),
         ),
         Registrations(
             registrar.Settings(domains) if domains else None,

@@ -26,7 +26,15 @@ if TYPE_CHECKING:
     from trunkline.store.sql import Sql  # SQLAlchemy is heavy
     from trunkline.store.users import SqlUsers
 
-__all__ = ["Registrations", "Services", "UserSource", "Users", "core_settings", "read_users"]
+__all__ = [
+    "Registrations",
+    "Services",
+    "UserSource",
+    "Users",
+    "core_settings",
+    "digest_algorithms",
+    "read_users",
+]
 
 UserSource: TypeAlias = "digest.UserSource | SqlUsers"
 """Who knows the users' secrets: at once, or after a while."""
@@ -95,6 +103,7 @@ class Users:
         clock: Callable[[], float],
         random: Callable[[int], bytes],
         maker: int = 0,
+        algorithms: tuple[digest.Algorithm, ...] = digest.DEFAULT_ALGORITHMS,
     ) -> None:
         self.realm = realm
         """The realm that is meant where none is named."""
@@ -103,6 +112,7 @@ class Users:
         self._clock = clock
         self._random = random
         self._maker = maker
+        self._algorithms = algorithms
         self._challengers: dict[tuple[str, bool], digest.Challenger] = {}
 
     async def check(self, request: Request, realm: str | None, *, proxy: bool) -> digest.Result:
@@ -139,7 +149,11 @@ class Users:
         challenger = self._challengers.get(key)
         if challenger is None:
             settings = digest.Settings(
-                realm=key[0], secret=self._secret, proxy=proxy, maker=self._maker
+                realm=key[0],
+                secret=self._secret,
+                proxy=proxy,
+                algorithms=self._algorithms,
+                maker=self._maker,
             )
             challenger = self._challengers[key] = digest.Challenger(settings)
         return challenger
@@ -251,6 +265,11 @@ def read_users(file: Path, realm: str) -> digest.UserSource:
             return digest.read_csv(lines, realm, str(file))
     except (OSError, UnicodeDecodeError) as problem:
         raise TrunklineError("proxy.users", f"{file}: cannot be read: {problem}") from problem
+
+
+def digest_algorithms(settings: ProxyNodeSettings) -> tuple[digest.Algorithm, ...]:
+    """What the challenges of a node offer."""
+    return tuple(digest.Algorithm(digest.Hash(name)) for name in settings.algorithms)
 
 
 def core_settings(settings: ProxyNodeSettings) -> ProxySettings:

@@ -9,7 +9,7 @@ from trunkline.errors import DecodeError
 from trunkline.sip.binding import canonical_aor
 from trunkline.sip.headers import CSeq, NameAddr, delta_seconds
 from trunkline.sip.message import Request
-from trunkline.sip.nat import nat_signs
+from trunkline.sip.nat import NatSign, nat_signs
 from trunkline.sip.outbound import instance_of, is_first_hop, reg_id_of, supports
 from trunkline.sip.registrar.order import Order, Registration, Wish
 from trunkline.sip.registrar.settings import MAX_AOR, MAX_CONTACT, Reason, Settings
@@ -101,7 +101,7 @@ class Registrar:
             path=path,
             flow=flow,
             node=node,
-            nat=first_hop and flow is not None and bool(nat_signs(request, flow.remote)),
+            nat=first_hop and flow is not None and _behind_nat(request, flow),
             user_agent=(headers.get("user-agent") or "")[:128],
             wants_gruu=supports(request, "gruu"),
             require_outbound=flows and supports(request, "outbound"),
@@ -265,3 +265,9 @@ def _seconds(text: str, malformed: int) -> int:
         return min(delta_seconds(text), (1 << 32) - 1)
     except DecodeError:
         return malformed
+
+
+def _behind_nat(request: Request, flow: Flow) -> bool:
+    # Another port is what a contact is for: RFC 3261 section 18.1.1 lets a user agent send from
+    # any, and somebody else may register it.
+    return bool(nat_signs(request, flow.remote) - {NatSign.CONTACT_PORT_DIFFERS})
