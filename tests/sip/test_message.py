@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trunkline.errors import DecodeError, TrunklineError
-from trunkline.sip.message import Headers, Limits, Request, Response, parse, split_list, tag_of
+from trunkline.sip.lists import split_list
+from trunkline.sip.message import Headers, Limits, Request, Response, parse, tag_of
 
 INVITE = (
     b"INVITE sip:x@127.0.0.1:5071 SIP/2.0\r\n"
@@ -84,6 +85,22 @@ def test_one_token_of_a_list_header() -> None:
     assert "Require" not in message.headers
     assert not message.headers.remove_token("Require", "100rel")
     assert message.headers.tokens("Supported") == ["100rel", "timer"]
+
+
+def test_typed_views() -> None:
+    message = request(
+        INVITE.replace(b"Call-ID", b"m: <sip:c@x>;q=0.5, <sip:d@x>\r\nRoute: <sip:p;lr>\r\nCall-ID")
+    )
+    assert (str(message.from_.uri), message.from_.tag) == ("sip:a@x", "1")
+    assert message.to.tag is None
+    assert (message.cseq.number, message.cseq.method) == (1, "INVITE")
+    assert [via.branch for via in message.vias] == ["z9hG4bKq"]
+    assert [contact.q for contact in message.contacts] == [0.5, None]
+    assert [str(route.uri) for route in message.routes] == ["sip:p;lr"]
+    assert message.record_routes == []
+    message.headers.remove("From")
+    with pytest.raises(DecodeError):
+        assert message.from_ is None
 
 
 def test_a_copy_is_its_own() -> None:

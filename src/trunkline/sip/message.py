@@ -10,8 +10,8 @@ Text is UTF-8 with what is not UTF-8 escaped (``surrogateescape``), so that noth
 
 What can be told apart as a message is one: faults behind the start line are kept as ``defect``,
 because a request that is answered 400 has to be understood so far. `trunkline.sip.validity` says
-what a message lacks beyond that. Left out: ``multipart`` bodies (`trunkline.sip.multipart`) and
-``headers`` with their grammar (`trunkline.sip.headers`).
+what a message lacks beyond that. The header fields' grammar is `trunkline.sip.headers`'. Left out:
+``multipart`` bodies (`trunkline.sip.multipart`).
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from typing import Final, TypeVar, overload
 
 from trunkline.errors import DecodeError, TrunklineError
+from trunkline.sip.headers import CSeq, NameAddr, Via
+from trunkline.sip.lists import split_list
 from trunkline.sip.names import CANONICAL, WRITTEN, canonical
 from trunkline.sip.reasons import REASONS
 
@@ -248,25 +250,6 @@ class Headers:
         return found[index] if -len(found) <= index < len(found) else -1
 
 
-def split_list(value: str) -> list[str]:
-    """Split a comma list, minding quotes and angle brackets (section 7.3.1); no empty elements."""
-    if '"' not in value and "<" not in value:
-        return [part for text in value.split(",") if (part := text.strip(" \t\r\n"))]
-    parts: list[str] = []
-    begin = 0
-    for found in _LIST.finditer(value):
-        if found[0] == ",":
-            parts.append(value[begin : found.start()].strip(" \t\r\n"))
-            begin = found.end()
-    parts.append(value[begin:].strip(" \t\r\n"))
-    return [part for part in parts if part]
-
-
-# A quoted string (section 25.1), what stands in angle brackets, or the comma between elements. An
-# opening without its end reaches to the end of the value: each octet is looked at once.
-_LIST = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|<[^>]*(?:>|\Z)|,', re.DOTALL)
-
-
 def _row(name: str, value: str) -> str:
     """A row as it is sent; what would make it two rows is refused."""
     if "\n" in value or "\r" in value or not _TOKEN.match(name):
@@ -305,6 +288,46 @@ class Message:
     def call_id(self) -> str:
         """The Call-ID; empty if there is none."""
         return self.headers.get("call-id") or ""
+
+    # Typed views, decoded when they are asked for. What cannot be read raises DecodeError.
+
+    @property
+    def from_(self) -> NameAddr:
+        """From, decoded (section 20.20)."""
+        return NameAddr.parse(self.headers.get("from") or "")
+
+    @property
+    def to(self) -> NameAddr:
+        """To, decoded (section 20.39)."""
+        return NameAddr.parse(self.headers.get("to") or "")
+
+    @property
+    def cseq(self) -> CSeq:
+        """CSeq, decoded (section 20.16)."""
+        return CSeq.parse(self.headers.get("cseq") or "")
+
+    @property
+    def vias(self) -> list[Via]:
+        """All Via values, the topmost first, decoded (section 20.42)."""
+        return [Via.parse(value) for value in self.headers.tokens("via")]
+
+    @property
+    def contacts(self) -> list[NameAddr]:
+        """All Contact values, decoded (section 20.10)."""
+        return self._name_addrs("contact")
+
+    @property
+    def routes(self) -> list[NameAddr]:
+        """All Route values, the next hop first, decoded (section 20.34)."""
+        return self._name_addrs("route")
+
+    @property
+    def record_routes(self) -> list[NameAddr]:
+        """All Record-Route values, the topmost first, decoded (section 20.30)."""
+        return self._name_addrs("record-route")
+
+    def _name_addrs(self, name: str) -> list[NameAddr]:
+        return [NameAddr.parse(value) for value in self.headers.tokens(name)]
 
     def to_bytes(self) -> bytes:
         """Return the message as it is sent."""

@@ -26,7 +26,8 @@ from trunkline.errors import DecodeError, TrunklineError
 from trunkline.sip.binding import Binding
 from trunkline.sip.headers import NameAddr
 from trunkline.sip.host import bracketed
-from trunkline.sip.message import Message, Request, split_list
+from trunkline.sip.lists import split_list
+from trunkline.sip.message import Message, Request
 from trunkline.sip.transport import Address, Flow, Transport
 from trunkline.sip.uri import Uri
 from trunkline.sip.via import top_via

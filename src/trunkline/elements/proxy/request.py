@@ -139,7 +139,7 @@ class IncomingRequest:
         Raises:
             DecodeError: it is no address.
         """
-        return NameAddr.parse(self.message.headers.get("from") or "")
+        return self.message.from_
 
     @property
     def to(self) -> NameAddr:
@@ -148,7 +148,7 @@ class IncomingRequest:
         Raises:
             DecodeError: it is no address.
         """
-        return NameAddr.parse(self.message.headers.get("to") or "")
+        return self.message.to
 
     @property
     def headers(self) -> Headers:

@@ -20,7 +20,8 @@ from trunkline.sip.dialog.events import Event
 from trunkline.sip.dialog.outgoing import Handler, Outgoing
 from trunkline.sip.digest.client import Client, Logins
 from trunkline.sip.host import bracketed
-from trunkline.sip.message import Headers, Request, Response, split_list
+from trunkline.sip.lists import split_list
+from trunkline.sip.message import Headers, Request, Response
 from trunkline.sip.proxy.branches import Hops
 from trunkline.sip.proxy.identity import Identity, Listener
 from trunkline.sip.timers import Timers

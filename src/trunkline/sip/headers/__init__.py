@@ -40,7 +40,7 @@ from trunkline.sip.headers.values import (
     Weighted,
 )
 from trunkline.sip.headers.via import Via
-from trunkline.sip.message import split_list
+from trunkline.sip.lists import split_list
 from trunkline.sip.params import HeaderParams
 
 __all__ = [

@@ -17,7 +17,7 @@ from typing import Self
 
 from trunkline.errors import DecodeError
 from trunkline.sip.headers.numbers import delta_seconds, qvalue
-from trunkline.sip.message import split_list
+from trunkline.sip.lists import split_list
 from trunkline.sip.params import PARAMS, QUOTED, HeaderParams, quoted, unquoted
 from trunkline.sip.uri import AnyUri, parse_uri
 

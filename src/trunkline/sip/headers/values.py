@@ -26,7 +26,7 @@ from typing import ClassVar, Self
 
 from trunkline.errors import DecodeError
 from trunkline.sip.headers.numbers import delta_seconds, integer, qvalue
-from trunkline.sip.message import split_list
+from trunkline.sip.lists import split_list
 from trunkline.sip.params import PARAMS, TOKEN, HeaderParams
 
 __all__ = [

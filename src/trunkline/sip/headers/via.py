@@ -15,7 +15,7 @@ from typing import Self
 from trunkline.errors import DecodeError
 from trunkline.sip.headers.numbers import integer
 from trunkline.sip.host import HOST, IPAddress, bracketed, parse_host, parse_port
-from trunkline.sip.message import split_list
+from trunkline.sip.lists import split_list
 from trunkline.sip.params import PARAMS, TOKEN, HeaderParams
 
 __all__ = ["Via"]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from trunkline.errors import DecodeError
-from trunkline.sip.message import Request, split_list
+from trunkline.sip.lists import split_list
+from trunkline.sip.message import Request
 from trunkline.sip.proxy.identity import Identity, default_port, route_uri
 from trunkline.sip.transport import Flow
 from trunkline.sip.uri import Uri, parse_uri
