@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from trunkline.errors import TrunklineError
+from trunkline.script import Request, on_request
 from trunkline.sip.message import parse
 from trunkline.testing import Harness, Incoming, Sent
 
@@ -257,6 +258,25 @@ def test_a_reload_is_atomic(script: Path, tmp_path: Path) -> None:
         assert other.to[0] == "192.0.2.99"
         [ok] = proxy.receive(invite.answer(200))
         assert ok.status == 200
+
+
+def test_handlers_need_no_file() -> None:
+    @on_request("INVITE")
+    def invite(request: Request) -> None:
+        request.relay("sip:bob@192.0.2.50")
+
+    @on_request("INVITE")
+    def other(request: Request) -> None:
+        request.reply(404)
+
+    with Harness([invite]) as proxy:
+        _, sent = proxy.receive(proxy.request("INVITE", "sip:bob@example.org"))
+        assert sent.to == GATEWAY
+        proxy.reload([other])
+        assert proxy.receive(proxy.request("INVITE", "sip:bob@example.org"))[1].status == 404
+    with pytest.raises(TrunklineError) as refused:
+        Harness([invite, other])
+    assert refused.value.code == "script.handler"
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ from trunkline.elements.log import RouterLog
 from trunkline.elements.proxy.application import Setting
 from trunkline.elements.proxy.element import ProxyElement
 from trunkline.elements.proxy.hops import Finder, rules_for
-from trunkline.elements.proxy.script import load_script
+from trunkline.elements.proxy.script import Function, Script, load_script, script_of
 from trunkline.elements.proxy.services import (
     Registrations,
     Services,
@@ -131,7 +131,8 @@ class Incoming:
 class Harness:
     """A proxy with this script and no network. Use it in a ``with`` block.
 
-    ``Harness.from_network`` takes all that follows from a network file.
+    ``script`` is a file, or the handlers themselves; ``Harness.from_network`` takes it and all that
+    follows from a network file.
 
     ``dns`` is a zone's text, such as ``"gw.example. 60 IN A 192.0.2.50"``, and ``draw`` the
     randomness of SRV weights: a whole number from 0 to its argument, inclusive. ``settings`` is
@@ -145,7 +146,7 @@ class Harness:
 
     def __init__(
         self,
-        script: Path | str,
+        script: Path | str | Iterable[Function],
         *,
         listen: Sequence[str | Listen] = ("udp:192.0.2.1:5060",),
         domains: Sequence[str] = ("example.org",),
@@ -160,7 +161,7 @@ class Harness:
         name: str = "harness",
         stateless: bool = False,
     ) -> None:
-        loaded = load_script(Path(script))
+        loaded = _loaded(script)
         self.dns = ZoneResolver(dns)
         """``asked`` has the questions that were asked."""
         parsed = [item if isinstance(item, Listen) else Listen.parse(item) for item in listen]
@@ -439,14 +440,18 @@ class Harness:
         found, self._sent = self._sent, []
         return found
 
-    def reload(self, script: Path | str) -> None:
+    def reload(self, script: Path | str | Iterable[Function]) -> None:
         """Let another version of the script take over, as in a running node."""
-        self.loop.run_until_complete(self.element.reload(load_script(Path(script))))
+        self.loop.run_until_complete(self.element.reload(_loaded(script)))
         self.loop.settle()
 
     def send(self, flow: Flow, data: bytes) -> None:
         """Take what the proxy sends; for the element."""
         self._sent.append(Sent(parse(data), flow, self.loop.time()))
+
+
+def _loaded(script: Path | str | Iterable[Function]) -> Script:
+    return load_script(Path(script)) if isinstance(script, str | Path) else script_of(script)
 
 
 def _from_text(text: str) -> bytes:

@@ -22,7 +22,7 @@ import inspect
 import sys
 import traceback
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -42,6 +42,7 @@ __all__ = [
     "on_request",
     "on_start",
     "script_from",
+    "script_of",
 ]
 
 Function = Callable[..., object]
@@ -216,6 +217,18 @@ def load_script(path: Path) -> Script:
     except Exception as problem:
         raise ScriptError("script.error", told(problem, str(path))) from problem
     return script_from(module, str(path))
+
+
+def script_of(functions: Iterable[Function]) -> Script:
+    """Make a script of handlers that are there already.
+
+    Raises:
+        ScriptError: ``script.handler``, ``script.empty``.
+    """
+    module = types.ModuleType("trunkline_script_handlers")
+    for number, function in enumerate(functions):
+        setattr(module, f"handler_{number}", function)
+    return script_from(module, "<handlers>")
 
 
 def told(problem: BaseException, path: str) -> str:
