@@ -294,3 +294,21 @@ def test_scripts_that_cannot_be_used(script: Path, program: str, code: str) -> N
         Harness(written(script, program))
     assert refused.value.code == code
     assert str(script) in refused.value.message
+
+
+def test_requests_that_wait_are_bounded(script: Path) -> None:
+    program = """
+@on_request()
+async def slow(request):
+    await request.app.sleep(60)
+    request.reply(200)
+"""
+    with Harness(written(script, program)) as proxy:
+        proxy.element.most_tasks = 2
+        for _ in range(2):
+            assert proxy.receive(proxy.request("MESSAGE", "sip:bob@example.org")) == []
+        [busy] = proxy.receive(proxy.request("MESSAGE", "sip:bob@example.org"))
+        assert (busy.status, busy.headers.get("Retry-After")) == (503, "5")
+        assert proxy.element.stats.busy == 1
+        proxy.advance(61)
+        assert proxy.receive(proxy.request("MESSAGE", "sip:bob@example.org")) == []

@@ -93,13 +93,18 @@ class Statistics:
     """Requests that a handler left without a decision; answered 500."""
     faults: int = 0
     """Exceptions in code of ours."""
+    busy: int = 0
+    """Requests answered 503 because too many others wait for handlers or DNS."""
     reloads: int = 0
     errors: dict[str, int] = field(default_factory=dict)
     """Errors of scripts, by handler."""
 
 
 class ProxyElement:
-    """See the module. ``token`` gives texts nobody can guess, for branches, tags and Call-IDs.
+    """See the module.
+
+    ``most_tasks`` requests at most wait for an ``async`` handler or for DNS at a time; further ones
+    are answered 503. ``token`` gives texts nobody can guess, for branches, tags and Call-IDs.
 
     ``stateless`` is the secret of a stateless proxy, the same in all its processes; without it
     requests have transactions.
@@ -123,6 +128,7 @@ class ProxyElement:
         stateless: bytes | None = None,
         recorder: Recorder | None = None,
         services: Services,
+        most_tasks: int = 10_000,
     ) -> None:
         self.loop = loop
         self.identity = identity
@@ -157,6 +163,7 @@ class ProxyElement:
         self._nearest = timers.t1
         self._timer: asyncio.TimerHandle | None = None
         self._armed = float("inf")
+        self.most_tasks = most_tasks
         self._tasks: set[asyncio.Task[None]] = set()
         self._jobs: list[asyncio.Task[None]] = []
         self._housekeeping: asyncio.Task[None] | None = None
@@ -358,6 +365,11 @@ class ProxyElement:
         handler = request.handler()
         if handler is None:
             self._default(request)
+            return
+        if len(self._tasks) >= self.most_tasks:
+            self.stats.busy += 1
+            if request.method != "ACK":
+                request.reply(503, headers=[("Retry-After", "5")])
             return
         self.stats.scripted += 1
         request.note("script", handler.__name__)
