@@ -26,7 +26,8 @@ def test_a_node_needs_nothing_that_is_compiled() -> None:
     code = (
         "import sys; "
         f"sys.modules.update(dict.fromkeys({COMPILED!r})); "
-        "import trunkline.cli.main, trunkline.cli.run, trunkline.elements.node"
+        "import trunkline.cli.main, trunkline.cli.run, trunkline.elements.node, "
+        "trunkline.elements.proxy.process"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
