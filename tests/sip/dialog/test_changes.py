@@ -380,16 +380,32 @@ def test_hanging_up_with_an_update_unanswered() -> None:
     network.assert_forgotten()
 
 
-def test_a_target_refresh_moves_the_target() -> None:
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+def test_a_target_refresh_moves_the_target(method: str) -> None:
     network, alice, bob = talking()
     alice.offer(
-        sdp(version=2), network.now, headers=[("Contact", "<sip:alice@192.0.2.1:5060;x=1>")]
+        sdp(version=2),
+        network.now,
+        method=method,
+        headers=[("Contact", "<sip:alice@192.0.2.1:5060;x=1>")],
     )
     network.run(2.0)
     bob.hang_up(network.now)
     network.run(3.0)
     [bye] = network.messages("bob", "BYE")
     assert bye.start_line == "BYE sip:alice@192.0.2.1:5060;x=1 SIP/2.0"
+
+
+def test_an_invite_while_the_ack_is_missing() -> None:
+    # the ACK was lost, and the next INVITE overtakes it
+    network, alice, bob = talking()
+    network.lose = lose_first("ACK")
+    alice.offer(sdp(version=2), network.now)
+    network.run(1.0625)
+    alice.offer(sdp(version=3), network.now)
+    network.run(10.0)
+    assert "bob 491 INVITE" in network.ladder()
+    assert str(bob.exchange.remote) == str(sdp(version=3))
 
 
 def test_a_refused_target_refresh_does_not() -> None:

@@ -17,6 +17,7 @@ from trunkline.sip.dialog.events import (
     Progress,
 )
 from trunkline.sip.dialog.session_table import SessionState
+from trunkline.sip.transport import Flow
 
 
 def forking(**answers: float) -> tuple[Network, Call]:
@@ -159,6 +160,25 @@ def test_an_early_dialog_is_left_and_the_other_goes_on() -> None:
     network.run(20.0)
     assert network.ends["bob"].one(Ended).cause is Cause.BYE
     assert str(alice.one(Answered).answer) == str(sdp("carol"))
+
+
+def test_the_route_set_is_that_of_the_2xx() -> None:
+    # 13.2.2.4: a 1xx of RFC 2543 has no Record-Route
+    network, _ = forking(bob=3.0)
+    address = network.addresses["alice"]
+    receive = network.receivers[address]
+
+    def without_route(data: bytes, flow: Flow) -> None:
+        if data.startswith(b"SIP/2.0 180"):
+            data = data.replace(b"Record-Route:", b"X-Was:")
+        receive(data, flow)
+
+    network.receivers[address] = without_route
+    network.run(5.0)
+    session = network.ends["alice"].one(Answered).session
+    assert session.dialog.route_set == ("<sip:192.0.2.3:5060;lr>",)
+    [*_, ack] = network.messages("alice", "ACK")
+    assert "route" in ack.headers
 
 
 def test_through_a_proxy_that_record_routes() -> None:

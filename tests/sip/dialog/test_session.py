@@ -413,6 +413,23 @@ def test_bye_in_an_early_dialog() -> None:
     network.assert_forgotten()
 
 
+def test_a_callee_that_takes_the_bye_and_forgets_the_invite() -> None:
+    # 15.1.2 recommends 487; from who does not send it, CANCEL and 64*T1 free us
+    network = pair()
+    call(network)
+    network.run(2.0)
+    alice = network.ends["alice"]
+    [progress] = alice.of(Progress)
+    assert progress.session is not None
+    network.lose = lambda sent: sent.what == "487 INVITE"
+    progress.session.hang_up(network.now)
+    network.run()
+    [cancel] = network.times("alice", "CANCEL")
+    assert cancel == pytest.approx(2.0 + 32.0, abs=0.1)
+    assert alice.one(CallFailed).response.status == 408
+    network.assert_forgotten()
+
+
 def test_what_the_state_does_not_allow() -> None:
     network = pair(answer_after=1.0)
     call(network)

@@ -87,9 +87,9 @@ class PeerChanges:
     def _on_invite(self, transaction: ServerTransaction, request: Request, now: float) -> None:
         """Section 14.2."""
         session = self._session
-        busy = self._busy()
-        if busy is not None:
-            self._reply_busy(transaction, request, busy, now)
+        if session.server is not None and session.server.state is LegState.ACCEPTED:
+            # The ACK is missing: the peer may have sent it, and has to have it heard first.
+            self._reply_busy(transaction, request, 491, now)
             return
         taken, offer = self._take(transaction, request, Message.INVITE, now)
         if not taken:
@@ -99,16 +99,6 @@ class PeerChanges:
             session.accept(now, description=session.exchange.local)
         else:
             self._core.emit(Offered(session, request, offer))
-
-    def _busy(self) -> int | None:
-        """491 or 500 if an INVITE is in progress (14.2)."""
-        client, server = self._session.client, self._session.server
-        if client is not None and client.pending:
-            return 491
-        if server is not None and server.pending:
-            return 500
-        # The ACK is missing: the peer may have sent it, and has to have it heard first.
-        return 491 if server is not None and server.state is LegState.ACCEPTED else None
 
     def _on_update(self, transaction: ServerTransaction, request: Request, now: float) -> None:
         """RFC 3311 section 5.2."""
