@@ -45,6 +45,7 @@ class Finder:
         self._identity = identity
         self._literal: dict[str, Flow] = {}
         self._candidates: dict[Flow, Candidate] = {}
+        self._failures = False
 
     def now(self, uri: str, time: float, key: bytes | None = None) -> Hops | None:
         """Return the hops towards ``uri`` if nobody has to be asked; none where it is no URI.
@@ -75,14 +76,16 @@ class Finder:
         """What was sent by ``flow`` failed; ``retry_after`` is that of a 503, in seconds."""
         candidate = self._candidates.get(flow)
         if candidate is not None:
+            self._failures = True
             self.locator.failed(candidate, failure, retry_after)
 
     def answered(self, flow: Flow) -> None:
         """A response came to what was sent by ``flow``."""
-        if self.locator.directory.health:
+        if self._failures:
             candidate = self._candidates.get(flow)
             if candidate is not None:
                 self.locator.answered(candidate)
+            self._failures = bool(self.locator.directory.health)
 
     def flow(self, candidate: Candidate) -> Flow | None:
         """Return the flow to a candidate; ``None`` if no listener of ours can send there."""

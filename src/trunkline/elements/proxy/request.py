@@ -83,8 +83,12 @@ class IncomingRequest:
     ) -> None:
         self._element = element
         self._script = script
-        self._context = received if isinstance(received, ResponseContext) else None
-        self._passing = received if isinstance(received, Passing) else None
+        self._context: ResponseContext | None = None
+        self._passing: Passing | None = None
+        if isinstance(received, ResponseContext):
+            self._context = received
+        else:
+            self._passing = received
         self._flow = received.flow
         self._answer: asyncio.Future[Response | None] | None = None
         self._outcome: Response | None = None
@@ -431,7 +435,7 @@ class IncomingRequest:
         if hop is via and len(groups) == 1 and len(groups[0]) == 1:
             item = groups[0][0]  # by far the most frequent: one target, and its hop is known
             if isinstance(item, str):
-                place = _place(hop, item)
+                place = item if hop is None else _place(hop, item)
                 hops = element.hops_now(place, key)
                 if hops is not None:
                     self._located(place, hops)
@@ -449,7 +453,7 @@ class IncomingRequest:
                 if item in seen:  # a target is tried once (section 16.5)
                     continue
                 seen.add(item)
-                place = _place(hop, item)
+                place = item if hop is None else _place(hop, item)
                 hops = element.hops_now(place, key)
                 if hops is None:
                     waiting.append((found, len(found), place))
@@ -584,10 +588,8 @@ class IncomingRequest:
         return script.find(script.dialogs if dialog else script.requests, method)
 
 
-def _place(hop: str | None, target: str) -> str:
+def _place(hop: str, target: str) -> str:
     """Return what the next hop is found from: a SIPS target's is one of SIPS (16.6 step 7)."""
-    if hop is None:
-        return target
     if target[:5].lower() == "sips:" and hop[:4].lower() == "sip:":
         return f"sips:{hop[4:]}"
     return hop

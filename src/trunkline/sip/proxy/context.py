@@ -287,10 +287,10 @@ class ResponseContext:
         if self.rest:
             self._send(self._another(branch.breadth), now)
         if not self.active:
-            if self.final:
-                self._let_go()
-            else:
+            if not self.final:
                 self._next_group(now)
+            elif self.branches:
+                self._let_go()
 
     def _next_group(self, now: float) -> None:
         """Start the next targets, or choose the answer if there are none."""

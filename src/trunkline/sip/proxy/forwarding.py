@@ -40,8 +40,11 @@ class Forwarding:
     def breadth_of(self, request: Request) -> int:
         """Return the Incoming Max-Breadth (RFC 5393 section 5.3.3)."""
         most = self.settings.max_breadth
-        value = request.headers.get("max-breadth")
-        if value is None or not (value.isascii() and value.isdecimal() and len(value) < 6):
+        headers = request.headers
+        if "max-breadth" not in headers.names:
+            return most
+        value = headers.value(headers.names.index("max-breadth"))
+        if not (value.isascii() and value.isdecimal() and len(value) < 6):
             return most
         return max(1, min(int(value), most))
 
@@ -69,13 +72,14 @@ class Forwarding:
 
     def route(self, request: Request, came: Flow, goes: Flow) -> None:
         """Steps 6 and 4, in this order: the scheme of our Record-Route depends on the Route."""
-        secure = request.uri[:5].lower() == "sips:"
-        if "route" in request.headers.names:
+        routed = "route" in request.headers.names
+        if routed:
             strict_next_hop(request)
-            route = first_route(request)
-            secure = secure or (route is not None and route[:5].lower() == "sips:")
         if request.method in _NO_DIALOG:
             return
+        secure = request.uri[:5].lower() == "sips:"
+        if routed and not secure:
+            secure = (first_route(request) or "")[:5].lower() == "sips:"
         if self.settings.record_route or secure is not came.transport.secure:
             self._add_record_route(request, came, goes, secure)
 

@@ -69,7 +69,6 @@ class Identity:
     def __init__(self, listeners: Sequence[Listener], domains: Iterable[str] = ()) -> None:
         self.listeners = tuple(listeners)
         self.domains = frozenset(domain.lower() for domain in domains)
-        self.has_tcp = any(item.transport is Transport.TCP for item in listeners)
         self._places = {
             (host.lower(), port)
             for listener in listeners
