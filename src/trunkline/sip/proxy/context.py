@@ -235,7 +235,8 @@ class ResponseContext:
         refused = failure is Failure.ERROR
         if not branch.ringing and self._next_hop(branch, now, refused=refused):
             return
-        self._handle(branch, self._own(503 if refused else 408), now)
+        status = 487 if self.cancelled else 503 if refused else 408
+        self._handle(branch, self._own(status), now)
 
     def on_timer_c(self, branch: Branch, now: float) -> None:
         """Timer C (section 16.8)."""

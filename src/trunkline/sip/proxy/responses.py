@@ -14,7 +14,7 @@ __all__ = ["best_of", "drop_contacts"]
 
 # Of the 4xx those come first that help whoever sends the request again (step 6). Those last that
 # say less than any other: nobody answered, or was left to answer, or served anything.
-_PLACES = {401: -5, 407: -4, 415: -3, 420: -2, 484: -1, 408: 1, 487: 1, 503: 1}
+_PLACES = {401: -5, 407: -4, 415: -3, 420: -2, 484: -1, 487: 1, 503: 1, 408: 2}
 
 
 def best_of(responses: Sequence[Response], *, cancelled: bool) -> Response | None:
