@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # What the tests run beside Trunkline; each on ports and in folders of its own
-PEERS := libusrsctp2 tshark iproute2 bind9 sip-tester kamailio redis-server postgresql mariadb-server
+PEERS := libusrsctp2 tshark iproute2 bind9 sip-tester kamailio kamailio-sqlite-modules redis-server postgresql mariadb-server
 
 .PHONY: help demo test lint format bench fuzz interop soak clean
 

@@ -68,6 +68,10 @@ class Node(Program):
         for worker in range(self.workers):
             self.ready(partial(self.pid, worker))
 
+    def wait_restarted(self, worker: int, pid: int) -> None:
+        """Wait until a worker that had this process id has another."""
+        until(lambda: self.pid(worker) not in (0, pid), f"worker {worker} is there again")
+
     def write(self, script: str) -> None:
         """Write the script; it is not loaded by that."""
         self.script.write_text("from trunkline.script import *\n" + dedent(script))

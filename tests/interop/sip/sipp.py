@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.interop.sip.programs import Program, free_port, listened_on
+from tests.interop.sip.programs import Program, free_port, listened_on, until
 from tests.interop.sip.scenarios import Scenario, xml
 
 __all__ = ["Seen", "Sipp"]
@@ -75,6 +75,8 @@ class Sipp(Program):
         if wire:
             command += ["-trace_msg", "-message_file", str(self._wire)]
         command += ["-buff_size", "4194304", *arguments]
+        if transport.endswith("n"):  # a socket for each call
+            command += ["-max_socket", "2000"]
         if calls:
             command += [to, "-m", str(calls), "-r", str(rate), "-l", str(max(calls, rate) + 10)]
         super().__init__(folder, name, command)
@@ -102,7 +104,8 @@ class Sipp(Program):
     def messages(self) -> list[Seen]:
         """What it sent and received."""
         found = []
-        for row in self._messages.read_text(errors="replace").splitlines():
+        text = self._messages.read_text(errors="replace") if self._messages.exists() else ""
+        for row in text.splitlines():
             words = row.split("\t")
             if len(words) >= 7:  # the last row may be half written
                 _, _, time, way, call_id, cseq, line = words[:7]
@@ -124,6 +127,11 @@ class Sipp(Program):
         return [
             seen for seen in self.messages if not seen.sent and what in (seen.method, seen.status)
         ]
+
+    def goes_on(self) -> None:
+        """Wait until another request of it has been accepted."""
+        before = len(self.received(200))
+        until(lambda: len(self.received(200)) > before, f"{self.name} goes on")
 
     def succeeded(self, calls: int | None = None) -> None:
         """See that it ended with so many calls that went as the scenario says, and no other."""

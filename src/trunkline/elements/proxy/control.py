@@ -45,6 +45,8 @@ class ProxyControl:
         self._started = time.time()
         self._watching: set[Connection] = set()
         self.server: ControlServer | None = None
+        self.ahead = False
+        """Whether the next SIGHUP is for the other workers: this one has loaded the script."""
 
     def methods(self) -> Mapping[str, Method]:
         """The dispatch table."""
@@ -126,10 +128,10 @@ class ProxyControl:
     async def reload(self, _: Connection, __: Params) -> Json:
         """Load the script anew; one that cannot be used is refused, with its traceback."""
         script = load_script(self._plan.script_file)
+        await self._element.reload(script)
         if self._plan.settings.workers > 1:
+            self.ahead = True
             os.kill(os.getppid(), signal.SIGHUP)
-        else:
-            await self._element.reload(script)
         return {"script": script.path}
 
     def calls(self, _: Connection, params: Params) -> Json:

@@ -2,7 +2,7 @@
 
 One worker is the process itself. More are its children, which share the ports
 (`trunkline.elements.proxy.workers`); the parent only starts again what dies. SIGTERM and SIGINT end
-the node, SIGHUP loads the script anew.
+the node, SIGHUP loads the script anew. By SIGUSR1 a worker tells the parent that it has done so.
 """
 
 from __future__ import annotations
@@ -141,9 +141,17 @@ class _Parent:
                 break
             if signal.SIGHUP in came:
                 self._signal(signal.SIGHUP)
+            if signal.SIGUSR1 in came:
+                self._adopt()
             self._reap()
             self._start_due()
         self._stop()
+
+    def _adopt(self) -> None:
+        """A worker has loaded the script anew: one that is started again is to have that, too."""
+        with contextlib.suppress(TrunklineError):  # changed since; the workers have what they have
+            self._plan.script = load_script(self._plan.script_file)
+            self._log("SCRIPT", 6, "ADOPTED", "workers that are started again have it, too")
 
     def _start(self, index: int) -> None:
         sys.stdout.flush()
@@ -201,7 +209,7 @@ class _Parent:
 class _Signals:
     """Waits for signals: PyPy has no ``sigtimedwait``."""
 
-    _NUMBERS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    _NUMBERS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 
     def __init__(self) -> None:
         self._reader, self._writer = socket.socketpair()
@@ -271,7 +279,10 @@ async def _work(plan: ProxyPlan, workers: Workers | None, loop: asyncio.Abstract
             workers.listen(loop, element.take_over, transports.send)
 
         def reload() -> None:
-            element.spawn(_reload(plan, element))
+            if control.ahead:
+                control.ahead = False
+            else:
+                element.spawn(_reload(plan, element))
 
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopped.set)
@@ -399,6 +410,8 @@ async def _reload(plan: ProxyPlan, element: ProxyElement) -> None:
         element.log("SCRIPT", 3, "REFUSED", f"the present script stays: {problem}")
     else:
         element.log("SCRIPT", 5, "RELOADED", str(plan.script_file))
+        if plan.settings.workers > 1:
+            os.kill(os.getppid(), signal.SIGUSR1)
 
 
 def _settle_memory() -> None:

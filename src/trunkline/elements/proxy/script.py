@@ -214,7 +214,7 @@ def load_script(path: Path) -> Script:
         raise ScriptError(
             "script.error", f"{problem.filename}:{problem.lineno}: SyntaxError: {problem.msg}"
         ) from problem
-    except Exception as problem:
+    except (Exception, SystemExit) as problem:  # sys.exit() is no way to end a node
         raise ScriptError("script.error", told(problem, str(path))) from problem
     return script_from(module, str(path))
 
