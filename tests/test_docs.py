@@ -19,6 +19,8 @@ import pytest
 from trunkline.config import network as network_file
 from trunkline.config import proxy as proxy_tables
 from trunkline.config.network import load_network
+from trunkline.elements.proxy.board import TABLE
+from trunkline.elements.proxy.selection import Reason
 from trunkline.elements.proxy.story import STEPS
 from trunkline.ss7.mtp3.explain import OUTCOMES, REASONS
 
@@ -153,6 +155,19 @@ def test_every_step_of_a_calls_story_is_documented_in_its_own_words() -> None:
     assert {step: rows.get(step) for step in STEPS} == STEPS
 
 
+def test_every_reason_of_a_choice_is_documented_in_its_own_words() -> None:
+    chapter = sections(text_of("docs/sip-destinations.md"))["Codes of a choice"]
+    rows = dict(re.findall(r"^\| `([^`]+)` \| ([^|]+) \|$", chapter, re.MULTILINE))
+    del rows["reason"]
+    assert rows == {reason.code: reason.words for reason in Reason}
+
+
+def test_the_states_of_a_destination_are_documented_as_they_are() -> None:
+    chapter = sections(text_of("docs/sip-destinations.md"))["When a destination is down"]
+    rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \| `(\w+)` \|$", chapter, re.MULTILINE)
+    assert rows == [(s.value, e.value, TABLE[s, e].value) for s, e in TABLE if TABLE[s, e] is not s]
+
+
 # The network file
 
 _TABLES = {
@@ -161,6 +176,8 @@ _TABLES = {
     "[node.NAME.exchange]": "ExchangeSettings",
     "[node.NAME.proxy]": "ProxyNodeSettings",
     "[node.NAME.proxy.tls]": "TlsFiles",
+    "[node.NAME.proxy.destinations.SET]": "DestinationSettings",
+    "[[node.NAME.proxy.destinations.SET.targets]]": "DestinationTarget",
     "[[node.NAME.exchange.trunk]]": "TrunkSettings",
     "[[node.NAME.exchange.route]]": "RouteSettings",
     "[sctp]": "SctpSettings",
@@ -189,7 +206,8 @@ def test_no_table_of_the_network_file_is_left_out() -> None:
                     yield from tables(part)
 
     attrs.resolve_types(network_file._File)
-    for kind in ("NodeSettings", "ExchangeSettings", "DemoSettings", "ProxyNodeSettings"):
+    nested = ("NodeSettings", "ExchangeSettings", "ProxyNodeSettings", "DestinationSettings")
+    for kind in (*nested, "DemoSettings"):
         attrs.resolve_types(getattr(network_file, kind))
     values = {"_File", "Duration", "Circuits", "Listen"}
     assert set(tables(network_file._File)) - values == set(_TABLES.values())

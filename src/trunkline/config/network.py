@@ -59,18 +59,29 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, TypeVar
 
 import attrs
 import cattrs
+from cattrs.gen import make_dict_structure_fn
 
-from trunkline.config.proxy import Listen, ProxyNodeSettings, TlsFiles
+from trunkline.config.proxy import (
+    DestinationSettings,
+    DestinationTarget,
+    Listen,
+    ProxyNodeSettings,
+    TlsFiles,
+)
+from trunkline.config.values import Duration
 from trunkline.errors import TrunklineError
 
 __all__ = [
     "DemoCall",
     "DemoSettings",
+    "DestinationSettings",
+    "DestinationTarget",
     "ExchangeSettings",
     "NetworkFileError",
     "NetworkSettings",
@@ -80,6 +91,7 @@ __all__ = [
     "SctpSettings",
     "TlsFiles",
     "TrunkSettings",
+    "destination_sets",
     "load_network",
 ]
 
@@ -93,28 +105,7 @@ class NetworkFileError(TrunklineError):
         self.line = line
 
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|min|h)\Z")
-_UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0}
-_LONGEST = 7 * 24 * 3600.0  # seconds; beyond it a slip is likelier than a wish
 _MAX_CIC = 0xFFF  # a circuit identification code has 12 bits, Q.763 1.2
-
-
-@attrs.frozen
-class Duration:
-    """A time span written with its unit (``"200ms"``, ``"3s"``, ``"2min"``)."""
-
-    seconds: float
-
-    @classmethod
-    def parse(cls, text: object) -> Duration:
-        """Read ``text``; ValueError names the units there are."""
-        found = _DURATION.match(text) if isinstance(text, str) else None
-        if found is None:
-            raise ValueError(f'{text!r} is no duration: write a number and ms, s, min or h ("3s")')
-        seconds = float(found[1]) * _UNIT_SECONDS[found[2]]
-        if seconds > _LONGEST:
-            raise ValueError(f"{text!r} is too long: a week (168h) is the most")
-        return cls(seconds)
 
 
 @attrs.frozen
@@ -169,8 +160,8 @@ class ExchangeSettings:
     """What makes a node a Service Switching Point."""
 
     numbers: tuple[str, ...] = ()
-    ring_time: Duration = Duration(1.0)
-    hold_time: Duration = Duration(5.0)
+    ring_time: Duration = Duration(1.0)  # noqa: RUF009 - immutable
+    hold_time: Duration = Duration(5.0)  # noqa: RUF009 - immutable
     answer: bool = True
     trunk: tuple[TrunkSettings, ...] = ()
     route: tuple[RouteSettings, ...] = ()
@@ -410,7 +401,26 @@ def _converter() -> cattrs.Converter:
     converter.register_structure_hook(Duration, lambda value, _: Duration.parse(value))
     converter.register_structure_hook(Listen, lambda value, _: Listen.parse(value))
     converter.register_structure_hook(Circuits, lambda value, _: Circuits.parse(value))
+    target = make_dict_structure_fn(DestinationTarget, converter)
+    converter.register_structure_hook(
+        DestinationTarget,
+        lambda value, _: target({"uri": value} if isinstance(value, str) else value, _),
+    )
     return converter
+
+
+def destination_sets(tables: Mapping[str, object]) -> dict[str, DestinationSettings]:
+    """Sets of destinations as a network file has them, for tests of a script.
+
+    Raises:
+        TrunklineError: ``config.network``: what is wrong.
+    """
+    try:
+        return _converter().structure(tables, dict[str, DestinationSettings])
+    except (cattrs.BaseValidationError, ValueError) as group:
+        where, reason = _first_problem(group)
+        place = ".".join(map(str, ("destinations", *where)))
+        raise TrunklineError("config.network", f"{place}: {reason}") from group
 
 
 def _first_problem(group: BaseException) -> tuple[tuple[str | int, ...], str]:

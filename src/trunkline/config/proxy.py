@@ -13,6 +13,10 @@ MyRedisServer = "redis://127.0.0.2:6379"          # or "memory", for one process
 [node.Edge.proxy.dialplans]
 numbers = "numbers.csv"                           # relative to the network file
 
+[node.Edge.proxy.destinations.gateways]           # app.destinations("gateways")
+targets = ["sip:192.0.2.51", { uri = "sip:192.0.2.52", weight = 3 }]
+probe = "10s"
+
 [node.Edge.proxy.settings]                        # the script's own: app.settings
 gateway = "sip:127.0.0.1:5080"
 ```
@@ -22,13 +26,24 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
 import attrs
 
+from trunkline.config.values import Duration
+from trunkline.errors import DecodeError
 from trunkline.sip.transport import Address, Transport
+from trunkline.sip.uri import Uri, parse_uri
 
-__all__ = ["DigestAlgorithm", "Listen", "ProxyNodeSettings", "TlsFiles"]
+__all__ = [
+    "DestinationSettings",
+    "DestinationTarget",
+    "DigestAlgorithm",
+    "Listen",
+    "ProxyNodeSettings",
+    "TlsFiles",
+]
 
 DigestAlgorithm = Literal["SHA-256", "SHA-512-256", "MD5"]
 
@@ -89,6 +104,63 @@ class TlsFiles:
     verify_server: bool = True
 
 
+def _sip_uri(_: object, __: attrs.Attribute[str], value: str) -> None:
+    try:
+        uri = parse_uri(value)
+    except DecodeError as problem:
+        raise ValueError(f"{value!r} is no URI: {problem.message}") from None
+    if not isinstance(uri, Uri) or uri.user is not None:
+        raise ValueError(f'{value!r} names no server: write "sip:192.0.2.51:5060"')
+
+
+def _within(least: float, most: float) -> Callable[[object, attrs.Attribute[Any], Any], None]:
+    def check(_: object, attribute: attrs.Attribute[Any], value: int | Duration | None) -> None:
+        number = value.seconds if isinstance(value, Duration) else value
+        if number is not None and not least <= number <= most:
+            unit = " s" if isinstance(value, Duration) else ""
+            raise ValueError(f"{attribute.name}: {least:g} to {most:g}{unit}, not {number:g}{unit}")
+
+    return check
+
+
+@attrs.frozen
+class DestinationTarget:
+    """A server of a set of destinations; also written as its URI alone."""
+
+    uri: str = attrs.field(validator=_sip_uri)
+    weight: int = attrs.field(default=1, validator=_within(0, 65535))
+    """Its share among those of its priority, as in SRV records (RFC 2782)."""
+    priority: int = attrs.field(default=0, validator=_within(0, 65535))
+    """The lowest goes first; the next when all of it have failed, or are down."""
+
+
+@attrs.frozen
+class DestinationSettings:
+    """A set of servers that stand in for one another."""
+
+    targets: tuple[DestinationTarget, ...]
+    probe: Duration | None = attrs.field(default=None, validator=_within(0.5, 86_400))
+    """How often each is sent an OPTIONS; without it none is, and none is ever down."""
+    timeout: Duration = attrs.field(default=Duration(2.0), validator=_within(0.1, 32))
+    """How long an answer to an OPTIONS may take."""
+    down_after: int = attrs.field(default=3, validator=_within(1, 100))
+    up_after: int = attrs.field(default=1, validator=_within(1, 100))
+    failing: tuple[int, ...] = (408, 503)
+    """Final responses to OPTIONS that count as none."""
+
+    def __attrs_post_init__(self) -> None:
+        """Check what takes more than one value; ValueError says what is wrong."""
+        if not self.targets:
+            raise ValueError('targets: at least one, "sip:192.0.2.51"')
+        uris = [target.uri for target in self.targets]
+        for uri in uris:
+            if uris.count(uri) > 1:
+                raise ValueError(f"targets: {uri!r} is there twice")
+        for code in self.failing:
+            if not 300 <= code <= 699:
+                raise ValueError(f"failing: responses from 300 to 699, not {code}")
+
+
 @attrs.frozen
 class ProxyNodeSettings:
     """What makes a node a SIP proxy."""
@@ -119,4 +191,6 @@ class ProxyNodeSettings:
     location: str = "memory"
     """Where registrations are: ``memory``, ``redis:NAME`` or ``sql:NAME``."""
     tls: TlsFiles | None = None
+    destinations: dict[str, DestinationSettings] = attrs.Factory(dict)
+    """Sets of servers, by name."""
     settings: dict[str, object] = attrs.Factory(dict)

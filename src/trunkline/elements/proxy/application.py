@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final, TypeVar, overload
 
+from trunkline.elements.proxy.destinations import DestinationSet
 from trunkline.elements.proxy.dialplan import LiveDialplan
 from trunkline.errors import DecodeError, TrunklineError
 from trunkline.sip import digest
-from trunkline.sip.message import Request, Response
+from trunkline.sip.message import Response
 from trunkline.sip.proxy.identity import route_uri
 from trunkline.sip.uri import parse_uri
 from trunkline.store.keyvalue import KeyValue
@@ -129,6 +130,16 @@ class Application:
             )
         return found
 
+    def destinations(self, name: str) -> DestinationSet:
+        """The set of servers called ``name`` in the node's table ``destinations``: for ``via``.
+
+        Iterate over it for its members: ``uri``, ``state``, ``drained``, ``sent``, ``failed``.
+
+        Raises:
+            TrunklineError: ``script.no-destinations``: there is none of that name.
+        """
+        return self._element.destinations.named(name, self.name)
+
     async def registered(self) -> Count:
         """How many addresses-of-record, and how many contacts, are registered now."""
         return await self._element.services.registrations.location.count()
@@ -142,15 +153,15 @@ class Application:
         to: str | None = None,
         headers: Iterable[tuple[str, str]] = (),
         body: bytes | str = b"",
-        via: str | None = None,
+        via: str | DestinationSet | None = None,
         login: tuple[str, str] | None = None,
     ) -> Response:
         """Send a request of our own, outside of any dialog, and return its final response.
 
         ``from_`` and ``to`` are URIs or ``"Name" <uri>``; without them From is the node, To the
-        Request-URI. ``via`` is the URI of a next hop. ``login`` is a user and a password: a
-        challenge is answered with them, and the response returned is the one after that. What
-        nobody answers gets a 408, what cannot be sent a 503, both made here.
+        Request-URI. ``via`` is the URI of a next hop, or a set of destinations. ``login`` is a user
+        and a password: a challenge is answered with them, and the response returned is the one
+        after that. What nobody answers gets a 408, what cannot be sent a 503, both made here.
 
         Raises:
             TrunklineError: ``script.uri``: an address is none; ``script.method``: INVITE and ACK
@@ -162,19 +173,16 @@ class Application:
             )
         element = self._element
         target = _address(uri, "uri")
-        sender = element.own_address() if from_ is None else _address(from_, "from_")
-        recipient = target if to is None else _address(to, "to")
-        rows = [
-            ("Max-Forwards", str(element.proxy.settings.max_forwards)),
-            ("From", f"{sender};tag={element.proxy.tag()}"),
-            ("To", recipient),
-            ("Call-ID", element.proxy.layer.new_branch().removeprefix("z9hG4bK")),
-            ("CSeq", f"1 {method}"),
-            *headers,
-        ]
         octets = body.encode() if isinstance(body, str) else body
-        request = Request.build(method, route_uri(target), rows, octets)
-        response = await element.send_own(request, via)
+        request = element.own.build(
+            method,
+            route_uri(target),
+            headers,
+            octets,
+            sender=None if from_ is None else _address(from_, "from_"),
+            recipient=target if to is None else _address(to, "to"),
+        )
+        response = await element.own.send(request, via)
         if login is not None and response.status in (401, 407):
             client = digest.Client(lambda realm: digest.Login(*login))
             client.challenged(
@@ -185,7 +193,7 @@ class Application:
                 request.headers.set("CSeq", f"2 {method}")  # RFC 3261 section 22.2
                 for name, value in credentials:
                     request.headers.add(name, value)
-                response = await element.send_own(request, via)
+                response = await element.own.send(request, via)
         return response
 
     async def sleep(self, seconds: float) -> None:

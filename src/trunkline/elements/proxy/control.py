@@ -57,6 +57,8 @@ class ProxyControl:
             "node.stop": self.stop,
             "script.reload": self.reload,
             "sip.calls": self.calls,
+            "sip.destinations": self.destinations,
+            "sip.drain": self.drain,
             "sip.explain": self.explain,
             "sip.messages": self.messages,
             "sip.watch": self.watch,
@@ -141,6 +143,20 @@ class ProxyControl:
         found = calls_of(self._element.recorder, limit, prefix)
         offset = self._offset()
         return [cast("Json", {**asdict(call), "time": call.time + offset}) for call in found]
+
+    def destinations(self, _: Connection, params: Params) -> Json:
+        """Sets of destinations, and what is known of each destination."""
+        name = param(params, "set", str, "")
+        sets = self._element.destinations.sets.values()
+        return [
+            cast("Json", each.as_json(self._offset())) for each in sets if name in ("", each.name)
+        ]
+
+    def drain(self, _: Connection, params: Params) -> Json:
+        """Let a destination take no new calls, or take them again: for all workers."""
+        uri, drained = param(params, "uri", str), param(params, "drained", bool, True)
+        sets = self._element.destinations.drain(uri, drained, param(params, "set", str, ""))
+        return {"uri": uri, "drained": drained, "sets": [*sets]}
 
     def explain(self, _: Connection, params: Params) -> Json:
         """One call's story."""

@@ -15,7 +15,9 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from trunkline.elements.proxy.application import Application, Setting
-from trunkline.elements.proxy.hops import Located
+from trunkline.elements.proxy.destinations import Destinations
+from trunkline.elements.proxy.own import OwnRequests
+from trunkline.elements.proxy.probing import Prober
 from trunkline.elements.proxy.request import IncomingRequest, Outcome
 from trunkline.elements.proxy.script import Function, Job, Script, told
 from trunkline.elements.proxy.services import Services
@@ -37,10 +39,7 @@ from trunkline.sip.proxy import (
 from trunkline.sip.timers import Timers
 from trunkline.sip.transaction import (
     Misdelivered,
-    ResponseReceived,
-    TimedOut,
     TransactionLayer,
-    TransportFailed,
 )
 from trunkline.sip.transport import Flow
 
@@ -79,6 +78,9 @@ class Locator(Protocol):
 
     def answered(self, flow: Flow) -> None:
         """A response came to what was sent by ``flow``."""
+
+    def in_turn(self, hops: Hops, flow: Flow, now: float) -> bool:
+        """Whether ``flow``, the first of ``hops``, is as good as any: it did not fail lately."""
 
 
 @dataclass(slots=True)
@@ -129,6 +131,7 @@ class ProxyElement:
         recorder: Recorder | None = None,
         services: Services,
         most_tasks: int = 10_000,
+        destinations: Destinations | None = None,
     ) -> None:
         self.loop = loop
         self.identity = identity
@@ -141,6 +144,7 @@ class ProxyElement:
         self.workers = workers
         self.recorder = recorder or Recorder()
         self.services = services
+        self.destinations = destinations or Destinations({}, lambda most: 0)
         layer = TransactionLayer(token, timers=timers, owners=workers, tap=self.recorder)
         self.proxy: Proxy
         if stateless is not None:
@@ -160,13 +164,14 @@ class ProxyElement:
                 route_extra="" if workers is None else workers.route_parameter,
             )
         self.app = Application(self, name, script_settings or {})
+        self.own = OwnRequests(self)
         self._nearest = timers.t1
         self._timer: asyncio.TimerHandle | None = None
         self._armed = float("inf")
         self.most_tasks = most_tasks
         self._tasks: set[asyncio.Task[None]] = set()
         self._jobs: list[asyncio.Task[None]] = []
-        self._housekeeping: asyncio.Task[None] | None = None
+        self._housekeeping: list[asyncio.Task[None]] = []
         self._trouble = ""
         self._batching = False
         self._quiet_until = float("-inf")
@@ -179,7 +184,11 @@ class ProxyElement:
         await self._expire()
         await self._run_starts(self.script)
         self._begin_jobs(self.script)
-        self._housekeeping = self.loop.create_task(self._keep_house())
+        self._housekeeping = [self.loop.create_task(self._keep_house())]
+        if self._is_first:
+            prober = Prober(self)
+            if prober.wanted:
+                self._housekeeping.append(self.loop.create_task(prober.run()))
 
     async def reload(self, script: Script) -> None:
         """Let ``script`` take over: new requests are its, those under way stay with the old one.
@@ -205,8 +214,8 @@ class ProxyElement:
         """End timers and tasks."""
         self._closed = True
         self._end_jobs()
-        if self._housekeeping is not None:
-            self._housekeeping.cancel()
+        for work in self._housekeeping:
+            work.cancel()
         if self._timer is not None:
             self._timer.cancel()
         for task in list(self._tasks):
@@ -240,9 +249,14 @@ class ProxyElement:
                 raise TrunklineError("script.error", told(problem, script.path)) from problem
         self.flush()
 
+    @property
+    def _is_first(self) -> bool:
+        """Whether this process does for all workers what is the node's to do."""
+        return self.workers is None or not self.workers.index
+
     def _begin_jobs(self, script: Script) -> None:
-        if self.workers is not None and self.workers.index:
-            return  # a job is the node's: the first worker does it for all
+        if not self._is_first:
+            return
         self._jobs = [self.loop.create_task(self._work(job, script)) for job in script.jobs]
 
     def _end_jobs(self) -> None:
@@ -360,7 +374,7 @@ class ProxyElement:
             assert isinstance(received, ResponseContext | Passing)
             request = IncomingRequest(self, self.script, received)
         else:
-            self._own_answered(received)
+            self.own.answered(received)
             return
         handler = request.handler()
         if handler is None:
@@ -506,46 +520,3 @@ class ProxyElement:
     async def hops_of(self, uri: str, key: bytes | None = None) -> Hops:
         """Return the next hops towards ``uri``."""
         return await self.locator.find(uri, self.now(), key)
-
-    # requests of our own
-
-    def own_address(self) -> str:
-        """Return the address that requests of our own come from."""
-        host, port = self.identity.listeners[0].advertised
-        domain = min(self.identity.domains, default=f"{host}:{port}")
-        return f"<sip:{self.app.name}@{domain}>"
-
-    async def send_own(self, request: Request, via: str | None) -> Response:
-        """Send ``request`` in a client transaction; return its final response, or one made here."""
-        place = via or request.uri
-        hops = await self.hops_of(place)
-        traced = self.recorder.wants(request.call_id)
-        if traced and isinstance(hops, Located):
-            now = self.now()
-            self.recorder.note(now, request.call_id, "located", (place, hops.decision(now)))
-        last = Response.answer(request, 503, "No Next Hop")
-        while (flow := hops(self.now())) is not None:
-            layer = self.proxy.layer
-            branch = layer.new_branch()
-            attempt = request.copy()
-            self.proxy.forwarding.add_via(attempt, flow, branch)
-            done: asyncio.Future[Response] = self.loop.create_future()
-            layer.request(attempt, branch, flow, self.now(), done, traced=traced)
-            self.flush()
-            last = await done
-            if last.status != 503:
-                break  # RFC 3263 section 4.3: only then is the next one tried
-        return last
-
-    def _own_answered(self, received: Received) -> None:
-        assert isinstance(received, ResponseReceived | TimedOut | TransportFailed)
-        waiting = received.transaction.user
-        if not isinstance(waiting, asyncio.Future) or waiting.done():
-            return
-        if isinstance(received, ResponseReceived):
-            if received.response.status >= 200:
-                waiting.set_result(received.response)
-        elif isinstance(received, TimedOut):
-            waiting.set_result(Response.build(408))
-        else:
-            waiting.set_result(Response.build(503, received.reason))

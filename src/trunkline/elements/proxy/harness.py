@@ -26,10 +26,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from trunkline.config.network import load_network
-from trunkline.config.proxy import Listen
+from trunkline.config.network import destination_sets, load_network
+from trunkline.config.proxy import DestinationSettings, Listen
 from trunkline.elements.log import RouterLog
 from trunkline.elements.proxy.application import Setting
+from trunkline.elements.proxy.destinations import Destinations
 from trunkline.elements.proxy.element import ProxyElement
 from trunkline.elements.proxy.hops import Finder, rules_for
 from trunkline.elements.proxy.script import Function, Script, load_script, script_of
@@ -138,7 +139,9 @@ class Harness:
     randomness of SRV weights: a whole number from 0 to its argument, inclusive. ``settings`` is
     what the script finds in ``app.settings``. ``users`` are names with their passwords. ``redis``
     names stores in memory, on the virtual clock; or gives stores. ``sql`` gives databases.
-    ``dialplans`` are CSV files by name. ``name`` is the node's, ``stateless`` its setting.
+    ``dialplans`` are CSV files by name, ``destinations`` sets of servers as a network file has
+    them: ``{"gateways": {"targets": ["sip:192.0.2.50"], "probe": "10s"}}``. ``name`` is the node's,
+    ``stateless`` its setting.
 
     Raises:
         TrunklineError: what is wrong with the script.
@@ -157,11 +160,18 @@ class Harness:
         redis: Mapping[str, KeyValue] | Sequence[str] = (),
         sql: Mapping[str, Sql] | None = None,
         dialplans: Mapping[str, Path | str] | None = None,
+        destinations: Mapping[str, DestinationSettings | Mapping[str, object]] | None = None,
         proxy: ProxySettings = ProxySettings(),  # noqa: B008 - immutable
         name: str = "harness",
         stateless: bool = False,
     ) -> None:
         loaded = _loaded(script)
+        sets = {
+            name: each
+            if isinstance(each, DestinationSettings)
+            else destination_sets({name: each})[name]
+            for name, each in (destinations or {}).items()
+        }
         self.dns = ZoneResolver(dns)
         """``asked`` has the questions that were asked."""
         parsed = [item if isinstance(item, Listen) else Listen.parse(item) for item in listen]
@@ -201,6 +211,7 @@ class Harness:
             stateless=bytes(16) if stateless else None,
             script_settings=settings,
             services=self._services(users or {}, domains, name),
+            destinations=Destinations(sets, locator.directory.draw),
         )
 
     @classmethod
@@ -252,6 +263,7 @@ class Harness:
             users=read_users(folder / found.users, realm) if from_csv else None,
             redis=redis if redis is not None else tuple(found.redis),
             sql=sql,
+            destinations=found.destinations,
             dialplans={
                 dialplan: source if source.startswith("sql:") else folder / source
                 for dialplan, source in found.dialplans.items()

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from trunkline.errors import DecodeError
 from trunkline.net.dns import Locator
-from trunkline.sip.locate import Candidate, Candidates, Decision, Failure, LiteralCandidates, Rules
+from trunkline.sip.locate import (
+    Candidate,
+    Candidates,
+    Decision,
+    Failure,
+    LiteralCandidates,
+    Problem,
+    Rules,
+)
 from trunkline.sip.proxy import Hops, Identity, listed
 from trunkline.sip.transport import Flow
 from trunkline.sip.uri import Uri, parse_uri
@@ -35,6 +43,21 @@ class Located:
     def decision(self, now: float) -> Decision:
         """Return how they were found."""
         return self._candidates.decision(now)
+
+    @property
+    def late(self) -> bool:
+        """Whether the hop given last failed lately."""
+        return self._candidates.late
+
+    @property
+    def problem(self) -> Problem | None:
+        """Why there is no hop; ``None`` if there is one."""
+        return self._candidates.problem
+
+    def again(self) -> Located:
+        """Return hops by the same answers, for another request."""
+        finder = self._finder
+        return Located(finder, finder.locator.directory.candidates(self._candidates.plan))
 
 
 class Finder:
@@ -86,6 +109,16 @@ class Finder:
             if candidate is not None:
                 self.locator.answered(candidate)
             self._failures = bool(self.locator.directory.health)
+
+    def in_turn(self, hops: Hops, flow: Flow, now: float) -> bool:
+        """Whether ``flow``, the first of ``hops``, is as good as any: it did not fail lately."""
+        health = self.locator.directory.health
+        if not health:
+            return True
+        if isinstance(hops, Located):
+            return not hops.late
+        candidate = self._candidates.get(flow)
+        return candidate is None or health.admits(candidate, now)
 
     def flow(self, candidate: Candidate) -> Flow | None:
         """Return the flow to a candidate; ``None`` if no listener of ours can send there."""

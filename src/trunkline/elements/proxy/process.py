@@ -24,7 +24,9 @@ from trunkline import __version__
 from trunkline.config.network import NetworkSettings
 from trunkline.config.proxy import ProxyNodeSettings
 from trunkline.elements.log import RouterLog
+from trunkline.elements.proxy.board import Board
 from trunkline.elements.proxy.control import ProxyControl
+from trunkline.elements.proxy.destinations import Destinations, rows_of
 from trunkline.elements.proxy.dialplan import LiveDialplan
 from trunkline.elements.proxy.element import ProxyElement
 from trunkline.elements.proxy.hops import Finder, rules_for
@@ -81,6 +83,7 @@ class ProxyPlan:
         self.tls = _tls(network.path.parent, settings)
         self.realm = settings.domains[0] if settings.domains else name
         self.secret = settings.secret.encode() or os.urandom(32)  # before the workers part
+        self.board = Board(rows_of(settings.destinations), settings.workers)
         self.stateless: bytes | None = None
         if settings.stateless:
             self.stateless = os.urandom(32)
@@ -273,6 +276,12 @@ async def _work(plan: ProxyPlan, workers: Workers | None, loop: asyncio.Abstract
             script_settings=settings.settings,
             workers=workers,
             services=_services(plan, workers, loop),
+            destinations=Destinations(
+                settings.destinations,
+                locator.directory.draw,
+                plan.board,
+                0 if workers is None else workers.index,
+            ),
         )
         transports.connect(element.receive, element.failed, element.refused, finder.domain)
         if workers is not None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Generator, Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from trunkline.elements.proxy.bodies import put_sdp, sdp_of
+from trunkline.elements.proxy.destinations import DestinationSet
 from trunkline.elements.proxy.dialplan import Translation
 from trunkline.elements.proxy.hops import Located
 from trunkline.elements.proxy.script import Function, Script
+from trunkline.elements.proxy.selection import Selection
 from trunkline.errors import DecodeError, TrunklineError
 from trunkline.sip import digest
 from trunkline.sip.binding import Binding, canonical_aor
@@ -270,17 +273,23 @@ class IncomingRequest:
             self._context.drop(self._element.now())
             self._element.flush()
 
-    def relay(self, target: str | Target | None = None, *, via: str | None = None) -> Outcome:
+    def relay(
+        self, target: str | Target | None = None, *, via: str | DestinationSet | None = None
+    ) -> Outcome:
         """Send the request on: to ``target``, a URI, or to its Request-URI.
 
         It goes where its first Route leads, else to ``via``, a URI too, which stays out of the
-        message, else to the target itself (RFC 3261 section 16.6 step 7).
+        message, else to the target itself (RFC 3261 section 16.6 step 7). ``via`` may also be a set
+        of destinations, ``app.destinations(NAME)``: one of them gets it, and the next if that one
+        fails. Within a dialog a set counts for nothing: the dialog's other end is one of them.
         """
         self._send([[self.message.uri if target is None else target]], via)
         return Outcome(self)
 
     def fork(
-        self, *groups: str | Target | Sequence[str | Target], via: str | None = None
+        self,
+        *groups: str | Target | Sequence[str | Target],
+        via: str | DestinationSet | None = None,
     ) -> Outcome:
         """Send the request to several targets.
 
@@ -417,7 +426,9 @@ class IncomingRequest:
             )
         self.decided = True
 
-    def _send(self, groups: Sequence[Sequence[str | Target]], via: str | None) -> None:
+    def _send(
+        self, groups: Sequence[Sequence[str | Target]], via: str | DestinationSet | None
+    ) -> None:
         """Find the next hops of every target, at once if that needs no DNS, and fork."""
         self._decide()
         try:
@@ -426,10 +437,17 @@ class IncomingRequest:
             self.decided = False  # nothing was sent: something else may be decided
             raise
 
-    def _locate_targets(self, groups: Sequence[Sequence[str | Target]], via: str | None) -> None:
+    def _locate_targets(
+        self, groups: Sequence[Sequence[str | Target]], via: str | DestinationSet | None
+    ) -> None:
         if self._sdp is not None:
             self._write_sdp()
         message, element = self.message, self._element
+        if isinstance(via, DestinationSet):
+            if not self.in_dialog and "route" not in message.headers.names:
+                self._select(groups, via)
+                return
+            via = None
         hop = first_route(message) if "route" in message.headers.names else via
         key = None if self._passing is None else self._passing.branch.encode()
         if hop is via and len(groups) == 1 and len(groups[0]) == 1:
@@ -466,6 +484,42 @@ class IncomingRequest:
             element.spawn(self._locate(ready, waiting, key))
         else:
             self._go(ready)
+
+    def _select(self, groups: Sequence[Sequence[str | Target]], via: DestinationSet) -> None:
+        """Let each target be reached by way of the set, and fork."""
+        element, now = self._element, self._element.now()
+        key = None if self._passing is None else self._passing.branch.encode()
+        tell = self.note if self._traced else None
+        ready: list[list[Target]] = []
+        waiting: list[tuple[Selection, str]] = []
+        for group in groups:
+            found: list[Target] = []
+            for item in group:
+                if isinstance(item, Target):
+                    found.append(item)
+                    continue
+                place = partial(_place, target=item)
+                selection = Selection(via, element, place, key=key, tell=tell)
+                unknown = selection.prepare(now)
+                if unknown is not None:
+                    waiting.append((selection, unknown))
+                found.append(Target(item, selection))
+            ready.append(found)
+        if waiting:
+            element.spawn(self._wait_for(ready, waiting, key))
+        else:
+            self._go(ready)
+
+    async def _wait_for(
+        self, ready: list[list[Target]], waiting: list[tuple[Selection, str]], key: bytes | None
+    ) -> None:
+        async def look_up(selection: Selection, place: str | None) -> None:
+            while place is not None:
+                hops = await self._element.hops_of(place, key)
+                place = selection.located(hops, self._element.now())
+
+        await asyncio.gather(*(look_up(*each) for each in waiting))
+        self._go(ready)
 
     async def _locate(
         self,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 from trunkline.elements.proxy.dialplan import Explanation
+from trunkline.elements.proxy.selection import Choice
 from trunkline.errors import DecodeError
 from trunkline.observe.recorder import Note, Recorder, SeenMessage
 from trunkline.sip.host import bracketed
@@ -32,6 +33,7 @@ STEPS = {
     "dropped": "the script had the request dropped: nothing answers it",
     "translated": "a text went through a dialplan: its rows, and which of them decided",
     "located": "next hops were found by RFC 3263: the decision itself",
+    "chosen": "a member of a set of destinations was chosen: the decision itself",
     "branch": "the request is sent on to a target",
     "refused": "the request failed a check and was answered here",
     "response": "a branch was answered",
@@ -210,6 +212,9 @@ def _noted(note: Note) -> Step:
         case "translated", (name, Explanation() as found):
             text, *details_ = str(found).splitlines()
             text, details = f"{name}: {text}", tuple(line.strip() for line in details_)
+        case "chosen", (Choice() as choice,):
+            text, details = str(choice), tuple(choice.lines())
+            record = choice.as_json()
         case "timer C", (uri, flow):
             text = f"{uri} rang for more than three minutes"
         case "cancelled", _:

@@ -34,6 +34,7 @@ class Candidates:
         "_pool",
         "_ready",
         "_tier",
+        "late",
     )
 
     def __init__(self, plan: Plan, draw: Draw, health: Health | None) -> None:
@@ -48,6 +49,8 @@ class Candidates:
         self._later: list[Candidate] = []
         self._given: list[Candidate] = []
         self._drawn: list[tuple[Server, Drawn | None, list[Candidate]]] = []
+        self.late = False
+        """Whether the last one given failed lately: all others had had their turn."""
 
     @property
     def plan(self) -> Plan:
@@ -75,6 +78,7 @@ class Candidates:
             return None
         candidate = self._later.pop(0)
         self._given.append(candidate)
+        self.late = True
         return candidate
 
     def decision(self, now: float) -> Decision:
@@ -137,6 +141,7 @@ class LiteralCandidates(Candidates):
         """``make_plan`` is called when somebody wants to know why."""
         self._given = []
         self._ready = [candidate]
+        self.late = False
         self._make_plan = make_plan
 
     @property

@@ -33,7 +33,7 @@ from trunkline.sip.via import pop_via
 if TYPE_CHECKING:
     from trunkline.sip.proxy.core import Proxy
 
-__all__ = ["Hooks", "ResponseContext"]
+__all__ = ["Hooks", "ResponseContext", "retry_after"]
 
 _SPENT: Final = Request.build("SPENT", "sip:invalid")
 """In the place of a request that has been dealt with."""
@@ -270,7 +270,7 @@ class ResponseContext:
         if branch.pending:
             if status in (503, 430):  # RFC 3263 section 4.3, RFC 5626 section 7
                 if status == 503 and branch.flow is not None:
-                    self.core.failed(branch.flow, Failure.BUSY, _retry_after(response))
+                    self.core.failed(branch.flow, Failure.BUSY, retry_after(response))
                 if self._next_hop(branch, now):
                     return
             branch.pending = False
@@ -427,7 +427,7 @@ class ResponseContext:
 _SECONDS = re.compile(r"[0-9]{1,9}")
 
 
-def _retry_after(response: Response) -> float | None:
+def retry_after(response: Response) -> float | None:
     """Return the seconds that a Retry-After asks for (section 20.33)."""
     found = _SECONDS.match(response.headers.get("retry-after") or "")
     return float(found[0]) if found else None
