@@ -209,7 +209,7 @@ def test_no_table_of_the_network_file_is_left_out() -> None:
     nested = ("NodeSettings", "ExchangeSettings", "ProxyNodeSettings", "DestinationSettings")
     for kind in (*nested, "DemoSettings"):
         attrs.resolve_types(getattr(network_file, kind))
-    values = {"_File", "Duration", "Circuits", "Listen"}
+    values = {"_File", "Duration", "Circuits", "HepCollector", "Listen"}
     assert set(tables(network_file._File)) - values == set(_TABLES.values())
 
 

@@ -11,7 +11,7 @@ import pytest
 from tests.lab.conftest import fake_command
 
 from trunkline.errors import TrunklineError
-from trunkline.lab.client import LabClient, find_node
+from trunkline.lab.client import LabClient
 from trunkline.lab.lifecycle import bring_down, bring_up, running_network
 from trunkline.lab.network import Network
 from trunkline.lab.runtime import (
@@ -171,10 +171,3 @@ def test_a_break_reaches_the_end_that_lives(lab: Network) -> None:
             assert [end.node for end in client.block(links, True)] == ["B"]
     finally:
         os.kill(state_of(lab).pid, signal.SIGCONT)
-
-
-def test_nodes_are_found_without_regard_to_case(lab: Network) -> None:
-    assert find_node("x", None) == (lab.name, "X")
-    with pytest.raises(TrunklineError, match="it has: A, B, X") as caught:
-        find_node("Y", None)
-    assert caught.value.code == "lab.no-such-node"

@@ -34,7 +34,7 @@ def _run(context: typer.Context) -> None:
 
 def build() -> typer.Typer:
     """Return the application; the rooms of the commands are imported now, not before."""
-    from trunkline.cli import calls, demo, imports, lab, rate, shell, sip, ss7
+    from trunkline.cli import calls, demo, explain, imports, lab, rate, shell, sip, ss7
 
     app = typer.Typer(
         name="trunkline",
@@ -49,6 +49,7 @@ def build() -> typer.Typer:
     app.command("run", help=run.HELP, context_settings=_ALL_ARGUMENTS)(_run)
     app.command("shell")(shell.shell)
     app.command("exec")(shell.exec_line)
+    app.command("explain", epilog=explain.EXAMPLES)(explain.explain)
     app.add_typer(calls.app, name="calls")
     app.add_typer(imports.app, name="import")
     app.add_typer(lab.app, name="lab")

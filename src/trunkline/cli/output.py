@@ -16,11 +16,13 @@ from rich.table import Table
 __all__ = [
     "JsonOption",
     "NetworkOption",
+    "as_json",
     "console",
     "error_console",
     "grid",
     "print_json",
     "print_table",
+    "printable",
 ]
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
@@ -71,4 +73,22 @@ def print_table(target: Console, table: RenderableType) -> None:
 
 def print_json(value: object) -> None:
     """Print ``value`` as JSON."""
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    typer.echo(as_json(value, indent=2))
+
+
+def as_json(value: object, *, indent: int | None = None) -> str:
+    """``value`` as JSON that can be encoded: octets that are no text stay escaped."""
+    text = json.dumps(value, indent=indent, ensure_ascii=False)
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def printable(text: str) -> str:
+    """``text`` from the network, with what would command the terminal written as escapes."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() or each == "\n" else _escaped(each) for each in text)
+
+
+def _escaped(character: str) -> str:
+    octets = character.encode("utf-8", "surrogateescape")
+    return "".join(f"\\x{octet:02x}" for octet in octets)

@@ -9,22 +9,28 @@ from typing import Annotated
 
 import typer
 
-from trunkline.lab.client import LabClient, find_node
+from trunkline.lab.client import LabClient
 from trunkline.lab.lifecycle import running_network
 from trunkline.lab.network import read_network
+from trunkline.lab.nodes import find_node, running_nodes
 from trunkline.lab.runtime import is_up, known_labs, read_state
 from trunkline.lab.topology import find_topology
-from trunkline.net.control import ControlClient, Json, socket_path
+from trunkline.net.control import ControlClient, Json
 
-__all__ = ["LinkArgument", "NodeArgument", "as_dict", "as_list", "connected", "lab_client"]
+__all__ = [
+    "LinkArgument",
+    "NodeArgument",
+    "as_dict",
+    "as_list",
+    "connected",
+    "lab_client",
+    "node_names",
+]
 
 
-def _running_nodes(incomplete: str) -> list[str]:
+def node_names(incomplete: str) -> list[str]:
     """Names of nodes that are up, for the completion of the user's shell."""
-    found: list[str] = []
-    for network in known_labs():
-        state = read_state(network) if is_up(network) else None
-        found += state.nodes if state else ()
+    found = dict.fromkeys(node.name for node in running_nodes())
     return [name for name in found if name.lower().startswith(incomplete.lower())]
 
 
@@ -39,7 +45,7 @@ def _running_links(incomplete: str) -> list[str]:
 
 
 NodeArgument = Annotated[
-    str, typer.Argument(help="The node, such as CountryA.", autocompletion=_running_nodes)
+    str, typer.Argument(help="The node, such as CountryA.", autocompletion=node_names)
 ]
 LinkArgument = Annotated[
     str,
@@ -53,9 +59,8 @@ LinkArgument = Annotated[
 
 @contextmanager
 def connected(node: str, network: str | None, *, timeout: float = 60.0) -> Iterator[ControlClient]:
-    """A client of ``node``, in ``network`` or in the only one that is up."""
-    name, exact = find_node(node, network)
-    with ControlClient(socket_path(name, exact), timeout=timeout) as client:
+    """A client of ``node``, in ``network`` or wherever it is up."""
+    with ControlClient(find_node(node, network).sockets[0], timeout=timeout) as client:
         yield client
 
 

@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
 
 from trunkline.cli.output import JsonOption, NetworkOption, print_json
 from trunkline.cli.rpc import NodeArgument, as_dict, as_list, connected
-from trunkline.lab.client import find_node
-from trunkline.net.control import ControlClient, Json, socket_path
+from trunkline.errors import TrunklineError
+from trunkline.net.control import ControlClient, Json
 
 __all__ = ["CONTROL_Z", "RemoteSession", "exec_line", "shell"]
 
@@ -66,14 +67,12 @@ def shell(
     network: NetworkOption = None,
 ) -> None:
     """Open the router-style command line of a running node."""
-    name, exact = find_node(node, network)
-    path = socket_path(name, exact)
-    with ControlClient(path, timeout=_PATIENCE) as client:
+    with _router(node, network) as client:
         session = RemoteSession(client)
         if sys.stdin.isatty():
             from trunkline.cli.editor import interact  # prompt_toolkit is heavy
 
-            interact(session, path)
+            interact(session, client.path)
         else:
             _transcript(session, sys.stdin)
 
@@ -87,12 +86,27 @@ def exec_line(
     as_json: JsonOption = False,
 ) -> None:
     """Carry out one exec command on a running node and print what it says."""
-    with connected(node, network, timeout=_PATIENCE) as client:
+    with _router(node, network) as client:
         answer = client.call("exec", {"line": " ".join(words), "json": as_json})
     if as_json:
         print_json(answer)
     elif output := str(as_dict(answer).get("output", "")):
         typer.echo(output.rstrip("\n"))
+
+
+@contextmanager
+def _router(node: str, network: str | None) -> Iterator[ControlClient]:
+    """A client of ``node``, which has a router's command line."""
+    with connected(node, network, timeout=_PATIENCE) as client:
+        status = as_dict(client.call("node.status"))
+        if status.get("kind") == "proxy":
+            name = status.get("name")
+            raise TrunklineError(
+                "shell.no-router",
+                f"{name} is a SIP proxy and has no router's command line; try `trunkline sip"
+                f" status {name}`, `trunkline sip trace {name}` or `trunkline explain`",
+            )
+        yield client
 
 
 def _transcript(session: RemoteSession, lines: Iterable[str]) -> None:

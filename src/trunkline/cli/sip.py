@@ -1,6 +1,7 @@
-"""``trunkline sip``: what the SIP side of a node would do, told before it does it.
+"""``trunkline sip``: SIP proxies that are up, and where SIP messages go.
 
-``locate`` decides where a request would go (RFC 3263) and prints the record of that decision.
+``locate`` decides where a request would go (RFC 3263) and prints the record of that decision; the
+other commands have rooms of their own.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import typer
 from rich.text import Text
 from rich.tree import Tree
 
+from trunkline.cli import proxy, trace
 from trunkline.cli.output import JsonOption, console, error_console, grid, print_json, print_table
 from trunkline.errors import TrunklineError
 
@@ -29,14 +31,15 @@ __all__ = ["app"]
 
 app = typer.Typer(
     name="sip",
-    help="See where SIP messages go, and why.",
+    help="Watch SIP proxies and steer them; see where SIP messages go, and why.",
     no_args_is_help=True,
 )
 
 
-@app.callback()
-def _sip() -> None:
-    pass  # keeps `locate` a command of its own while it is the only one
+app.command("status")(proxy.status)
+app.command("trace", epilog=trace.EXAMPLES)(trace.trace)
+app.command("capture")(trace.capture)
+app.command("reload")(proxy.reload)
 
 
 @app.command(

@@ -70,6 +70,7 @@ from cattrs.gen import make_dict_structure_fn
 from trunkline.config.proxy import (
     DestinationSettings,
     DestinationTarget,
+    HepCollector,
     Listen,
     ProxyNodeSettings,
     TlsFiles,
@@ -349,6 +350,12 @@ def _check_proxy(path: Path, text: str, node: str, proxy: ProxyNodeSettings) -> 
         raise NetworkFileError(
             path, _line_of(text, (*where, "workers")), f"workers: 1 to 64, not {proxy.workers}"
         )
+    if not 0 <= proxy.hep_id < 1 << 32:
+        raise NetworkFileError(
+            path,
+            _line_of(text, (*where, "hep_id")),
+            f"hep_id: 0 to 4294967295, not {proxy.hep_id}",
+        )
     secure = [item for item in proxy.listen if item.transport.secure]
     if secure and not (proxy.tls and proxy.tls.certificate):
         raise NetworkFileError(
@@ -399,6 +406,7 @@ def _converter() -> cattrs.Converter:
     # A script's own settings are whatever TOML has.
     converter.register_structure_hook_func(lambda kind: kind is object, lambda value, _: value)
     converter.register_structure_hook(Duration, lambda value, _: Duration.parse(value))
+    converter.register_structure_hook(HepCollector, lambda value, _: HepCollector.parse(value))
     converter.register_structure_hook(Listen, lambda value, _: Listen.parse(value))
     converter.register_structure_hook(Circuits, lambda value, _: Circuits.parse(value))
     target = make_dict_structure_fn(DestinationTarget, converter)

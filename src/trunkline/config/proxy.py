@@ -40,6 +40,7 @@ __all__ = [
     "DestinationSettings",
     "DestinationTarget",
     "DigestAlgorithm",
+    "HepCollector",
     "Listen",
     "ProxyNodeSettings",
     "TlsFiles",
@@ -50,6 +51,9 @@ DigestAlgorithm = Literal["SHA-256", "SHA-512-256", "MD5"]
 _LISTEN = re.compile(
     r"(udp|tcp|tls|ws|wss):(\[[^\]]+\]|[^:\s]+):(\d+)(?:\s+as\s+(\S+?)(?::(\d+))?)?"
 )
+
+
+_COLLECTOR = re.compile(r"udp:(\[[^\]]+\]|[^:\s]+):(\d{1,5})")
 
 
 @attrs.frozen
@@ -91,6 +95,28 @@ class Listen:
         local = (str(address), int(port))
         advertised = (name.strip("[]"), int(outside or port)) if name else local
         return cls(Transport(kind.upper()), local, advertised)
+
+
+@attrs.frozen
+class HepCollector:
+    """Where captures go, written ``"udp:192.0.2.9:9060"``."""
+
+    address: Address
+
+    @classmethod
+    def parse(cls, text: object) -> HepCollector:
+        """Read ``text``; ValueError says what is wrong."""
+        found = _COLLECTOR.fullmatch(text) if isinstance(text, str) else None
+        if found is None:
+            raise ValueError(f'{text!r} is no collector: write "udp:127.0.0.1:9060"')
+        host, port = found[1].strip("[]"), int(found[2])
+        try:
+            address = ipaddress.ip_address(host)
+        except ValueError:
+            raise ValueError(f"{text!r}: {host!r} is no IP address") from None
+        if not 0 < port < 0x10000:
+            raise ValueError(f"{text!r}: a port is 1 to 65535, not {port}")
+        return cls((str(address), port))
 
 
 @attrs.frozen
@@ -193,4 +219,8 @@ class ProxyNodeSettings:
     tls: TlsFiles | None = None
     destinations: dict[str, DestinationSettings] = attrs.Factory(dict)
     """Sets of servers, by name."""
+    hep: HepCollector | None = None
+    """Who is sent a copy of every message, as HEPv3."""
+    hep_id: int = 1
+    """The number by which the collector knows this node."""
     settings: dict[str, object] = attrs.Factory(dict)

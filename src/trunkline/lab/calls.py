@@ -8,11 +8,12 @@ from pathlib import Path
 
 from trunkline.errors import TrunklineError
 from trunkline.lab.answers import Record, read
-from trunkline.lab.client import LabClient, find_node
+from trunkline.lab.client import LabClient
 from trunkline.lab.lifecycle import running_network
 from trunkline.lab.network import read_network
+from trunkline.lab.nodes import find_node
 from trunkline.lab.runtime import LabState, is_up, known_labs
-from trunkline.net.control import ControlClient, Json, socket_path
+from trunkline.net.control import ControlClient, Json
 from trunkline.ss7.isup.cause import cause_name
 from trunkline.ss7.pointcode import ITU
 from trunkline.store.calls import CallRecord, CallStore, default_url
@@ -101,8 +102,7 @@ def _first_number(state: LabState, exchange: str) -> str:
 
 
 def _call(network: str | None, node: str, method: str, params: dict[str, Json]) -> Json:
-    name, exact = find_node(node, network)
-    with ControlClient(socket_path(name, exact)) as client:
+    with ControlClient(find_node(node, network).sockets[0]) as client:
         return client.call(method, params)
 
 

@@ -7,11 +7,10 @@ from types import TracebackType
 
 from trunkline.errors import TrunklineError
 from trunkline.lab.answers import Counters, NodeStatus, read
-from trunkline.lab.lifecycle import running_network
 from trunkline.lab.topology import TopologyEnd, TopologyLink
 from trunkline.net.control import ControlClient, Json, socket_path
 
-__all__ = ["LabClient", "find_node"]
+__all__ = ["LabClient"]
 
 
 class LabClient:
@@ -115,19 +114,3 @@ class LabClient:
         client = self._clients.pop(node, None)
         if client is not None:
             client.close()
-
-
-def find_node(node: str, network: str | None) -> tuple[str, str]:
-    """The network and the exact name of ``node`` in the running lab.
-
-    Raises:
-        TrunklineError: ``lab.not-up``, ``lab.which-network``, ``lab.no-such-node``.
-    """
-    state = running_network(network)
-    for name in state.nodes:
-        if name.lower() == node.lower():
-            return state.network, name
-    raise TrunklineError(
-        "lab.no-such-node",
-        f"network {state.network!r} has no node {node!r}; it has: {', '.join(state.nodes)}",
-    )

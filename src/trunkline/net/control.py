@@ -12,6 +12,7 @@ fit is dropped and counted in the next notification's ``lost``.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import json
 import os
@@ -288,7 +289,9 @@ class ControlClient:
         self.close()
 
     def close(self) -> None:
-        """End the connection."""
+        """End the connection; a thread that waits for events finds it at its end."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
         self._file.close()
         self._socket.close()
 

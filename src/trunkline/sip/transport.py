@@ -9,10 +9,16 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias
 
-__all__ = ["Address", "Flow", "Transport"]
+__all__ = ["Address", "Flow", "Transport", "written"]
 
 Address: TypeAlias = "tuple[str, int]"
 """An IP address, without brackets, and a port."""
+
+
+def written(address: Address) -> str:
+    """Return an address as it is written: one of IPv6 has brackets in front of the port."""
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 class Transport(Enum):

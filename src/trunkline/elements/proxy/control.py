@@ -15,9 +15,11 @@ from trunkline.elements.log import LogLine, RouterLog
 from trunkline.elements.parameters import Params, bounded, param
 from trunkline.elements.proxy.script import load_script
 from trunkline.elements.proxy.story import calls_of, story_of
+from trunkline.net.collector import Collector
 from trunkline.net.control import Connection, ControlServer, Json, Method
 from trunkline.observe.recorder import SeenMessage
 from trunkline.sip.proxy import StatelessProxy
+from trunkline.sip.transport import written
 
 if TYPE_CHECKING:
     from trunkline.elements.proxy.element import ProxyElement
@@ -47,6 +49,7 @@ class ProxyControl:
         self.server: ControlServer | None = None
         self.ahead = False
         """Whether the next SIGHUP is for the other workers: this one has loaded the script."""
+        self.collector: Collector | None = None
 
     def methods(self) -> Mapping[str, Method]:
         """The dispatch table."""
@@ -82,8 +85,8 @@ class ProxyControl:
             "listen": [
                 {
                     "transport": item.transport.value,
-                    "address": f"{item.local[0]}:{item.local[1]}",
-                    "advertised": f"{item.advertised[0]}:{item.advertised[1]}",
+                    "address": written(item.local),
+                    "advertised": written(item.advertised),
                 }
                 for item in element.identity.listeners
             ],
@@ -110,6 +113,8 @@ class ProxyControl:
         }
         if isinstance(element.proxy, StatelessProxy):
             answer["stateless"] = cast("Json", asdict(element.proxy.counters))
+        if self.collector is not None:
+            answer["hep"] = cast("Json", asdict(self.collector.counters))
         if element.workers is not None:
             answer["workers"] = cast("Json", asdict(element.workers.counters))
         return answer
@@ -134,6 +139,7 @@ class ProxyControl:
         if self._plan.settings.workers > 1:
             self.ahead = True
             os.kill(os.getppid(), signal.SIGHUP)
+        self._log("SCRIPT", 5, "RELOADED", script.path)
         return {"script": script.path}
 
     def calls(self, _: Connection, params: Params) -> Json:
@@ -141,7 +147,7 @@ class ProxyControl:
         limit = bounded(params, "limit", int, 1, _MOST, 20)
         prefix = param(params, "prefix", str, "")
         found = calls_of(self._element.recorder, limit, prefix)
-        offset = self._offset()
+        offset = self.offset()
         return [cast("Json", {**asdict(call), "time": call.time + offset}) for call in found]
 
     def destinations(self, _: Connection, params: Params) -> Json:
@@ -149,7 +155,7 @@ class ProxyControl:
         name = param(params, "set", str, "")
         sets = self._element.destinations.sets.values()
         return [
-            cast("Json", each.as_json(self._offset())) for each in sets if name in ("", each.name)
+            cast("Json", each.as_json(self.offset())) for each in sets if name in ("", each.name)
         ]
 
     def drain(self, _: Connection, params: Params) -> Json:
@@ -161,7 +167,7 @@ class ProxyControl:
     def explain(self, _: Connection, params: Params) -> Json:
         """One call's story."""
         call_id = param(params, "call_id", str)
-        offset = self._offset()
+        offset = self.offset()
         return [
             {
                 "time": step.time + offset,
@@ -177,7 +183,7 @@ class ProxyControl:
         """Messages as they were on the wire."""
         call_id = param(params, "call_id", str, "")
         limit = bounded(params, "limit", int, 1, _MOST, 1000)
-        offset = self._offset()
+        offset = self.offset()
         found = list(self._element.recorder.messages(call_id or None))[-limit:]
         return [self._message(seen, offset) for seen in found]
 
@@ -198,7 +204,7 @@ class ProxyControl:
 
     def _publish(self, seen: SeenMessage) -> None:
         if self.server is not None:
-            self.server.publish("sip", self._message(seen, self._offset()))
+            self.server.publish("sip", self._message(seen, self.offset()))
 
     def publish_log(self, line: LogLine) -> None:
         """Tell subscribers of a line of the log."""
@@ -224,7 +230,7 @@ class ProxyControl:
             answer["base64"] = base64.b64encode(seen.data).decode("ascii")
         return answer
 
-    def _offset(self) -> float:
+    def offset(self) -> float:
         """What has to be added to the element's time to make it seconds since the epoch.
 
         That of the loop is the monotonic clock's, which it may be a little behind.

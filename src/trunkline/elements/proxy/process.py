@@ -29,6 +29,7 @@ from trunkline.elements.proxy.control import ProxyControl
 from trunkline.elements.proxy.destinations import Destinations, rows_of
 from trunkline.elements.proxy.dialplan import LiveDialplan
 from trunkline.elements.proxy.element import ProxyElement
+from trunkline.elements.proxy.export import HepExport
 from trunkline.elements.proxy.hops import Finder, rules_for
 from trunkline.elements.proxy.script import Script, load_script
 from trunkline.elements.proxy.services import (
@@ -44,6 +45,7 @@ from trunkline.elements.proxy.tokens import token_source
 from trunkline.elements.proxy.transports import SocketTransports
 from trunkline.elements.proxy.workers import Shared, Workers
 from trunkline.errors import TrunklineError
+from trunkline.net.collector import Collector
 from trunkline.net.control import ControlServer, socket_path
 from trunkline.net.dns import Locator, Resolver, ResolverSettings
 from trunkline.net.loop import new_event_loop
@@ -302,6 +304,11 @@ async def _work(plan: ProxyPlan, workers: Workers | None, loop: asyncio.Abstract
         )
         log.listeners.append(control.publish_log)
         await element.services.open_dialplans(settings.dialplans, plan.folder)
+        if settings.hep is not None:
+            collector = Collector(settings.hep.address)
+            export = HepExport(collector, offset=control.offset, capture_id=settings.hep_id)
+            element.recorder.taps.append(export)
+            control.collector = collector
         await element.start()
         await control.server.start()
         if workers is None or workers.index == 0:
@@ -320,6 +327,8 @@ async def _work(plan: ProxyPlan, workers: Workers | None, loop: asyncio.Abstract
         await control.server.close()
         await element.close()
         await locator.close()
+        if control.collector is not None:
+            control.collector.close()
     finally:
         transports.close()
         await transports.wait_closed()

@@ -14,12 +14,11 @@ from trunkline.elements.proxy.dialplan import Explanation
 from trunkline.elements.proxy.selection import Choice
 from trunkline.errors import DecodeError
 from trunkline.observe.recorder import Note, Recorder, SeenMessage
-from trunkline.sip.host import bracketed
 from trunkline.sip.locate import Decision
 from trunkline.sip.locate.report import as_json as decision_json
 from trunkline.sip.locate.report import as_text as decision_text
 from trunkline.sip.message import Headers, Message, Request, Response, parse
-from trunkline.sip.transport import Address, Flow
+from trunkline.sip.transport import Flow, written
 
 __all__ = ["STEPS", "Call", "Step", "calls_of", "story_of"]
 
@@ -170,19 +169,34 @@ def _edits(came: Message, goes: Message) -> Iterator[str]:
     """What a message left with that it did not come with, and the other way round."""
     old, new = came.headers.rows, goes.headers.rows
     if isinstance(came, Request):
-        assert isinstance(goes, Request)
-        if came.uri != goes.uri:
+        if came.start_line != goes.start_line:
             yield f"- {came.start_line}"
             yield f"+ {goes.start_line}"
-    elif "via" in came.headers.names:
-        at = came.headers.names.index("via")  # section 16.7 step 3: ours, and always removed
-        old = old[:at] + old[at + 1 :]
+    else:  # section 16.7 step 3: ours is always removed
+        old, new = _without_via(came), _without_via(goes)
     for kind, i, j, k, n in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
         if kind != "equal":
-            yield from (f"- {row}" for row in old[i:j])
-            yield from (f"+ {row}" for row in new[k:n])
+            yield from _paired(old[i:j], new[k:n])
     if came.body != goes.body:
         yield f"~ body: {len(came.body)} octets came, {len(goes.body)} left"
+
+
+def _without_via(message: Message) -> list[str]:
+    headers = message.headers
+    return [row for name, row in zip(headers.names, headers.rows, strict=True) if name != "via"]
+
+
+def _paired(old: list[str], new: list[str]) -> Iterator[str]:
+    """Rows that went and rows that came; those of one name stand together."""
+    left = list(new)
+    for row in old:
+        yield f"- {row}"
+        for other in left:
+            if other.partition(":")[0] == row.partition(":")[0]:
+                left.remove(other)
+                yield f"+ {other}"
+                break
+    yield from (f"+ {row}" for row in left)
 
 
 def _noted(note: Note) -> Step:
@@ -191,7 +205,7 @@ def _noted(note: Note) -> Step:
     record: dict[str, object] | None = None
     match note.kind, note.details:
         case "sent", (uri, Flow() as flow, branch):
-            text = f"{uri} to {_place(flow)}, branch {branch}"
+            text = f"{uri} to {_place(flow)}, as {branch}"
         case "response", (uri, Flow() as flow, status, reason):
             text = f"{uri} at {_place(flow)} answered {status} {reason}"
         case "no response", (uri, Flow() as flow, detail):
@@ -225,9 +239,4 @@ def _noted(note: Note) -> Step:
 
 
 def _place(flow: Flow) -> str:
-    return f"{flow.transport.value} {_written(flow.remote)}"
-
-
-def _written(address: Address) -> str:
-    host, port = address
-    return f"{bracketed(host)}:{port}"
+    return f"{flow.transport.value} {written(flow.remote)}"
