@@ -114,7 +114,9 @@ class End:
 class ProxyEnd:
     """A record-routing proxy that forks to ends by the user part of the Request-URI."""
 
-    def __init__(self, name: str, network: Network, forks: dict[str, list[str]]) -> None:
+    def __init__(
+        self, name: str, network: Network, forks: dict[str, list[str]], record_route: bool
+    ) -> None:
         address = network.addresses[name]
         numbers = itertools.count()
         self.network = network
@@ -124,7 +126,7 @@ class ProxyEnd:
             TransactionLayer(lambda: f"{name}{next(numbers)}"),
             Identity([Listener(Transport.UDP, address, address)]),
             tag=lambda: f"{name}{next(numbers)}",
-            settings=ProxySettings(),
+            settings=ProxySettings(record_route=record_route),
         )
 
     def receive(self, data: bytes, flow: Flow) -> None:
@@ -208,10 +210,10 @@ class Network:
         self.receivers[address] = lambda data, flow: end.tell(ua.receive(data, flow, self.now))
         return end
 
-    def add_proxy(self, name: str, **forks: list[str]) -> ProxyEnd:
+    def add_proxy(self, name: str, *, record_route: bool = True, **forks: list[str]) -> ProxyEnd:
         """A proxy; ``forks`` says to which ends requests for a user go."""
         address = self.addresses[name] = (f"192.0.2.{len(self.addresses) + 1}", 5060)
-        proxy = self.proxies[name] = ProxyEnd(name, self, forks)
+        proxy = self.proxies[name] = ProxyEnd(name, self, forks, record_route)
         self.receivers[address] = proxy.receive
         return proxy
 
