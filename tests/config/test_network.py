@@ -84,3 +84,38 @@ def test_each_mistake_is_located(tmp_path: Path, old: str, new: str, line: int, 
 def test_absent_file(tmp_path: Path) -> None:
     with pytest.raises(NetworkFileError, match="cannot be read"):
         load_network(tmp_path / "absent.toml")
+
+
+PROXY = """\
+[node.Edge.proxy]
+script = "edge.py"
+listen = ["udp:127.0.0.1:5060"]
+hep = "udp:[2001:db8::9]:9060"
+hep_id = 7
+"""
+
+
+def test_a_proxys_collector_is_typed(tmp_path: Path) -> None:
+    proxy = load_network(_write(tmp_path, PROXY)).nodes["Edge"].proxy
+    assert proxy is not None
+    assert proxy.hep is not None
+    assert (proxy.hep.address, proxy.hep_id) == (("2001:db8::9", 9060), 7)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "says"),
+    [
+        ('"udp:[2001:db8::9]:9060"', '"tcp:192.0.2.9:9060"', 4, "is no collector: write"),
+        ('"udp:[2001:db8::9]:9060"', '"udp:homer:9060"', 4, "'homer' is no IP address"),
+        ('"udp:[2001:db8::9]:9060"', '"udp:192.0.2.9:0"', 4, "1 to 65535, not 0"),
+        ('"udp:[2001:db8::9]:9060"', "9060", 4, "9060 is no collector"),
+        ("hep_id = 7", "hep_id = -1", 5, "0 to 4294967295, not -1"),
+    ],
+)
+def test_each_mistake_about_a_collector_is_located(
+    tmp_path: Path, old: str, new: str, line: int, says: str
+) -> None:
+    with pytest.raises(NetworkFileError) as refused:
+        load_network(_write(tmp_path, PROXY.replace(old, new)))
+    assert says in refused.value.message
+    assert refused.value.line == line

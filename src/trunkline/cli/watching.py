@@ -89,4 +89,9 @@ def _listen(worker: Worker, incoming: queue.SimpleQueue[Watched]) -> None:
 
 def end_on_sigterm() -> None:
     """From now on SIGTERM is what Ctrl-C is: files are finished and nothing is half printed."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, _interrupt)
+
+
+def _interrupt(number: int, frame: object) -> None:
+    signal.signal(number, signal.SIG_IGN)  # once is enough: what follows is to be finished
+    raise KeyboardInterrupt
