@@ -3,21 +3,29 @@
 In a fenced ``console`` block a line that begins with ``$`` is a command for the shell, what follows
 is its output. ``...`` stands for any text within a line, and alone on a line for any number of
 lines. Under ``$ trunkline shell NODE`` the lines with the node's prompt are typed into that shell.
-A command that fails has to be followed by ``$ echo $?``, so that the reader sees its status too.
+A command that fails has to be followed by ``$ echo $?``, so that the reader sees its status too. A
+command that ends in ``&`` runs until the page ends; its output is what it says at first.
+
+The SIP examples listen on 127.0.0.1 and its neighbours. Here they are moved to 127.N.M, for what
+somebody else runs on this machine is left in peace; commands and outputs are translated.
 """
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import os
+import random
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -25,6 +33,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [*sorted((ROOT / "docs/course").glob("[0-9]*.md")), ROOT / "docs/point-codes.md"]
 LIMIT = 60  # seconds for one command
+PROGRAMS = {"9-redis": ("redis-server", "redis-cli")}
+"""What pages need besides: they are skipped, with a reason, where it is not installed."""
 
 _BLOCK = re.compile(r"^```console\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _SHELL = re.compile(r"trunkline shell (\S+)")
@@ -81,9 +91,48 @@ class Reader:
 
     folder: Path
     environment: dict[str, str]
+    network: str = "127.0.0."
+    """What stands for the beginning of the examples' addresses."""
     status: int = 0
+    background: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def execute(self, step: Step) -> str:
+        step = replace(step, command=step.command.replace("127.0.0.", self.network))
+        if step.command.endswith(" &"):
+            output = self._begin(step.command.removesuffix(" &"))
+        else:
+            output = self._finish(step)
+        return output.replace(self.network, "127.0.0.")
+
+    def _begin(self, command: str) -> str:
+        """Start what stays, and wait until it says something."""
+        output = self.folder / f"background-{len(self.background)}"
+        with output.open("wb") as file:
+            process = subprocess.Popen(
+                ["sh", "-c", command],
+                cwd=self.folder,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self.background.append(process)
+        deadline = time.monotonic() + LIMIT
+        while not output.stat().st_size and process.poll() is None:
+            assert time.monotonic() < deadline, f"{command} says nothing"
+            time.sleep(0.05)
+        self.status = process.poll() or 0
+        return output.read_text(encoding="utf-8", errors="replace")
+
+    def end(self) -> None:
+        """End what was started with ``&``."""
+        for process in self.background:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGTERM)
+            process.wait(LIMIT)
+
+    def _finish(self, step: Step) -> str:
         done = subprocess.run(
             ["sh", "-c", f"(exit {self.status})\n{step.command}"],
             cwd=self.folder,
@@ -112,10 +161,12 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
     with tempfile.TemporaryDirectory(prefix="tl-") as runtime:
         environment["XDG_RUNTIME_DIR"] = environment["XDG_STATE_HOME"] = runtime
         environment["HOME"] = runtime
-        someone = Reader(tmp_path, environment)
+        someone = Reader(tmp_path, environment, free_network())
+        move(tmp_path / "examples" / "sip", someone.network)
         try:
             yield someone
         finally:
+            someone.end()
             if any(Path(runtime).rglob("*.sock")):
                 someone.execute(Step(0, "trunkline lab down", ""))
 
@@ -132,9 +183,34 @@ def _copy_examples(folder: Path) -> None:
         file.write_text(f"{text}\n[sctp]\nudp_port = {port}\n", encoding="utf-8")
 
 
+def free_network() -> str:
+    """The beginning of loopback addresses, as long as 127.0.0., on which nobody does SIP."""
+    numbers = [(n, m) for n in range(1, 10) for m in range(1, 10)]
+    random.shuffle(numbers)
+    for n, m in numbers:
+        network = f"127.{n}.{m}."
+        with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
+            for port in (5060, 5061, 5353):
+                probe = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+                probe.bind((f"{network}1", port))
+            return network
+    pytest.fail("every loopback network is in use")
+
+
+def move(folder: Path, network: str) -> None:
+    """Let the examples in ``folder`` have other addresses."""
+    for file in folder.rglob("*.*"):
+        if file.suffix in (".py", ".sip", ".toml", ".zone"):
+            text = file.read_text(encoding="utf-8").replace("127.0.0.", network)
+            file.write_text(text, encoding="utf-8")
+
+
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("page", PAGES, ids=[page.stem for page in PAGES])
 def test_page(page: Path, reader: Reader) -> None:
+    for program in PROGRAMS.get(page.stem, ()):
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is not installed")
     steps = steps_of(page.read_text(encoding="utf-8"))
     assert steps
     for step, following in zip(steps, [*steps[1:], None], strict=True):
@@ -197,3 +273,20 @@ def test_matching(expected: str, output: str, same: bool) -> None:
 def test_a_reader_keeps_the_status(reader: Reader) -> None:
     reader.execute(Step(1, "exit 3", ""))
     assert reader.execute(Step(2, "echo $?", "")) == "3\n"
+
+
+def test_what_stays_is_heard_and_ended(reader: Reader) -> None:
+    output = reader.execute(Step(1, "printf 'here I am 127.0.0.1\\n'; sleep 1000 &", ""))
+    assert output == "here I am 127.0.0.1\n"
+    assert reader.network != "127.0.0."
+    [process] = reader.background
+    assert process.poll() is None
+    reader.end()
+    assert process.poll() is not None
+
+
+def test_addresses_are_moved_there_and_back(reader: Reader) -> None:
+    assert reader.execute(Step(1, "echo 127.0.0.1 | wc -c", "")) == "10\n"
+    file = "examples/sip/nicktest/network.toml"
+    assert 'listen = ["udp:127.0.0.1:5060"]' in reader.execute(Step(1, f"cat {file}", ""))
+    assert reader.network in (reader.folder / file).read_text(encoding="utf-8")

@@ -16,6 +16,7 @@ from typing import get_args
 import attrs
 import pytest
 
+from trunkline import script, testing
 from trunkline.config import network as network_file
 from trunkline.config import proxy as proxy_tables
 from trunkline.config.network import load_network
@@ -211,6 +212,23 @@ def test_no_table_of_the_network_file_is_left_out() -> None:
         attrs.resolve_types(getattr(network_file, kind))
     values = {"_File", "Duration", "Circuits", "HepCollector", "Listen"}
     assert set(tables(network_file._File)) - values == set(_TABLES.values())
+
+
+# Routing scripts
+
+
+@pytest.mark.parametrize("kind", [script.Request, script.Application, testing.Harness])
+def test_everything_a_script_can_do_is_in_its_guide(kind: type) -> None:
+    guide = text_of("docs/sip-scripts.md")
+    own = {"element", "identity", "loop", "log", "send", "sent", "settle"}  # the harness's inside
+    names = {name for name in vars(kind) if not name.startswith(("_", "on_"))} - own
+    missing = [name for name in names if not re.search(rf"\b{name}\b", guide)]
+    assert not missing
+
+
+def test_every_name_that_a_script_can_import_is_in_its_guide() -> None:
+    guide = text_of("docs/sip-scripts.md")
+    assert [name for name in script.__all__ if not re.search(rf"\b{name}\b", guide)] == []
 
 
 # Links, blocks, make targets

@@ -1,7 +1,8 @@
 """Stands on both sides of a proxy: the caller who sends, and the phone that answers.
 
-    python peer.py call FILE [TIMES]     sends the request in FILE, answers as the phone
-    python peer.py wait [COUNT]          answers as the phone until COUNT requests have come
+    python peer.py call FILE [TIMES]         sends the request in FILE, answers as the phone
+    python peer.py register USER PASSWORD    registers USER@example.org
+    python peer.py wait [COUNT]              answers as the phone until COUNT requests have come
 
 Requests go to 127.0.0.1:5060, or to where the environment's PROXY says. The phone is at
 127.0.0.1:5061, or at each of the places in PHONES. Everything goes over UDP.
@@ -16,8 +17,10 @@ import sys
 import uuid
 from pathlib import Path
 
+from trunkline.sip.digest import Client, Login
 from trunkline.sip.message import Request, Response, parse
 
+CALLER = "127.0.0.1:5062"
 PATIENCE = 3.0  # seconds
 
 
@@ -88,10 +91,45 @@ def acknowledgement(request: Request, response: Response) -> bytes:
     return ack.to_bytes()
 
 
+def register(user: str, password: str, proxy: tuple[str, int]) -> None:
+    """Register, and answer the challenge; print the status of the last response."""
+    client = Client(lambda realm: Login(user, password))
+    with endpoint(CALLER) as phone:
+        phone.settimeout(PATIENCE)
+        status = "no answer"
+        for sequence in (1, 2):
+            number = uuid.uuid4().hex[:8]
+            rows = [
+                ("Via", f"SIP/2.0/UDP {CALLER};branch=z9hG4bK{number}"),
+                ("Max-Forwards", "70"),
+                ("From", f"<sip:{user}@example.org>;tag={number}"),
+                ("To", f"<sip:{user}@example.org>"),
+                ("Call-ID", f"register-{number}"),
+                ("CSeq", f"{sequence} REGISTER"),
+                ("Contact", f"<sip:{user}@{CALLER}>"),
+                *client.rows("REGISTER", "sip:example.org", number),
+            ]
+            phone.sendto(Request.build("REGISTER", "sip:example.org", rows).to_bytes(), proxy)
+            try:
+                response = parse(phone.recv(65_535))
+            except TimeoutError:
+                break
+            assert isinstance(response, Response)
+            status = f"{response.status} {response.reason}"
+            if response.status != 401:
+                break
+            client.challenged(response.headers.all("WWW-Authenticate"), [])
+        print(status)
+
+
 def main(command: str, *arguments: str) -> None:
-    """Carry out ``call`` or ``wait``."""
+    """Carry out ``call``, ``register`` or ``wait``."""
     places = os.environ.get("PHONES", "127.0.0.1:5061").split()
     host, _, port = os.environ.get("PROXY", "127.0.0.1:5060").rpartition(":")
+    proxy = (host, int(port))
+    if command == "register":
+        register(arguments[0], arguments[1], proxy)
+        return
     phones = [endpoint(place) for place in places]
     if command == "wait":
         for _ in range(int(arguments[0]) if arguments else 1):
@@ -100,7 +138,7 @@ def main(command: str, *arguments: str) -> None:
         return
     times = int(arguments[1]) if len(arguments) > 1 else 1
     for _ in range(times):
-        call(Path(arguments[0]), (host, int(port)), phones, whole=times == 1)
+        call(Path(arguments[0]), proxy, phones, whole=times == 1)
 
 
 if __name__ == "__main__":
