@@ -13,15 +13,17 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from trunkline.errors import TrunklineError
+from trunkline.errors import DecodeError
 from trunkline.sip.dialog.alarms import Alarms
 from trunkline.sip.dialog.dialog import Dialog, DialogId, DialogState, Trigger, Usage
 from trunkline.sip.dialog.events import Event
 from trunkline.sip.dialog.outgoing import Handler, Outgoing
 from trunkline.sip.digest.client import Client, Logins
+from trunkline.sip.headers import Event as EventValue
+from trunkline.sip.headers import delta_seconds
 from trunkline.sip.host import bracketed
 from trunkline.sip.lists import split_list
-from trunkline.sip.message import Headers, Request, Response
+from trunkline.sip.message import Headers, Message, Request, Response
 from trunkline.sip.proxy.branches import Hops
 from trunkline.sip.proxy.identity import Identity, Listener
 from trunkline.sip.timers import Timers
@@ -32,7 +34,16 @@ if TYPE_CHECKING:
     from trunkline.sip.dialog.invite_server import ServerInvite
     from trunkline.sip.dialog.subscription import Subscriber
 
-__all__ = ["Capabilities", "Core", "Counters", "Locator", "Rows"]
+__all__ = [
+    "Capabilities",
+    "Core",
+    "Counters",
+    "Locator",
+    "Rows",
+    "event_of",
+    "seconds_of",
+    "tokens",
+]
 
 Rows: TypeAlias = "Iterable[tuple[str, str]]"
 """Header rows: names and values."""
@@ -319,14 +330,20 @@ class Core:
         return "Retry-After", str(int(self.draw() * 11))
 
 
-def need_state(allowed: bool, what: str) -> None:
-    """Refuse a call that the state does not allow.
+def seconds_of(message: Message, name: str) -> int | None:
+    """The number of seconds in a header, as Expires; None where there is none to be read."""
+    try:
+        return delta_seconds(message.headers.get(name) or "")
+    except DecodeError:
+        return None
 
-    Raises:
-        TrunklineError: ``dialog.state``.
-    """
-    if not allowed:
-        raise TrunklineError("dialog.state", what)
+
+def event_of(message: Message) -> EventValue | None:
+    """The Event of a message; None where there is none to be read."""
+    try:
+        return EventValue.parse(message.headers.get("event") or "")
+    except DecodeError:
+        return None
 
 
 def tokens(headers: Headers, name: str) -> Iterator[str]:

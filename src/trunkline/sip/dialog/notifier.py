@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Final
 
 from trunkline.errors import DecodeError, TrunklineError
-from trunkline.sip.dialog.core import Core, Rows
+from trunkline.sip.dialog.core import Core, Rows, event_of, seconds_of
 from trunkline.sip.dialog.dialog import Dialog, DialogState
 from trunkline.sip.dialog.dialog import Trigger as DialogTrigger
 from trunkline.sip.dialog.events import NotifierEnded
@@ -25,7 +25,7 @@ from trunkline.sip.dialog.subscription_table import (
     NotifierTrigger,
 )
 from trunkline.sip.digest.client import Client
-from trunkline.sip.headers import Event, delta_seconds
+from trunkline.sip.headers import Event
 from trunkline.sip.message import Request, Response
 from trunkline.sip.transaction import ServerTransaction
 
@@ -190,12 +190,14 @@ class Notifier:
         """Take a SUBSCRIBE for this subscription: a refresh, or its end (4.2.1.4)."""
         if request.method != "SUBSCRIBE":
             return False
+        event = event_of(request)
+        if event is None or not same(event, self.event):
+            return False
         try:
-            if not same(Event.parse(request.headers.get("event") or ""), self.event):
-                return False
             self.dialog.refresh_target(request)
         except DecodeError:
-            return False
+            self.core.reply(transaction, request, 400, now)
+            return True
         if self.state is NotifierState.TERMINATED:
             self.core.reply(transaction, request, 481, now)
             return True
@@ -210,10 +212,8 @@ class Notifier:
 
     def _asked(self, request: Request) -> int:
         """Seconds that the subscription lasts: no longer than asked for (4.2.1.1)."""
-        try:
-            return min(delta_seconds(request.headers.get("expires") or ""), self._longest)
-        except DecodeError:
-            return self._longest
+        asked = seconds_of(request, "expires")
+        return self._longest if asked is None else min(asked, self._longest)
 
     def _answer(
         self,

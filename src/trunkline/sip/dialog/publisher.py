@@ -9,11 +9,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from trunkline.errors import DecodeError
-from trunkline.sip.dialog.core import Core
+from trunkline.sip.dialog.core import Core, seconds_of
 from trunkline.sip.dialog.events import Published, PublishFailed
 from trunkline.sip.dialog.outgoing import Outgoing
-from trunkline.sip.headers import delta_seconds
 from trunkline.sip.message import Request, Response
 
 __all__ = ["Publisher"]
@@ -123,22 +121,15 @@ class Publisher:
             self.etag = None
         else:
             self.etag = response.headers.get("sip-etag")
-            seconds = _seconds(response, "expires")
+            seconds = seconds_of(response, "expires")
             granted = self.expires if seconds is None else min(seconds, self.expires)
             early = min(granted / 2, self.core.timers.transaction)
             self.core.alarms.set(self, _REFRESH, now + granted - early)
         self.core.emit(Published(self, response))
 
     def _longer(self, response: Response) -> bool:
-        shortest = _seconds(response, "min-expires")
+        shortest = seconds_of(response, "min-expires")
         if shortest is None or shortest <= self.expires:
             return False
         self.expires = shortest
         return True
-
-
-def _seconds(response: Response, name: str) -> int | None:
-    try:
-        return delta_seconds(response.headers.get(name) or "")
-    except DecodeError:
-        return None

@@ -10,7 +10,7 @@ from typing import Final
 
 from trunkline.errors import DecodeError
 from trunkline.sip.dialog.body import SDP, description_of
-from trunkline.sip.dialog.core import Core
+from trunkline.sip.dialog.core import Core, event_of
 from trunkline.sip.dialog.dialog import Dialog, DialogId
 from trunkline.sip.dialog.events import (
     IncomingCall,
@@ -212,7 +212,7 @@ class Server:
     def _on_subscribe(self, transaction: ServerTransaction, request: Request, now: float) -> None:
         """RFC 6665 section 4.2.1.1."""
         core = self.core
-        event = _event(request)
+        event = event_of(request)
         if event is not None and event.package == "refer":  # RFC 3515 section 2.4.4
             core.refuse(transaction, request, 403, now)
             return
@@ -288,13 +288,6 @@ def _dialog_id(request: Request) -> DialogId:
 def _session_of(dialog: Dialog | None) -> Session | None:
     usages = dialog.usages if dialog is not None else ()
     return next((usage for usage in usages if isinstance(usage, Session)), None)
-
-
-def _event(request: Request) -> Event | None:
-    try:
-        return Event.parse(request.headers.get("event") or "")
-    except DecodeError:
-        return None
 
 
 def _accepts(request: Request, media_type: str) -> bool:

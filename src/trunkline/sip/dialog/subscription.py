@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from trunkline.errors import DecodeError, TrunklineError
-from trunkline.sip.dialog.core import Core
+from trunkline.sip.dialog.core import Core, event_of, seconds_of
 from trunkline.sip.dialog.dialog import Dialog
 from trunkline.sip.dialog.dialog import Trigger as DialogTrigger
 from trunkline.sip.dialog.events import (
@@ -32,7 +32,7 @@ from trunkline.sip.dialog.subscription_table import (
     SubscriberTrigger,
     again,
 )
-from trunkline.sip.headers import Event, SubscriptionState, delta_seconds
+from trunkline.sip.headers import Event, SubscriptionState
 from trunkline.sip.message import Message, Request, Response, tag_of
 from trunkline.sip.transaction import ServerTransaction
 
@@ -131,7 +131,7 @@ class Subscriber:
                 self.core.emit(ResponseArrived(outgoing, response, self.session))
                 if (response.headers.get("refer-sub") or "").lower().startswith("false"):
                     self._give_up(None)  # RFC 4488: nothing will be told
-            expires = _seconds(response, "expires")
+            expires = seconds_of(response, "expires")
             for subscription in self.subscriptions:
                 if expires is not None and subscription.dialog.remote_tag == tag_of(
                     response.headers.get("to") or ""
@@ -141,7 +141,7 @@ class Subscriber:
                 self.expires = min(self.expires, expires)
             return
         if status == 423 and self.session is None:
-            shortest = _seconds(response, "min-expires")
+            shortest = seconds_of(response, "min-expires")
             if shortest is not None and shortest > self.expires:
                 self.expires = shortest
                 self._request.headers.set("Expires", str(shortest))
@@ -180,7 +180,7 @@ class Subscriber:
 
     def on_notify(self, transaction: ServerTransaction, request: Request, now: float) -> bool:
         """A NOTIFY from a notifier that has not been heard yet (4.4.1); False: it is not ours."""
-        event = _event(request)
+        event = event_of(request)
         if event is None or not same(event, self.event):
             return False
         if len(self.subscriptions) >= MAX_NOTIFIERS or self.core.full:
@@ -263,11 +263,11 @@ class Subscription:
         if status < 300:
             if status == 204:  # RFC 5839: no NOTIFY will come
                 self.core.alarms.clear(self, _TIMER_N)
-            expires = _seconds(response, "expires")
+            expires = seconds_of(response, "expires")
             if expires is not None and not self._ending:
                 self.last(expires, now)
         elif status == 423 and not self._ending:
-            shortest = _seconds(response, "min-expires")
+            shortest = seconds_of(response, "min-expires")
             if shortest is not None and shortest > self.subscriber.expires:
                 self.subscriber.expires = shortest
                 self._subscribe(shortest, now)
@@ -296,7 +296,7 @@ class Subscription:
 
     def on_request(self, transaction: ServerTransaction, request: Request, now: float) -> bool:
         """Take a NOTIFY for this subscription (4.1.3)."""
-        event = _event(request)
+        event = event_of(request)
         if request.method != "NOTIFY" or event is None:
             return False
         if not any(same(event, known) for known in self._events):
@@ -381,17 +381,3 @@ class Subscription:
 def same(event: Event, other: Event) -> bool:
     """Whether two Event values name the same subscription: octet by octet (8.2.1)."""
     return (event.value, event.id) == (other.value, other.id)
-
-
-def _event(request: Request) -> Event | None:
-    try:
-        return Event.parse(request.headers.get("event") or "")
-    except DecodeError:
-        return None
-
-
-def _seconds(message: Message, name: str) -> int | None:
-    try:
-        return delta_seconds(message.headers.get(name) or "")
-    except DecodeError:
-        return None
