@@ -163,7 +163,7 @@ class Explanation:
             length = f" len {row.match_len}" if row.match_len else ""
             lines.append(
                 f"  {mark} row {row.id} pr {row.pr}{length} {row.match_op.name.lower()} "
-                f"{row.match_exp!r} [{reason.value}]: {REASONS[reason]}"
+                f"'{row.match_exp}' [{reason.value}]: {REASONS[reason]}"
             )
         if self.translation is not None:
             lines.append(f"value {self.translation.value!r}, attrs {self.translation.attrs!r}")
