@@ -431,6 +431,18 @@ def test_a_large_request_goes_by_tcp() -> None:
     assert small[0].transport is Transport.UDP
 
 
+def test_a_layer_that_others_use_too() -> None:
+    network = bob()
+    ua = network.ends["bob"].ua
+    event = ua.layer.receive(request("INVITE").to_bytes(), PEER, 0.0)
+    assert event is not None
+    [incoming] = ua.handle(event, 0.0)
+    assert isinstance(incoming, IncomingCall)
+    assert ua.on_alarms(0.2) == []
+    [(_, data)] = ua.data_to_send()
+    assert data.startswith(b"SIP/2.0 100 ")
+
+
 def test_routes_of_ones_own() -> None:
     # a Service-Route (RFC 3608), or an outbound proxy
     network = Network("alice", "bob")

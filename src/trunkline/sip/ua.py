@@ -90,6 +90,13 @@ class UserAgent:
         """As `receive`, for a message that has been parsed."""
         return self._handle([self.layer.receive_message(message, flow, now)], now)
 
+    def handle(self, event: Below, now: float) -> list[Event]:
+        """Take an event of the transaction layer, where the element gives it to others too.
+
+        Such an element calls `on_alarms` in the place of `on_timeout`.
+        """
+        return self._handle([event], now)
+
     def data_to_send(self) -> list[tuple[Flow, bytes]]:
         """Return what has to leave, in order."""
         return self.layer.data_to_send()
@@ -101,6 +108,10 @@ class UserAgent:
     def on_timeout(self, now: float) -> list[Event]:
         """Let what is due happen."""
         self._below(self.layer.on_timeout(now), now)
+        return self.on_alarms(now)
+
+    def on_alarms(self, now: float) -> list[Event]:
+        """As `on_timeout`, but for the timers of the transaction layer."""
         for owner, name in self.core.alarms.due(now):
             owner.on_alarm(name, now)
         return self.core.take_events()

@@ -430,6 +430,28 @@ def test_a_callee_that_takes_the_bye_and_forgets_the_invite() -> None:
     network.assert_forgotten()
 
 
+def test_a_contact_of_ones_own_is_kept() -> None:
+    # such as a GRUU (RFC 5627)
+    network = Network("alice", "bob")
+    contact = "<sip:bob@192.0.2.2;gr=urn:x>"
+    network.ends["bob"].on(
+        IncomingCall,
+        lambda event: event.session.accept(
+            network.now, description=sdp("bob"), headers=[("Contact", contact)]
+        ),
+    )
+    call(network)
+    network.run(1.0)
+    session = network.ends["alice"].one(Answered).session
+    assert session.dialog.remote_target == "sip:bob@192.0.2.2;gr=urn:x"
+    [ok] = network.messages("bob", "200 INVITE")
+    assert ok.headers.all("contact") == [contact]
+    network.ends["bob"].one(IncomingCall).session.hold(network.now)
+    network.run(2.0)
+    [invite] = network.messages("bob", "INVITE")
+    assert invite.headers.get("contact") == contact
+
+
 def test_what_the_state_does_not_allow() -> None:
     network = pair(answer_after=1.0)
     call(network)

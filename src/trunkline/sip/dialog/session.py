@@ -432,7 +432,10 @@ class Session:
         headers: Rows = (),
         description: SessionDescription | None = None,
     ) -> Response:
-        """A response to an INVITE (8.2.6, 12.1.1); below 300 it makes the dialog."""
+        """A response to an INVITE (8.2.6, 12.1.1); below 300 it makes the dialog.
+
+        A Contact in ``headers`` is our Contact from then on.
+        """
         rows, body = body_of(description)
         request, dialog = invite.request, self.dialog
         made = Response.answer(request, status, headers=headers, to_tag=dialog.local_tag)
@@ -440,6 +443,7 @@ class Session:
             if self.state is SessionState.EARLY:
                 for value in request.headers.all("record-route"):
                     made.headers.add("Record-Route", value)
+            dialog.local_contact = made.headers.get("contact") or dialog.local_contact
             for name, value in (("Contact", dialog.local_contact), *self.core.capabilities.rows):
                 if name not in made.headers:
                     made.headers.add(name, value)
