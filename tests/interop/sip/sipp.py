@@ -55,6 +55,7 @@ class Sipp(Program):
         port: int | None = None,
         transport: str = "u1",
         wire: bool = False,
+        host: str = "127.0.0.1",
     ) -> None:
         if shutil.which("sipp") is None:
             pytest.skip("sipp is absent: install sip-tester")
@@ -68,7 +69,7 @@ class Sipp(Program):
         file = folder / f"{name}.xml"
         file.write_text(xml(name, scenario))
         command = ["sipp", "-sf", str(file), "-t", transport]
-        command += ["-i", "127.0.0.1", "-p", str(self.port), "-cp", str(free_port()), "-nostdin"]
+        command += ["-i", host, "-p", str(self.port), "-cp", str(free_port()), "-nostdin"]
         command += ["-trace_stat", "-stf", str(self._statistics), "-fd", "1"]
         command += ["-trace_shortmsg", "-shortmessage_file", str(self._messages)]
         command += ["-trace_err", "-error_file", str(self._errors)]
@@ -128,10 +129,20 @@ class Sipp(Program):
             seen for seen in self.messages if not seen.sent and what in (seen.method, seen.status)
         ]
 
-    def goes_on(self) -> None:
-        """Wait until another request of it has been accepted."""
-        before = len(self.received(200))
-        until(lambda: len(self.received(200)) > before, f"{self.name} goes on")
+    def enough(self, *, failed: int = 0) -> int:
+        """Have a caller end with the calls that it has now; return how many went well.
+
+        Of all that it made, so many at most may have failed.
+        """
+        self.send_signal(signal.SIGUSR1)
+        self.finish()
+        assert self.statistic("FailedCall") <= failed, self.story
+        return self.statistic("SuccessfulCall")
+
+    def goes_on(self, answers: int = 60) -> None:
+        """Wait until so many more of its requests have been accepted."""
+        wanted = len(self.received(200)) + answers
+        until(lambda: len(self.received(200)) >= wanted, f"{self.name} goes on")
 
     def succeeded(self, calls: int | None = None) -> None:
         """See that it ended with so many calls that went as the scenario says, and no other."""

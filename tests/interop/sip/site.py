@@ -75,6 +75,7 @@ class Site:
         rate: int = 20,
         transport: str = "u1",
         wire: bool = False,
+        host: str = "127.0.0.1",
     ) -> Sipp:
         """Start a sipp that makes calls to an address."""
         return self._sipp(
@@ -88,6 +89,7 @@ class Site:
                 rate=rate,
                 transport=transport,
                 wire=wire,
+                host=host,
             )
         )
 

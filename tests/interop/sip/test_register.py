@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from tests.interop.sip.node import Node
+from tests.interop.sip.registration import SETTINGS, registration
 from tests.interop.sip.scenarios import (
     CALL,
     CALLEE,
@@ -14,7 +15,6 @@ from tests.interop.sip.scenarios import (
     invite,
     send,
 )
-from tests.interop.sip.scenarios import request as message
 from tests.interop.sip.sipp import Sipp
 from tests.interop.sip.site import Site
 
@@ -40,27 +40,6 @@ async def invite(request: Request) -> None:
         request.reply(404)
 """
 USERS = "username,password\nbob,secret\ncarol,other\n"
-SETTINGS = """
-domains = ["example.org"]
-users = "users.csv"
-algorithms = ["MD5"]
-"""
-
-
-def register(number: int, *rows: str, expires: int = 300) -> str:
-    contact = f"Contact: <sip:[service]@127.0.0.1:[phone]>;expires={expires}"
-    row = message("REGISTER", contact, *rows, number=number, uri="sip:example.org")
-    return row.replace("sip:alice@", "sip:[service]@")
-
-
-def registration(status: int, expires: int = 300) -> Scenario:
-    """REGISTER, 401, REGISTER with credentials, and what comes of it."""
-    return (
-        send(register(1, expires=expires), again=True),
-        expect(401, challenge=True),
-        send(register(2, "[authentication]", expires=expires), again=True),
-        expect(status),
-    )
 
 
 class Office:

@@ -19,20 +19,20 @@ def route(request: Request) -> None:
     request.headers.add("X-Version", "{version}")
     request.relay(via="{callee}")
 """
-CALLS = 400
+MANY = 10_000  # calls: more than there is time for
 
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_reload_under_load_costs_no_call(site: Site, workers: int) -> None:
     callee = site.callee(wire=True)
     node = site.node(VERSION.format(version=0, callee=callee.uri), workers=workers)
-    caller = site.caller(node.address, calls=CALLS, rate=100)
+    caller = site.caller(node.address, calls=MANY, rate=100)
     for version in range(1, 7):
         caller.goes_on()
         node.write(VERSION.format(version=version, callee=callee.uri))
         node.reload("signal" if version % 2 else "control")
-    caller.succeeded()
-    callee.succeeded(CALLS)
+    caller.goes_on()
+    callee.succeeded(caller.enough())
     used = {
         line.removeprefix("X-Version: ")
         for text in callee.texts("INVITE")
@@ -79,7 +79,7 @@ def test_a_worker_that_is_started_again_has_the_present_script(site: Site) -> No
 def test_a_broken_script_is_refused_and_calls_go_on(site: Site, script: str, told: str) -> None:
     callee = site.callee()
     node = site.node(VERSION.format(version=0, callee=callee.uri), workers=2)
-    caller = site.caller(node.address, calls=150, rate=100)
+    caller = site.caller(node.address, calls=MANY, rate=100)
     node.write(script)
     # by the control socket: whoever asks is told
     with pytest.raises(TrunklineError) as refused:
@@ -90,7 +90,7 @@ def test_a_broken_script_is_refused_and_calls_go_on(site: Site, script: str, tol
     until(lambda: node.printed.count("the present script stays") == 2, "both workers refused it")
     assert told in node.printed
     assert f"{node.script}:" in node.printed
-    caller.succeeded()
-    callee.succeeded(150)
+    caller.goes_on()
+    callee.succeeded(caller.enough())
     assert node.counter("script", "reloads") == 0
     node.healthy()

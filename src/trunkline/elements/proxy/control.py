@@ -24,6 +24,8 @@ from trunkline.sip.transport import written
 if TYPE_CHECKING:
     from trunkline.elements.proxy.element import ProxyElement
     from trunkline.elements.proxy.process import ProxyPlan
+    from trunkline.elements.proxy.transports import SocketTransports
+    from trunkline.net.dns import Locator, Resolver
 
 __all__ = ["ProxyControl"]
 
@@ -39,11 +41,17 @@ class ProxyControl:
         element: ProxyElement,
         log: RouterLog,
         stop: Callable[[], None],
+        transports: SocketTransports,
+        resolver: Resolver,
+        locator: Locator,
     ) -> None:
         self._plan = plan
         self._element = element
         self._log = log
         self._stop = stop
+        self._transports = transports
+        self._resolver = resolver
+        self._directory = locator.directory
         self._started = time.time()
         self._watching: set[Connection] = set()
         self.server: ControlServer | None = None
@@ -105,6 +113,9 @@ class ProxyControl:
             "refused": {**element.proxy.refused},
             "discarded": {**element.proxy.discarded},
             "script": cast("Json", asdict(element.stats)),
+            "transports": cast("Json", self._transports.counters()),
+            "dns": self._dns(),
+            "stores": cast("Json", element.services.counters()),
             "credentials": {**element.services.users.counters()},
             "recorder": {
                 "forgotten": element.recorder.forgotten,
@@ -118,6 +129,17 @@ class ProxyControl:
         if element.workers is not None:
             answer["workers"] = cast("Json", asdict(element.workers.counters))
         return answer
+
+    def _dns(self) -> Json:
+        directory = self._directory
+        return {
+            **asdict(self._resolver.counters),
+            **asdict(self._resolver.wire),
+            "waited": directory.counters.asked,
+            "known": directory.counters.now,
+            "penalties": directory.health.penalties,
+            "penalised": len(directory.health),
+        }
 
     def log_lines(self, _: Connection, params: Params) -> Json:
         """The last lines of the log."""

@@ -298,7 +298,7 @@ async def _work(plan: ProxyPlan, workers: Workers | None, loop: asyncio.Abstract
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopped.set)
         loop.add_signal_handler(signal.SIGHUP, reload)
-        control = ProxyControl(plan, element, log, stopped.set)
+        control = ProxyControl(plan, element, log, stopped.set, transports, resolver, locator)
         control.server = ControlServer(
             socket_path(plan.network, _worker_name(plan, workers)), control.methods()
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -77,6 +77,17 @@ class Services:
         """Let what was loaded count from now on."""
         for name, rows in loaded.items():
             self.dialplans[name].current = rows
+
+    def counters(self) -> dict[str, dict[str, int | str]]:
+        """What the handles of servers counted, by ``redis.NAME`` and ``sql.NAME``."""
+        handles: dict[str, Redis | Sql] = {
+            f"redis.{n}": store for n, store in self.redis.items() if isinstance(store, Redis)
+        }
+        handles.update({f"sql.{name}": database for name, database in self.sql.items()})
+        return {
+            name: {**asdict(handle.counters), "state": handle.counters.state.value}
+            for name, handle in handles.items()
+        }
 
     async def close(self) -> None:
         """Close what has connections."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 
 from trunkline.config.proxy import Listen
 from trunkline.elements.proxy.workers import Workers
@@ -111,6 +112,13 @@ class SocketTransports:
                 return
         name = "" if flow.connection else self._name_of(flow)
         self.streams[flow.transport, flow.local].send(flow, data, name)
+
+    def counters(self) -> dict[str, dict[str, int]]:
+        """What each socket counted, by transport and address, as ``UDP 127.0.0.1:5060``."""
+        found = {("UDP", local): asdict(socket.stats) for local, socket in self.udp.items()}
+        for (transport, local), stream in self.streams.items():
+            found[transport.value, local] = asdict(stream.stats)
+        return {f"{kind} {host}:{port}": row for (kind, (host, port)), row in found.items()}
 
     def close(self) -> None:
         """Close every socket."""
