@@ -14,7 +14,7 @@ import typer
 from rich.text import Text
 from rich.tree import Tree
 
-from trunkline.cli import proxy, trace
+from trunkline.cli import destinations, proxy, trace
 from trunkline.cli.output import JsonOption, console, error_console, grid, print_json, print_table
 from trunkline.errors import TrunklineError
 
@@ -40,6 +40,9 @@ app.command("status")(proxy.status)
 app.command("trace", epilog=trace.EXAMPLES)(trace.trace)
 app.command("capture")(trace.capture)
 app.command("reload")(proxy.reload)
+app.command("destinations")(destinations.destinations)
+app.command("drain")(destinations.drain)
+app.command("undrain")(destinations.undrain)
 
 
 @app.command(

@@ -181,6 +181,10 @@ class StreamTransport:
     def __len__(self) -> int:
         return len(self._connections)
 
+    def leads_to(self, remote: Address) -> bool:
+        """Whether a connection that may be used for requests to ``remote`` is there."""
+        return any(address == remote for address, _ in self._by_remote)
+
     # -- for the user
 
     def send(self, flow: Flow, data: bytes, name: str = "") -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from trunkline.errors import DecodeError
@@ -23,6 +23,7 @@ __all__ = [
     "Changed",
     "canonical_aor",
     "dump_bindings",
+    "hangs",
     "live",
     "load_bindings",
     "normal_instance",
@@ -164,9 +165,33 @@ def live(bindings: Iterable[Binding], now: float) -> Bindings:
     return tuple(binding for binding in bindings if binding.expires > now)
 
 
+def hangs(binding: Binding) -> bool:
+    """Whether it is called by the flow of its registration.
+
+    That is so for Outbound, behind a NAT, and where the user agent opened a stream; not where a
+    path leads to another element, whose flow it was.
+    """
+    if binding.flow is None or binding.path:
+        return False
+    return binding.reg_id != 0 or binding.nat or binding.flow.connection != 0
+
+
 def without_flow(bindings: Iterable[Binding], flow: Flow, node: str) -> Bindings:
-    """Those that do not hang on a flow that has failed (RFC 5626 section 7, last paragraph)."""
-    return tuple(b for b in bindings if b.flow != flow or b.node != node)
+    """What is left of them when a flow has failed (RFC 5626 section 7, last paragraph).
+
+    Those go that nothing else leads to: of Outbound, behind a NAT, or of a client of WebSocket,
+    which nobody can connect to. Others keep their contact, which a new connection may lead to.
+    """
+    left = []
+    for binding in bindings:
+        if binding.flow != flow or binding.node != node or not hangs(binding):
+            left.append(binding)
+        elif not (binding.reg_id or binding.nat or flow.transport in _ONE_WAY):
+            left.append(replace(binding, flow=None, node=""))
+    return tuple(left)
+
+
+_ONE_WAY = (Transport.WS, Transport.WSS)
 
 
 class Change(Enum):

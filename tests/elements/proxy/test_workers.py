@@ -15,6 +15,7 @@ from trunkline.elements.proxy.hops import Finder
 from trunkline.elements.proxy.script import load_script
 from trunkline.elements.proxy.services import Registrations, Services, Users
 from trunkline.elements.proxy.workers import Shared, Workers
+from trunkline.errors import TrunklineError
 from trunkline.net.dns import Locator, ZoneResolver
 from trunkline.net.virtual import VirtualLoop
 from trunkline.sip.digest import KnownUsers
@@ -40,6 +41,16 @@ def services(loop: VirtualLoop) -> Services:
     clock, random = loop.time, Random(0).randbytes
     users = Users(KnownUsers({}), realm="x", secret=bytes(16), clock=clock, random=random)
     return Services(users, Registrations(None, None, node="x", clock=clock, random=random))
+
+
+def listen(workers: Workers, loop: VirtualLoop, element: ProxyElement) -> None:
+    workers.listen(
+        loop,
+        element.take_over,
+        element.transports.send,
+        lambda flow, reason: element.lost(flow, reason, lambda: False),
+        element.failed,
+    )
 
 
 class Cluster:
@@ -68,7 +79,7 @@ class Cluster:
                 workers=workers,
                 services=services(self.loop),
             )
-            workers.listen(self.loop, element.take_over, element.transports.send)
+            listen(workers, self.loop, element)
             self.workers.append(workers)
             self.elements.append(element)
 
@@ -190,7 +201,7 @@ def test_a_worker_that_does_not_listen_costs_its_strays_and_nothing_else(
     assert counters.dropped + counters.handed_over == 5000
     assert len(cluster.deliver(1, request("INVITE", "z"), FROM_CALLER)) == 3
     element = cluster.elements[0]
-    cluster.workers[0].listen(cluster.loop, element.take_over, element.transports.send)
+    listen(cluster.workers[0], cluster.loop, element)
 
 
 def test_a_job_is_done_by_the_first_worker_for_all(tmp_path: Path) -> None:
@@ -210,6 +221,30 @@ def test_a_job_is_done_by_the_first_worker_for_all(tmp_path: Path) -> None:
         assert ticks == [["tick", "tick"], [], [], []]
     finally:
         cluster.close()
+
+
+def test_icmp_that_another_worker_hears_of_reaches_the_one_that_sent(cluster: Cluster) -> None:
+    _, a, b = cluster.deliver(0, request("INVITE", "x"), FROM_CALLER)
+    refused = TrunklineError("udp.unreachable", "192.0.2.51:5060: port unreachable")
+    for forwarded in (a, b):
+        head = forwarded[2][:300]  # as much as a router quotes
+        assert cluster.workers[3].give_back(forwarded[1], refused, head)
+    assert not cluster.workers[0].give_back(a[1], refused, a[2])
+    assert not cluster.workers[0].give_back(a[1], refused, b"SIP/2.0 200 OK\r\n\r\n")
+    cluster.loop.settle()
+    [answer] = cluster.sent
+    assert (answer[0], status_of(answer)) == (0, 500)
+
+
+def test_the_end_of_a_connection_reaches_the_worker_that_sent_by_it(cluster: Cluster) -> None:
+    layer = cluster.elements[0].proxy.layer
+    ours, other, any_ = (Flow(Transport.TCP, CALLER, ME, number) for number in (7, 8, 0))
+    for number, flow in enumerate((ours, other, any_)):
+        message = Request.build("MESSAGE", "sip:x@y", [("Via", f"SIP/2.0/TCP h;branch=z9{number}")])
+        layer.request(message, f"z9{number}", flow, 0.0, None)
+    cluster.workers[2].tell_lost(ours, "connection reset")
+    cluster.loop.settle()
+    assert [each.flow for each in layer.clients.values()] == [other, any_]
 
 
 def test_claims_expire_and_are_displaced_only_when_the_table_is_full() -> None:

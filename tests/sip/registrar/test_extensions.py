@@ -18,6 +18,7 @@ from tests.sip.registrar.support import (
     stored,
 )
 
+from trunkline.sip.binding import hangs
 from trunkline.sip.gruu import GruuMaker
 from trunkline.sip.headers import NameAddr
 from trunkline.sip.registrar import Change, Reason, without_flow
@@ -161,6 +162,28 @@ def test_a_failed_flow_takes_its_bindings_along() -> None:
     assert without_flow(both, flow, "n1") == others
     assert without_flow(both, flow, "n2") == both
     assert without_flow(both, replace(flow, connection=8), "n1") == both
+
+
+def test_a_contact_that_does_not_hang_on_its_flow_outlives_it() -> None:
+    plain = "<sip:bob@192.0.2.4;transport=tcp>"
+
+    def left(transport: Transport, contact: str = plain) -> list[Flow | None]:
+        flow = Flow(transport, ("192.0.2.4", 5060), ("203.0.113.1", 5060), 7)
+        bindings = stored(process(register(contact, headers=[BOTH]), flow=flow))
+        assert all(map(hangs, bindings))
+        return [binding.flow for binding in without_flow(bindings, flow, "n1")]
+
+    assert left(Transport.TCP) == [None]  # a new connection may lead to the contact
+    assert left(Transport.WS) == []  # nobody can connect to a browser
+    assert left(Transport.TCP, f'{plain};reg-id=1;+sip.instance="<{INSTANCE}>"') == []
+    assert left(Transport.TCP, CONTACT) == []  # behind a NAT
+
+
+def test_a_flow_that_a_path_leads_to_is_another_elements() -> None:
+    flow = Flow(Transport.TCP, ("192.0.2.4", 40000), ("203.0.113.1", 5060), 7)
+    bindings = stored(process(register(FLOW_CONTACT, headers=[BOTH, EDGE], vias=2), flow=flow))
+    assert not any(map(hangs, bindings))
+    assert without_flow(bindings, flow, "n1") == bindings
 
 
 # RFC 5627 section 5

@@ -117,6 +117,10 @@ class ProxyControl:
             "dns": self._dns(),
             "stores": cast("Json", element.services.counters()),
             "credentials": {**element.services.users.counters()},
+            "flows": {
+                "registered": len(element.services.registrations.flows),
+                **asdict(element.services.registrations.flows.counters),
+            },
             "recorder": {
                 "forgotten": element.recorder.forgotten,
                 "passed_over": element.recorder.passed_over,

@@ -16,6 +16,7 @@ from typing import Protocol
 
 from trunkline.elements.proxy.application import Application, Setting
 from trunkline.elements.proxy.destinations import Destinations
+from trunkline.elements.proxy.keeping import FlowKeeper
 from trunkline.elements.proxy.own import OwnRequests
 from trunkline.elements.proxy.probing import Prober
 from trunkline.elements.proxy.request import IncomingRequest, Outcome
@@ -26,6 +27,7 @@ from trunkline.errors import DecodeError, TrunklineError
 from trunkline.observe.recorder import Recorder
 from trunkline.sip.locate import Failure
 from trunkline.sip.message import Request, Response, parse
+from trunkline.sip.nat import KeepAlive
 from trunkline.sip.proxy import (
     Hops,
     Identity,
@@ -132,6 +134,7 @@ class ProxyElement:
         services: Services,
         most_tasks: int = 10_000,
         destinations: Destinations | None = None,
+        keep_alive: KeepAlive | None = None,
     ) -> None:
         self.loop = loop
         self.identity = identity
@@ -159,12 +162,13 @@ class ProxyElement:
                 tag=token,
                 settings=settings,
                 note=self._note,
-                failed=locator.failed,
+                failed=self._hop_failed,
                 answered=locator.answered,
                 route_extra="" if workers is None else workers.route_parameter,
             )
         self.app = Application(self, name, script_settings or {})
         self.own = OwnRequests(self)
+        self._keeper = FlowKeeper(self, keep_alive)
         self._nearest = timers.t1
         self._timer: asyncio.TimerHandle | None = None
         self._armed = float("inf")
@@ -184,7 +188,8 @@ class ProxyElement:
         await self._expire()
         await self._run_starts(self.script)
         self._begin_jobs(self.script)
-        self._housekeeping = [self.loop.create_task(self._keep_house())]
+        works = (self._keep_house(), self._keeper.visit(), self._keeper.remove_lost())
+        self._housekeeping = [self.loop.create_task(work) for work in works]
         if self._is_first:
             prober = Prober(self)
             if prober.wanted:
@@ -317,6 +322,26 @@ class ProxyElement:
         for received in self.proxy.transport_failed(flow, messages, reason, self.now()):
             self._decide(received)
         self.flush()
+
+    def lost(self, flow: Flow, reason: str, shared: Callable[[], bool]) -> None:
+        """A connection is no more: requests that wait for its responses fail, its registrations go.
+
+        ``shared`` says whether requests that asked for any connection to its far end went by it.
+        """
+        if self.proxy.layer.awaits(flow):
+            received = self.proxy.transport_failed(flow, (), reason, self.now(), shared=shared())
+            for each in received:
+                self._decide(each)
+            self.flush()
+        self._keeper.lost(flow)
+
+    def _hop_failed(self, flow: Flow, failure: Failure, retry_after: float | None) -> None:
+        self.locator.failed(flow, failure, retry_after)
+        if failure is Failure.ERROR and not flow.transport.reliable:
+            # "receiving a destination unreachable ICMP error on a UDP flow", RFC 5626 section 7
+            known = self.services.registrations.flows.get(flow)
+            if known is not None and known.binding.reg_id:
+                self._keeper.lost(flow)
 
     def refused(self, flow: Flow, error: DecodeError, head: bytes) -> None:
         """A stream broke at a message: a request is answered 400 before the stream is closed."""

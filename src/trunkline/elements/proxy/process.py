@@ -85,6 +85,8 @@ class ProxyPlan:
         self.tls = _tls(network.path.parent, settings)
         self.realm = settings.domains[0] if settings.domains else name
         self.secret = settings.secret.encode() or os.urandom(32)  # before the workers part
+        self.run = f"{name}.{os.urandom(4).hex()}"
+        """What no other run of the node is called."""
         self.board = Board(rows_of(settings.destinations), settings.workers)
         self.stateless: bytes | None = None
         if settings.stateless:
@@ -285,9 +287,17 @@ async def _work(plan: ProxyPlan, workers: Workers | None, loop: asyncio.Abstract
                 0 if workers is None else workers.index,
             ),
         )
-        transports.connect(element.receive, element.failed, element.refused, finder.domain)
+        transports.connect(
+            element.receive, element.failed, element.refused, finder.domain, element.lost
+        )
         if workers is not None:
-            workers.listen(loop, element.take_over, transports.send)
+            workers.listen(
+                loop,
+                element.take_over,
+                transports.lend,
+                lambda flow, reason: element.lost(flow, reason, lambda: False),
+                element.failed,
+            )
 
         def reload() -> None:
             if control.ahead:
@@ -397,7 +407,8 @@ def _services(
             registrar.Settings(domains) if domains else None,
             location,
             # Connections do not outlive the process, nor must what is stored of them.
-            node=f"{plan.name}.{index}.{os.urandom(4).hex()}",
+            node=f"{plan.run}.{index}",
+            run=f"{plan.run}.",
             clock=time.time,
             random=os.urandom,
         ),

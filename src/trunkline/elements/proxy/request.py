@@ -385,7 +385,9 @@ class IncomingRequest:
         flows = [
             binding.flow
             for binding in instance
-            if binding.flow is not None and element.services.registrations.reaches(binding)
+            if binding.flow is not None
+            and element.services.registrations.reaches(binding)
+            and element.identity.listener(binding.flow) is not None
         ]
         q = 1.0 if first.q is None else first.q
         if flows:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from trunkline.config.proxy import ProxyNodeSettings
 from trunkline.elements.proxy.dialplan import Dialplan, LiveDialplan
+from trunkline.elements.proxy.flows import RegisteredFlows
 from trunkline.errors import TrunklineError
 from trunkline.sip import digest, registrar
-from trunkline.sip.binding import Binding, Bindings
+from trunkline.sip.binding import Binding, Bindings, hangs, without_flow
 from trunkline.sip.message import Request
 from trunkline.sip.outbound import target_groups
 from trunkline.sip.proxy import ProxySettings
@@ -173,7 +174,8 @@ class Users:
 class Registrations:
     """The registrar and the location service: RFC 3261 section 10.
 
-    Without a ``location`` nobody can register: the memory of one worker is not another's.
+    Without a ``location`` nobody can register: the memory of one worker is not another's. ``node``
+    names this process; ``run``, with which it begins, all processes that can send by its flows.
 
     Raises:
         TrunklineError: ``script.no-domain``, ``script.no-location`` by ``register``.
@@ -187,13 +189,17 @@ class Registrations:
         node: str,
         clock: Callable[[], float],
         random: Callable[[int], bytes],
+        run: str = "",
     ) -> None:
+        self.flows = RegisteredFlows(node)
+        self._run = run or node
         self._prepared = False
         self._shared = location is not None
         self.location: Location = MemoryLocation() if location is None else location
         self._registrar = None if settings is None else registrar.Registrar(settings)
         self._node = node
-        self._clock = clock
+        self.clock = clock
+        """Gives seconds since the epoch."""
         self._random = random
 
     async def prepare(self) -> None:
@@ -216,10 +222,23 @@ class Registrations:
         random = self._random(_RANDOM)
 
         def compute(bindings: Bindings) -> tuple[Bindings | None, Registration]:
-            found = order.apply(bindings, self._clock(), random)
+            found = order.apply(bindings, self.clock(), random)
             return found.bindings, found
 
-        return await self.location.update(order.aor, compute)
+        done = await self.location.update(order.aor, compute)
+        if done.bindings is not None:
+            self.flows.registered(order.aor, done.bindings)
+        return done
+
+    async def lost(self, flow: Flow) -> None:
+        """A flow has failed: nobody is called by it any more (RFC 5626 section 7)."""
+
+        def compute(bindings: Bindings) -> tuple[Bindings | None, None]:
+            left = without_flow(bindings, flow, self._node)
+            return (None if left == bindings else left), None
+
+        for aor in self.flows.lost(flow):
+            await self.location.update(aor, compute)
 
     async def lookup(self, aor: str) -> list[list[list[Binding]]]:
         """The contacts of an address-of-record, in the order in which they are to be called.
@@ -227,7 +246,7 @@ class Registrations:
         Groups are tried one after the other (falling ``q``); the instances of a group at the same
         time; of an instance's bindings the next is for when the flow of the one before fails.
         """
-        found = await self.location.get(aor, self._clock())
+        found = await self.location.get(aor, self.clock())
         instances = [list(instance) for instance in target_groups(found)]
         return [
             list(group)
@@ -239,16 +258,14 @@ class Registrations:
     async def expire(self) -> int:
         """Forget what has expired; return how many contacts went."""
         await self.prepare()
-        return len(await self.location.expire(self._clock()))
+        return len(await self.location.expire(self.clock()))
 
     def reaches(self, binding: Binding) -> bool:
         """Whether the flow of a registration can be used from here."""
-        if binding.flow is None or binding.path:
+        if binding.flow is None or not hangs(binding) or binding.flow in self.flows.failed:
             return False
-        stream = binding.flow.connection != 0
-        return (binding.nat or binding.reg_id != 0 or stream) and (
-            not stream or binding.node == self._node
-        )
+        # A connection belongs to a process; a datagram leaves by any that has the address.
+        return binding.flow.connection == 0 or binding.node.startswith(self._run)
 
     def _ready(self) -> registrar.Registrar:
         if self._registrar is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
@@ -20,6 +21,8 @@ __all__ = ["Failed", "SocketTransports"]
 
 Failed = Callable[[Flow, str, list[bytes]], object]
 """Learns that messages could not be delivered: where to, why, and what of them is known."""
+Lost = Callable[[Flow, str, Callable[[], bool]], object]
+"""Learns that a connection is no more: which, why, and whether none is left to its far end."""
 
 _WORKER_SHIFT = 40
 """A connection's number says in its upper bits which worker has it."""
@@ -48,13 +51,18 @@ class SocketTransports:
         self._receive: Receive = lambda batch: None
         self._refused: Callable[[Flow, DecodeError, bytes], object] = lambda flow, error, head: None
         self._failed: Failed = lambda flow, reason, data: None
+        self._ended: Lost = lambda flow, reason, alone: None
         self._name_of: Callable[[Flow], str] = lambda flow: ""
+        self._lent: set[int] = set()
         self.udp: dict[Address, UdpSocket] = {}
         self.streams: dict[tuple[Transport, Address], StreamTransport] = {}
         self.listeners: list[Listener] = []
         """The addresses as they are, ports chosen by the system included."""
         if workers is not None:
-            number_connections_from((workers.index << _WORKER_SHIFT) + 1)
+            # What a worker's predecessor called a connection is none of its own: it counts on
+            # from the time.
+            passed = int(time.time() * 1000) % (1 << _WORKER_SHIFT)
+            number_connections_from((workers.index << _WORKER_SHIFT) + passed)
         try:
             for item in listen:
                 self.listeners.append(self._open(item))
@@ -89,15 +97,18 @@ class SocketTransports:
         failed: Failed,
         refused: Callable[[Flow, DecodeError, bytes], object],
         name_of: Callable[[Flow], str],
+        lost: Lost = lambda flow, reason, alone: None,
     ) -> None:
         """Say who is told.
 
         ``receive`` gets what arrives, ``failed`` what cannot be delivered, ``refused`` the head of
-        what breaks a stream; ``name_of`` gives the domain whose certificate a flow's far end needs.
+        what breaks a stream, ``lost`` what connections have ended; ``name_of`` gives the domain
+        whose certificate a flow's far end needs.
         """
         self._receive = receive
         self._failed = failed
         self._refused = refused
+        self._ended = lost
         self._name_of = name_of
 
     def send(self, flow: Flow, data: bytes) -> None:
@@ -119,6 +130,11 @@ class SocketTransports:
         for (transport, local), stream in self.streams.items():
             found[transport.value, local] = asdict(stream.stats)
         return {f"{kind} {host}:{port}": row for (kind, (host, port)), row in found.items()}
+
+    def lend(self, flow: Flow, data: bytes) -> None:
+        """Send what another worker wants to leave by a connection of ours."""
+        self._lent.add(flow.connection)
+        self.send(flow, data)
 
     def close(self) -> None:
         """Close every socket."""
@@ -142,13 +158,27 @@ class SocketTransports:
     def failed(self, flow: Flow, error: TrunklineError, unsent: list[bytes]) -> None:
         """Learn that messages did not leave."""
         self._failed(flow, error.message, unsent)
+        if error.code == "stream.closed":  # it had ended before anybody knew of it here
+            self.closed(flow, error)
 
     def refused(self, flow: Flow, error: DecodeError, head: bytes) -> None:
         """Learn that a stream broke."""
         self._refused(flow, error, head)
 
     def closed(self, flow: Flow, error: TrunklineError | None) -> None:
-        """Learn that a connection is no more; whoever wants to send by it learns it then."""
+        """Learn that a connection is no more."""
+        reason = "the connection was closed" if error is None else error.message
+        stream = self.streams[flow.transport, flow.local]
+        self._ended(flow, reason, lambda: not stream.leads_to(flow.remote))
+        if self._workers is not None and flow.connection in self._lent:
+            self._lent.discard(flow.connection)
+            self._workers.tell_lost(flow, reason)
 
     def _lost(self, flow: Flow, problem: TrunklineError, data: list[bytes]) -> None:
+        """Learn that datagrams did not arrive: ICMP may tell another worker than the one that sent.
+
+        Where a port is shared the kernel does not know whose they were; their branch does.
+        """
+        if self._workers is not None:
+            data = [each for each in data if not self._workers.give_back(flow, problem, each)]
         self._failed(flow, problem.message, data)

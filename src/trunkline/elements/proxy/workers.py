@@ -25,6 +25,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from trunkline.errors import TrunklineError
 from trunkline.sip.transport import Flow, Transport
 
 __all__ = ["Shared", "WorkerCounters", "Workers"]
@@ -40,7 +41,10 @@ _LARGEST = 65_536 + 512
 _BRANCH = re.compile(rb"branch=z9hG4bKw(\d{1,2})\.")
 _ROUTE = re.compile(rb"\r\n[Rr]oute[ \t]*:[^\r\n]*?;w=(\d{1,2})[;>]")
 _NOWHERE = -1
-_TO_SEND = b"\0"  # no message begins with it
+# What else is handed over; no message begins so.
+_TO_SEND = b"\0"
+_LOST = b"\1"
+_RETURNED = b"\2"
 
 
 class Shared:
@@ -178,13 +182,36 @@ class Workers:
         """Have ``worker`` send a message on a connection that it has."""
         self.hand_over(worker, flow, _TO_SEND + data)
 
+    def tell_lost(self, flow: Flow, reason: str) -> None:
+        """Tell all others that a connection is no more by which they sent."""
+        notice = _LOST + reason.encode()
+        for worker in range(self._shared.count):
+            if worker != self.index:
+                self.hand_over(worker, flow, notice)
+
+    def give_back(self, flow: Flow, problem: TrunklineError, data: bytes) -> bool:
+        """Return a request that did not arrive to the worker that sent it; False: that was us."""
+        found = None if data.startswith(b"SIP/2.0 ") else _BRANCH.search(data)
+        worker = self.index if found is None else int(found[1])
+        if worker == self.index or worker >= self._shared.count:
+            return False
+        reason = problem.message.replace("\n", " ")
+        self.hand_over(worker, flow, _RETURNED + reason.encode() + b"\n" + data)
+        return True
+
     def listen(
         self,
         loop: asyncio.AbstractEventLoop,
         receive: Callable[[Sequence[tuple[bytes, Flow]]], object],
         send: Callable[[Flow, bytes], object],
+        lost: Callable[[Flow, str], object],
+        returned: Callable[[Flow, str, list[bytes]], object],
     ) -> None:
-        """Give what other workers hand over to ``receive``, or to ``send`` if it is to leave."""
+        """Give on what other workers hand over.
+
+        Messages go to ``receive``, or to ``send`` if they are to leave; connections of theirs that
+        are no more to ``lost``, requests of ours that did not arrive to ``returned``.
+        """
 
         def wake() -> None:
             batch: list[tuple[bytes, Flow]] = []
@@ -192,8 +219,14 @@ class Workers:
                 while len(batch) < _BATCH:
                     head, _, data = self._inbox.recv(_LARGEST).partition(b"\n")
                     flow = self._read.get(head) or self._parse(head)
-                    if data.startswith(_TO_SEND):
-                        send(flow, data[len(_TO_SEND) :])
+                    kind, rest = data[:1], data[1:]
+                    if kind == _TO_SEND:
+                        send(flow, rest)
+                    elif kind == _LOST:
+                        lost(flow, rest.decode())
+                    elif kind == _RETURNED:
+                        reason, _, head = rest.partition(b"\n")
+                        returned(flow, reason.decode(), [head])
                     else:
                         batch.append((data, flow))
             if batch:

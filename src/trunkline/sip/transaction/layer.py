@@ -369,13 +369,24 @@ class TransactionLayer:
 
     # from the transport
 
+    def awaits(self, flow: Flow) -> bool:
+        """Whether a request to the far end of ``flow``, a stream, has had no response yet."""
+        return flow.remote in self._unanswered
+
     def transport_failed(
-        self, flow: Flow, messages: Iterable[bytes], reason: str, now: float
+        self,
+        flow: Flow,
+        messages: Iterable[bytes],
+        reason: str,
+        now: float,
+        *,
+        shared: bool = True,
     ) -> list[Event]:
         """Sending by ``flow`` failed: ``messages``, or what ICMP quoted of them, did not arrive.
 
-        A request fails (section 17.1.4); where the flow is a stream, so does every request to its
-        far end that has had no response. A response whose connection is gone is sent once more, to
+        A request fails (section 17.1.4); where the flow is a stream, so does every request that
+        went by it and has had no response: with ``shared``, those that asked for any connection to
+        its far end, too. A response whose connection is gone is sent once more, to
         sent-by, by any connection that leads there (section 18.2.2). If that fails too, its user is
         told, who may look for another server (RFC 3263 section 5).
         """
@@ -385,7 +396,9 @@ class TransactionLayer:
             if transaction is not None:
                 failed.append(transaction)
         if flow.transport.reliable:
-            failed += self._unanswered.pop(flow.remote, ())
+            meant = (flow.connection, 0) if shared else (flow.connection,)
+            waiting = self._unanswered.get(flow.remote, ())
+            failed += [each for each in waiting if each.flow.connection in meant]
         events = []
         for transaction in failed:
             if not transaction.terminated:
