@@ -126,6 +126,23 @@ def test_the_proxy_of_a_network_file_that_is_meant(folder: Path) -> None:
         assert proxy.element.app.name == "B"
 
 
+def test_challenges_offer_what_the_network_file_says(folder: Path) -> None:
+    network = folder / "network.toml"
+    network.write_text(
+        '[node.A.proxy]\nscript = "route.py"\nlisten = ["udp:127.0.0.1:5060"]\n'
+        'algorithms = ["MD5"]\n',
+        encoding="utf-8",
+    )
+    (folder / "route.py").write_text(
+        "from trunkline.script import *\n@on_request()\ndef f(request):\n    request.challenge()\n",
+        encoding="utf-8",
+    )
+    with Harness.from_network(network) as proxy:
+        [answer] = proxy.receive(proxy.request("REGISTER", "sip:example.org"))
+        [challenge] = answer.headers.all("WWW-Authenticate")
+        assert "SHA" not in challenge
+
+
 def test_a_start_that_fails_leaves_nothing_open(folder: Path) -> None:
     (folder / "numbers.csv").write_text(HEADER + "1,10,1,(,,,\n", encoding="utf-8")
     with pytest.raises(TrunklineError, match="match_exp"), harness(folder):

@@ -40,6 +40,7 @@ from trunkline.elements.proxy.services import (
     Users,
     UserSource,
     core_settings,
+    digest_algorithms,
     read_users,
 )
 from trunkline.errors import TrunklineError
@@ -137,7 +138,8 @@ class Harness:
 
     ``dns`` is a zone's text, such as ``"gw.example. 60 IN A 192.0.2.50"``, and ``draw`` the
     randomness of SRV weights: a whole number from 0 to its argument, inclusive. ``settings`` is
-    what the script finds in ``app.settings``. ``users`` are names with their passwords. ``redis``
+    what the script finds in ``app.settings``. ``users`` are names with their passwords,
+    ``algorithms`` what challenges offer. ``redis``
     names stores in memory, on the virtual clock; or gives stores. ``sql`` gives databases.
     ``dialplans`` are CSV files by name, ``destinations`` sets of servers as a network file has
     them: ``{"gateways": {"targets": ["sip:192.0.2.50"], "probe": "10s"}}``. ``name`` is the node's,
@@ -157,6 +159,7 @@ class Harness:
         draw: Draw | None = None,
         settings: Mapping[str, Setting] | None = None,
         users: Mapping[str, str] | UserSource | None = None,
+        algorithms: tuple[digest.Algorithm, ...] = digest.DEFAULT_ALGORITHMS,
         redis: Mapping[str, KeyValue] | Sequence[str] = (),
         sql: Mapping[str, Sql] | None = None,
         dialplans: Mapping[str, Path | str] | None = None,
@@ -210,7 +213,7 @@ class Harness:
             settings=proxy,
             stateless=bytes(16) if stateless else None,
             script_settings=settings,
-            services=self._services(users or {}, domains, name),
+            services=self._services(users or {}, algorithms, domains, name),
             destinations=Destinations(sets, locator.directory.draw),
         )
 
@@ -261,6 +264,7 @@ class Harness:
             draw=draw,
             settings={**found.settings, **(settings or {})},
             users=read_users(folder / found.users, realm) if from_csv else None,
+            algorithms=digest_algorithms(found),
             redis=redis if redis is not None else tuple(found.redis),
             sql=sql,
             destinations=found.destinations,
@@ -274,7 +278,11 @@ class Harness:
         )
 
     def _services(
-        self, users: Mapping[str, str] | UserSource, domains: Sequence[str], name: str
+        self,
+        users: Mapping[str, str] | UserSource,
+        algorithms: tuple[digest.Algorithm, ...],
+        domains: Sequence[str],
+        name: str,
     ) -> Services:
         realm = domains[0] if domains else name
         generator = random.Random(1)
@@ -295,6 +303,7 @@ class Harness:
                 secret=b"the harness's secret",
                 clock=clock,
                 random=generator.randbytes,
+                algorithms=algorithms,
             ),
             Registrations(
                 settings, MemoryLocation(), node=name, clock=clock, random=generator.randbytes
