@@ -97,14 +97,15 @@ def register(user: str, password: str, proxy: tuple[str, int]) -> None:
     with endpoint(CALLER) as phone:
         phone.settimeout(PATIENCE)
         status = "no answer"
+        call = uuid.uuid4().hex[:8]
         for sequence in (1, 2):
-            number = uuid.uuid4().hex[:8]
+            number = f"{call}{sequence}"
             rows = [
                 ("Via", f"SIP/2.0/UDP {CALLER};branch=z9hG4bK{number}"),
                 ("Max-Forwards", "70"),
-                ("From", f"<sip:{user}@example.org>;tag={number}"),
+                ("From", f"<sip:{user}@example.org>;tag={call}"),
                 ("To", f"<sip:{user}@example.org>"),
-                ("Call-ID", f"register-{number}"),
+                ("Call-ID", f"register-{call}"),
                 ("CSeq", f"{sequence} REGISTER"),
                 ("Contact", f"<sip:{user}@{CALLER}>"),
                 *client.rows("REGISTER", "sip:example.org", number),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from trunkline.elements.proxy.story import STEPS, story_of
 from trunkline.sip.digest import Client, Login
 from trunkline.testing import Harness, Sent
 
@@ -148,3 +149,25 @@ def test_behind_a_nat_the_way_of_the_registration_is_the_way_back(proxy: Harness
         _, invite = proxy.receive(proxy.request("INVITE", "sip:bob@example.org"))
         assert invite.uri == "sip:bob@10.1.1.1:5062"
         assert invite.to == PHONE
+
+
+def test_the_story_of_a_registration_says_why(proxy: Harness) -> None:
+    with proxy:
+        client = logged_in(proxy, password="wrong")
+        register(proxy, client=client, cseq=2)
+        client = logged_in(proxy)
+        register(proxy, client=client, cseq=2)
+        told = [
+            step.text
+            for step in story_of(proxy.element.recorder, "reg1")
+            if step.kind in ("credentials", "registered")
+        ]
+        assert told == [
+            "the request has no Digest credentials [no-credentials]",
+            "bob: the digest is wrong: another password, or the request was changed"
+            " [wrong-response]",
+            "the request has no Digest credentials [no-credentials]",
+            "bob: the user has proved to know the password [accepted]",
+            "200: the bindings are as the request asked for [registered]",
+        ]
+        assert {"credentials", "registered"} <= set(STEPS)

@@ -14,6 +14,7 @@ from trunkline.elements.proxy.dialplan import Explanation
 from trunkline.elements.proxy.selection import Choice
 from trunkline.errors import DecodeError
 from trunkline.observe.recorder import Note, Recorder, SeenMessage
+from trunkline.sip import digest, registrar
 from trunkline.sip.locate import Decision
 from trunkline.sip.locate.report import as_json as decision_json
 from trunkline.sip.locate.report import as_text as decision_text
@@ -30,6 +31,8 @@ STEPS = {
     "script-error": "a handler of the script raised an exception",
     "undecided": "a handler of the script ended without a decision",
     "dropped": "the script had the request dropped: nothing answers it",
+    "credentials": "credentials were checked: whose, and what came of it",
+    "registered": "a REGISTER was carried out, or refused, and why",
     "translated": "a text went through a dialplan: its rows, and which of them decided",
     "located": "next hops were found by RFC 3263: the decision itself",
     "chosen": "a member of a set of destinations was chosen: the decision itself",
@@ -223,6 +226,11 @@ def _noted(note: Note) -> Step:
             text = str(place)
             details = tuple(decision_text(decision).splitlines())
             record = dict(decision_json(decision))
+        case "credentials", (code, user):
+            whose = f"{user}: " if user else ""
+            text = f"{whose}{digest.REASONS[digest.Reason(code)]} [{code}]"
+        case "registered", (code, _):
+            text = f"{registrar.REASONS[registrar.Reason(code)]} [{code}]"
         case "translated", (name, Explanation() as found):
             text, *details_ = str(found).splitlines()
             text, details = f"{name}: {text}", tuple(line.strip() for line in details_)
