@@ -17,6 +17,7 @@ from bench import stp
 from bench.clock import Clock
 from bench.figures import Figure, show
 from bench.runtimes import CPYTHON, Runtime, pypy
+from trunkline.config.network import load_network
 from trunkline.elements import control, node, signalling_point
 from trunkline.net import loop, mmsg
 from trunkline.net.control import Connection, Json, Method, Params
@@ -100,7 +101,8 @@ def _serve(file: Path) -> None:
         return {**control.methods(of), "bench.clear": clear, "bench.report": report}
 
     setattr(node, "methods", extended)  # noqa: B010 - where Node finds the function
-    node.run_node(node.NodePlan.read(file))
+    network = load_network(file)
+    node.run_node(node.NodePlan.of(network, network.choose(None)))
 
 
 def measure(

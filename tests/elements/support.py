@@ -180,6 +180,11 @@ class Lab:
             await node.close()
 
 
+def plan_of(file: Path, name: str) -> NodePlan:
+    """The plan of one node of a network file."""
+    return NodePlan.of(load_network(file), name)
+
+
 @asynccontextmanager
 async def running(
     file: Path = FOUR / "network.toml", nodes: Sequence[str] = (), *, settled: bool = True
@@ -188,7 +193,7 @@ async def running(
     lab = Lab()
     try:
         for name in nodes or load_network(file).nodes:
-            await lab.add(NodePlan.read(file, name))
+            await lab.add(plan_of(file, name))
         if settled and not nodes:
             await lab.settle()
         yield lab

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 from tests.elements.clock import run
-from tests.elements.support import EXAMPLES, Lab, bare, running, until
+from tests.elements.support import EXAMPLES, Lab, bare, plan_of, running, until
 
-from trunkline.elements.node import Node, NodePlan
+from trunkline.elements.node import Node
 from trunkline.elements.ssp import Exchange
 from trunkline.errors import TrunklineError
 from trunkline.store.calls import CallRecord
@@ -280,7 +280,7 @@ def test_an_exchange_that_was_killed_resets_its_circuits_when_it_hears_the_other
             await _state(lab, call["id"], "answered")
             assert len(_exchange(lab, "ExchangeD").calls) == 1
             await lab.kill("ExchangeA")
-            await lab.add(NodePlan.read(FOUR, "ExchangeA"))
+            await lab.add(plan_of(FOUR, "ExchangeA"))
             await lab.settle()
             # the first message between the two begins the resets
             await lab.call("ExchangeD", "calls.originate", calling=MOBILE, called="3005", hold=1)
@@ -418,7 +418,7 @@ def test_two_exchanges_of_one_name_for_a_trunk_and_oneself_are_refused(tmp_path:
     async def main() -> None:
         async with running(file, ["CountryA"]) as lab:
             with pytest.raises(TrunklineError, match="this exchange itself") as refused:
-                await lab.add(NodePlan.read(file, "ExchangeA"))
+                await lab.add(plan_of(file, "ExchangeA"))
             assert refused.value.code == "exchange.own-trunk"
 
     run(main())

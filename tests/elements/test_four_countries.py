@@ -9,7 +9,7 @@ import re
 
 import pytest
 from tests.elements.clock import run
-from tests.elements.support import EXAMPLES, SEED_NODES, bare, running, until
+from tests.elements.support import EXAMPLES, SEED_NODES, bare, plan_of, running, until
 
 SEED = EXAMPLES / "four-countries" / "seed.toml"
 
@@ -244,12 +244,10 @@ def test_a_cut_of_b_d_isolates_d_only_without_the_overlay(overlay: bool) -> None
 
 def test_a_node_that_is_killed_comes_back_and_its_neighbours_go_on() -> None:
     async def main() -> None:
-        from trunkline.elements.node import NodePlan
-
         async with running() as lab:
             before = lab.counters("out_of_service")
             await lab.kill("CountryD")
-            await lab.add(NodePlan.read(EXAMPLES / "four-countries" / "network.toml", "CountryD"))
+            await lab.add(plan_of(EXAMPLES / "four-countries" / "network.toml", "CountryD"))
             await lab.settle()
             assert (await lab.view("CountryA", "ping cs7 7.8.1"))["received"] == 1
             after = lab.counters("out_of_service")

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 from tests.elements.clock import run
-from tests.elements.support import EXAMPLES, Lab, bare, running, until
+from tests.elements.support import EXAMPLES, Lab, bare, plan_of, running, until
 
 from trunkline.config.cisco import load, running_config
-from trunkline.elements.node import NodePlan
 from trunkline.errors import TrunklineError
 
 SEED = EXAMPLES / "four-countries" / "seed.toml"
@@ -296,7 +295,7 @@ def test_write_then_restart_then_a_clean_end(runtime: Path) -> None:
             assert startup.is_relative_to(runtime)
             saved = lab["CountryA"].config.copy()
             await lab.kill("CountryA")
-            node = await lab.add(NodePlan.read(SEED, "CountryA"))
+            node = await lab.add(plan_of(SEED, "CountryA"))
             assert node.config == saved
             notes = [bare(str(line)) for line in node.log.lines]
             assert notes[0] == (f"%SYS-5-CONFIG_I: Configured from {startup}, which `write` saved")

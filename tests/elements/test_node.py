@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from tests.elements.clock import run
 from tests.elements.fake_sctp import Wire
-from tests.elements.support import EXAMPLES, Client, Lab, running
+from tests.elements.support import EXAMPLES, Client, Lab, plan_of, running
 
+from trunkline.config.network import load_network
 from trunkline.elements.node import Node, NodePlan
 from trunkline.errors import TrunklineError
 
@@ -27,21 +28,20 @@ cs7 linkset Away 4.4.4
 
 
 def test_the_plan_of_a_node_of_a_network() -> None:
-    plan = NodePlan.read(FOUR, "CountryD", sctp="udp")
+    plan = NodePlan.of(load_network(FOUR), "CountryD", sctp="udp")
     assert (plan.network, plan.name, plan.exchange) == ("four-countries", "CountryD", None)
     settings = plan.stack_settings()
     assert settings.backend == "udp"
     assert settings.local == ("10.0.7.2", "10.0.8.2", "10.0.10.1")
     assert settings.address_rule == "loopback"
-    assert NodePlan.read(FOUR, "CountryD", real_addresses=True).stack_settings().address_rule == (
-        "identity"
-    )
+    real = NodePlan.of(load_network(FOUR), "CountryD", real_addresses=True)
+    assert real.stack_settings().address_rule == "identity"
 
 
 @pytest.mark.parametrize("node", ["CountryX", None])
 def test_a_node_that_the_file_does_not_name(node: str | None) -> None:
     with pytest.raises(TrunklineError, match="CountryA, CountryB") as refused:
-        NodePlan.read(FOUR, node)
+        load_network(FOUR).choose(node)
     assert refused.value.code == "node.unknown"
 
 
@@ -84,7 +84,7 @@ def test_an_exchange_needs_a_point_code(tmp_path: Path) -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
         with pytest.raises(TrunklineError) as bare:
-            Node(NodePlan.read(file), loop, Wire().stack(loop), loop.time)
+            Node(plan_of(file, "X"), loop, Wire().stack(loop), loop.time)
         assert bare.value.code == "node.no-point-code"
 
     run(main())
@@ -94,7 +94,7 @@ def test_a_second_process_of_a_node_leaves_the_first_alone() -> None:
     async def main() -> None:
         async with running(FOUR, ["CountryA"]) as lab:
             loop = asyncio.get_running_loop()
-            second = Node(NodePlan.read(FOUR, "CountryA"), loop, Wire().stack(loop), loop.time)
+            second = Node(plan_of(FOUR, "CountryA"), loop, Wire().stack(loop), loop.time)
             with pytest.raises(TrunklineError) as refused:
                 await second.start()
             assert refused.value.code == "control.in-use"

@@ -8,10 +8,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from trunkline.elements.proxy.process import ProxyPlan
 
 __all__ = ["HELP", "main"]
 
@@ -36,32 +32,25 @@ def main(arguments: Sequence[str]) -> None:
     )
     options = parser.parse_args(arguments)
 
-    plan = _proxy_plan(options.file, options.node)
-    if plan is not None:
-        from trunkline.elements.proxy.process import run_proxy
+    # What an element needs is heavy, and is imported where that element is to run.
+    sctp, real = options.sctp, options.real_addresses
+    if options.file.suffix != ".toml":
+        from trunkline.elements.node import NodePlan, run_node
 
-        run_proxy(plan)
+        run_node(NodePlan.read(options.file, options.node, sctp=sctp, real_addresses=real))
         return
-    from trunkline.elements.node import NodePlan, run_node  # heavy; wrong arguments need it not
-
-    run_node(
-        NodePlan.read(
-            options.file, options.node, sctp=options.sctp, real_addresses=options.real_addresses
-        )
-    )
-
-
-def _proxy_plan(file: Path, node: str | None) -> ProxyPlan | None:
-    """The plan of the node that is meant, if it is a proxy."""
-    if file.suffix != ".toml":
-        return None
     from trunkline.config.network import load_network
 
-    network = load_network(file)
-    name = node or (next(iter(network.nodes)) if len(network.nodes) == 1 else None)
-    settings = network.nodes[name].proxy if name in network.nodes else None
-    if name is None or settings is None:
-        return None
-    from trunkline.elements.proxy.process import ProxyPlan
+    network = load_network(options.file)
+    name = network.choose(options.node)
+    proxy = network.nodes[name].proxy
+    if proxy is None:
+        from trunkline.elements.node import NodePlan, run_node
 
-    return ProxyPlan(network, name, settings)
+        run_node(NodePlan.of(network, name, sctp=sctp, real_addresses=real))
+        return
+    if sctp or real:
+        parser.error(f"{name} is a SIP proxy: --sctp and --real-addresses are for routers")
+    from trunkline.elements.proxy.process import ProxyPlan, run_proxy
+
+    run_proxy(ProxyPlan(network, name, proxy))

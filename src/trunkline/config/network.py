@@ -230,7 +230,7 @@ class _Network:
 
 @attrs.frozen
 class NetworkSettings:
-    """A whole network file; ``path`` is where it lay."""
+    """A whole network file; ``path`` is where it lay, ``text`` what it said."""
 
     path: Path
     name: str
@@ -239,6 +239,7 @@ class NetworkSettings:
     sctp: SctpSettings = SctpSettings()
     demo: DemoSettings = DemoSettings()
     rating: RatingSettings = RatingSettings()
+    text: str = attrs.field(default="", repr=False)
 
     @property
     def tariff(self) -> Path | None:
@@ -248,6 +249,26 @@ class NetworkSettings:
     def layers(self, node: str) -> list[Path]:
         """The configuration files of ``node``, in the order in which they apply."""
         return [self.path.parent / name for name in self.nodes[node].config]
+
+    def choose(self, node: str | None) -> str:
+        """The node called ``node``, or the only one.
+
+        Raises:
+            TrunklineError: ``node.unknown``.
+        """
+        if node is None and len(self.nodes) == 1:
+            return next(iter(self.nodes))
+        if node is None or node not in self.nodes:
+            known = ", ".join(self.nodes)
+            asked = f"no node {node!r} in it" if node else "it has several nodes"
+            raise TrunklineError(
+                "node.unknown", f"{self.path}: {asked}; choose with --node: {known}"
+            )
+        return node
+
+    def line(self, *where: str | int) -> int:
+        """The line of a key, such as ``"node", "Edge", "proxy", "listen"``; as near as it goes."""
+        return _line_of(self.text, where)
 
 
 @attrs.frozen
@@ -294,6 +315,7 @@ def load_network(path: Path) -> NetworkSettings:
         sctp=settings.sctp,
         demo=settings.demo,
         rating=settings.rating,
+        text=text,
     )
 
 

@@ -19,7 +19,7 @@ import attrs
 
 from trunkline import __version__
 from trunkline.config.cisco import Change, Cs7Config, changes, load
-from trunkline.config.network import ExchangeSettings, SctpSettings, load_network
+from trunkline.config.network import ExchangeSettings, NetworkSettings, SctpSettings
 from trunkline.elements import views
 from trunkline.elements.captures import Capture
 from trunkline.elements.control import methods
@@ -70,47 +70,50 @@ class NodePlan:
     def read(
         cls,
         file: Path,
-        node: str | None = None,
+        name: str | None = None,
         *,
         sctp: Literal["auto", "kernel", "raw", "udp"] | None = None,
         real_addresses: bool = False,
     ) -> NodePlan:
-        """Read ``node`` of a network file, or the one router of a ``.cfg`` file.
+        """Read the configuration of one router, which is a network by itself.
 
         Raises:
-            TrunklineError: the files' located errors, or ``node.unknown``.
+            TrunklineError: the file's located errors, ``node.config``.
         """
-        if file.suffix != ".toml":
-            config, notes = _load([file], node)
-            name = config.hostname
-            startup = _startup_file(name, name)
-            if startup.exists():
-                config, notes = _load_startup(startup, name)
-            return cls(
-                name, name, config, None, _choose(SctpSettings(), sctp), real_addresses, notes
-            )
-        network = load_network(file)
-        if node is None and len(network.nodes) == 1:
-            node = next(iter(network.nodes))
-        if node is None or node not in network.nodes:
-            known = ", ".join(network.nodes)
-            asked = f"no node {node!r} in it" if node else "it has several nodes"
-            raise TrunklineError("node.unknown", f"{file}: {asked}; choose with --node: {known}")
-        startup = _startup_file(network.name, node)
+        config, notes = _load([file], name)
+        name = config.hostname
+        startup = _startup_file(name, name)
         if startup.exists():
-            config, notes = _load_startup(startup, node)
+            config, notes = _load_startup(startup, name)
+        return cls(name, name, config, None, _choose(SctpSettings(), sctp), real_addresses, notes)
+
+    @classmethod
+    def of(
+        cls,
+        network: NetworkSettings,
+        name: str,
+        *,
+        sctp: Literal["auto", "kernel", "raw", "udp"] | None = None,
+        real_addresses: bool = False,
+    ) -> NodePlan:
+        """Read the configurations of the router called ``name`` in a network.
+
+        Raises:
+            TrunklineError: the files' located errors, ``node.config``.
+        """
+        startup = _startup_file(network.name, name)
+        if startup.exists():
+            config, notes = _load_startup(startup, name)
         else:
-            config, notes = _load(network.layers(node), node)
-        exchange = network.nodes[node].exchange
+            config, notes = _load(network.layers(name), name)
+        exchange = network.nodes[name].exchange
         pricing = None
         if exchange is not None and network.tariff is not None:
             from trunkline.elements.pricing import Pricing  # transfer points need no tariff
 
             pricing = Pricing(network.tariff, network.rating)
-        sctp_settings = _choose(network.sctp, sctp)
-        return cls(
-            network.name, node, config, exchange, sctp_settings, real_addresses, notes, pricing
-        )
+        settings = _choose(network.sctp, sctp)
+        return cls(network.name, name, config, exchange, settings, real_addresses, notes, pricing)
 
     def stack_settings(self) -> StackSettings:
         """How this node reaches its peers."""
