@@ -91,7 +91,9 @@ def _load(context: ssl.SSLContext, settings: TlsSettings) -> None:
             context.load_default_certs()
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
         reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
-        also = f" with the key {settings.key}" if file != settings.authorities else ""
+        also = (
+            f" with the key {settings.key}" if settings.key and file != settings.authorities else ""
+        )
         raise TrunklineError(
             "stream.tls-settings", f"{file}{also} cannot be used for TLS: {reason}"
         ) from None

@@ -1,8 +1,13 @@
 """The processes of a proxy node: sockets, script, signals; and the parent of several workers.
 
 One worker is the process itself. More are its children, which share the ports
+<<<<<<< HEAD
 (`trunkline.elements.proxy.workers`); the parent only starts again what dies. SIGTERM and SIGINT end
 the node, SIGHUP loads the script anew. By SIGUSR1 a worker tells the parent that it has done so.
+=======
+(`trunkline.elements.proxy.workers`); the parent only starts again what dies. A node whose worker
+cannot begin at all ends. SIGTERM and SIGINT end the node, SIGHUP loads the script anew.
+>>>>>>> 2950cfd (wip)
 """
 
 from __future__ import annotations
@@ -17,6 +22,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,13 +49,13 @@ from trunkline.elements.proxy.services import (
 )
 from trunkline.elements.proxy.tokens import token_source
 from trunkline.elements.proxy.transports import SocketTransports
-from trunkline.elements.proxy.workers import Shared, Workers
+from trunkline.elements.proxy.workers import Shared, Workers, control_name
 from trunkline.errors import TrunklineError
 from trunkline.net.collector import Collector
 from trunkline.net.control import ControlServer, socket_path
 from trunkline.net.dns import Locator, Resolver, ResolverSettings
 from trunkline.net.loop import new_event_loop
-from trunkline.net.tls import TlsSettings
+from trunkline.net.tls import TlsSettings, server_context
 from trunkline.sip import digest, registrar
 from trunkline.sip.proxy import Identity
 from trunkline.sip.transport import Transport
@@ -67,13 +73,18 @@ _FIRST_DELAY = 0.2
 _LONGEST_DELAY = 10.0
 _PATIENCE = 5.0
 """Seconds that workers have to end in good order."""
+_REFUSED = 2
+"""Exit status of a worker that has said why it cannot be."""
 
 
 class ProxyPlan:
-    """All that one proxy node is to be; the script has been loaded once, to see that it can be.
+    """All that one proxy node is to be.
+
+    Its script and its files have been loaded once, and its settings understood: what is wrong with
+    them is told before there are workers, and once.
 
     Raises:
-        TrunklineError: what is wrong with the script.
+        TrunklineError: what is wrong.
     """
 
     def __init__(self, network: NetworkSettings, name: str, settings: ProxyNodeSettings) -> None:
@@ -96,7 +107,6 @@ class ProxyPlan:
             # Once, and not within the time of the first command, which it is longer than.
             with contextlib.suppress(ImportError):  # the store says what to install
                 importlib.import_module("redis.asyncio")
-        # What is wrong with a file is told before there are workers, and once.
         self.folder = network.path.parent
         for source in settings.dialplans.values():
             if not source.startswith("sql:"):
@@ -104,6 +114,10 @@ class ProxyPlan:
         self.users: digest.UserSource = digest.KnownUsers({})
         if settings.users and not settings.users.startswith("sql:"):
             self.users = read_users(network.path.parent / settings.users, self.realm)
+        if self.tls is not None and any(item.transport.secure for item in settings.listen):
+            server_context(self.tls)
+        _resolver(self)
+        _stores(settings, time.monotonic)
 
 
 def _check_stateless(name: str, settings: ProxyNodeSettings, script: Script) -> None:
@@ -118,7 +132,11 @@ def _check_stateless(name: str, settings: ProxyNodeSettings, script: Script) -> 
 
 
 def run_proxy(plan: ProxyPlan) -> None:
-    """Run the node until SIGTERM or SIGINT."""
+    """Run the node until SIGTERM or SIGINT.
+
+    Raises:
+        TrunklineError: why it cannot be run; ``proxy.worker``: a worker has said it.
+    """
     if plan.settings.workers == 1:
         _run_worker(plan, None)
     else:
@@ -138,6 +156,7 @@ class _Parent:
 
     def run(self) -> None:
         """Keep the workers running until a signal ends the node."""
+        self._see_that_ports_are_free()
         signals = _Signals()
         for index in range(self._plan.settings.workers):
             self._start(index)
@@ -150,7 +169,11 @@ class _Parent:
                 self._signal(signal.SIGHUP)
             if signal.SIGUSR1 in came:
                 self._adopt()
-            self._reap()
+            try:
+                self._reap()
+            except TrunklineError:
+                self._stop()
+                raise
             self._start_due()
         self._stop()
 
@@ -159,6 +182,16 @@ class _Parent:
         with contextlib.suppress(TrunklineError):  # changed since; the workers have what they have
             self._plan.script = load_script(self._plan.script_file)
             self._log("SCRIPT", 6, "ADOPTED", "workers that are started again have it, too")
+
+    def _see_that_ports_are_free(self) -> None:
+        """Listen alone for a moment: who shares a port may share it with another node, unawares."""
+        loop = new_event_loop()
+        try:
+            transports = SocketTransports(loop, self._plan.settings.listen, tls=self._plan.tls)
+            transports.close()
+            loop.run_until_complete(transports.wait_closed())
+        finally:
+            loop.close()
 
     def _start(self, index: int) -> None:
         sys.stdout.flush()
@@ -173,6 +206,7 @@ class _Parent:
             status = 0
         except TrunklineError as problem:
             print(f"trunkline: {problem}", file=sys.stderr)
+            status = _REFUSED
         finally:
             sys.stdout.flush()
             os._exit(status)
@@ -185,10 +219,15 @@ class _Parent:
             index = self._children.pop(child, None)
             if index is None:
                 continue
+            code = os.waitstatus_to_exitcode(status)
+            if code == _REFUSED and not self._shared.served[index]:
+                raise TrunklineError(
+                    "proxy.worker",
+                    f"{self._plan.name} ends: worker {index} cannot begin, and has said why",
+                )
             delay = self._delay.get(index, _FIRST_DELAY)
             self._delay[index] = min(2 * delay, _LONGEST_DELAY)
             self._due[index] = time.monotonic() + delay
-            code = os.waitstatus_to_exitcode(status)
             self._log("SYS", 2, "WORKER", f"worker {index} ended ({code}); again in {delay:g} s")
 
     def _start_due(self) -> None:
@@ -258,12 +297,7 @@ async def _work(plan: ProxyPlan, workers: Workers | None, loop: asyncio.Abstract
     transports = SocketTransports(loop, settings.listen, tls=plan.tls, workers=workers)
     try:
         identity = Identity(transports.listeners, settings.domains)
-        resolver = Resolver(
-            ResolverSettings(
-                servers=settings.dns,
-                servers_source=f"dns of [node.{plan.name}.proxy]",
-            )
-        )
+        resolver = _resolver(plan)
         locator = Locator(resolver, rules_for(identity), now=loop.time)
         finder = Finder(identity, locator)
         element = ProxyElement(
@@ -310,7 +344,10 @@ async def _work(plan: ProxyPlan, workers: Workers | None, loop: asyncio.Abstract
         loop.add_signal_handler(signal.SIGHUP, reload)
         control = ProxyControl(plan, element, log, stopped.set, transports, resolver, locator)
         control.server = ControlServer(
-            socket_path(plan.network, _worker_name(plan, workers)), control.methods()
+            socket_path(
+                plan.network, control_name(plan.name, 0 if workers is None else workers.index)
+            ),
+            control.methods(),
         )
         log.listeners.append(control.publish_log)
         await element.services.open_dialplans(settings.dialplans, plan.folder)
@@ -329,7 +366,8 @@ async def _work(plan: ProxyPlan, workers: Workers | None, loop: asyncio.Abstract
             log("SYS", 5, "RESTART", f"Trunkline {__version__}, SIP proxy {plan.name}: {places}")
             element.spawn(_probe(resolver, log))
         if workers is not None:
-            element.spawn(_outlive_nobody(os.getppid(), stopped))
+            workers.outlive_nobody(loop, stopped.set)
+            workers.serves()
         _settle_memory()
         await stopped.wait()
         if workers is not None:
@@ -342,11 +380,6 @@ async def _work(plan: ProxyPlan, workers: Workers | None, loop: asyncio.Abstract
     finally:
         transports.close()
         await transports.wait_closed()
-
-
-def _worker_name(plan: ProxyPlan, workers: Workers | None) -> str:
-    """What a worker's control socket is called: the node's name; all but the first add a number."""
-    return plan.name if workers is None or not workers.index else f"{plan.name}.{workers.index}"
 
 
 def _tls(folder: Path, settings: ProxyNodeSettings) -> TlsSettings | None:
@@ -362,27 +395,38 @@ def _tls(folder: Path, settings: ProxyNodeSettings) -> TlsSettings | None:
     )
 
 
+def _resolver(plan: ProxyPlan) -> Resolver:
+    source = f"dns of [node.{plan.name}.proxy]"
+    return Resolver(ResolverSettings(servers=plan.settings.dns, servers_source=source))
+
+
+def _stores(
+    settings: ProxyNodeSettings, clock: Callable[[], float]
+) -> tuple[dict[str, KeyValue], dict[str, Sql]]:
+    """The stores by their names; none of them has been connected to."""
+    redis: dict[str, KeyValue] = {
+        name: Memory(clock) if url == "memory" else Redis(name, url)
+        for name, url in settings.redis.items()
+    }
+    if not settings.sql:
+        return redis, {}
+    from trunkline.store.sql import Sql  # SQLAlchemy is heavy
+
+    return redis, {name: Sql(name, url) for name, url in settings.sql.items()}
+
+
 def _services(
     plan: ProxyPlan, workers: Workers | None, loop: asyncio.AbstractEventLoop
 ) -> Services:
     index = 0 if workers is None else workers.index
     settings = plan.settings
-    redis: dict[str, KeyValue] = {}
+    redis, sql = _stores(settings, loop.time)
     location: Location | None = MemoryLocation() if workers is None else None
-    for name, url in settings.redis.items():
-        if url == "memory":
-            redis[name] = Memory(loop.time)
-            continue
-        redis[name] = server = Redis(name, url)
-        if settings.location == f"redis:{name}":
-            from trunkline.store.location.redis import RedisLocation
+    shared = redis.get(settings.location.removeprefix("redis:"))
+    if settings.location.startswith("redis:") and isinstance(shared, Redis):
+        from trunkline.store.location.redis import RedisLocation
 
-            location = RedisLocation(server)
-    sql: dict[str, Sql] = {}
-    if settings.sql:
-        from trunkline.store.sql import Sql  # SQLAlchemy is heavy
-
-        sql = {name: Sql(name, url) for name, url in settings.sql.items()}
+        location = RedisLocation(shared)
     users: UserSource = plan.users
     if settings.users.startswith("sql:"):
         from trunkline.store.users import SqlUsers
@@ -415,13 +459,6 @@ def _services(
         redis,
         sql,
     )
-
-
-async def _outlive_nobody(parent: int, stopped: asyncio.Event) -> None:
-    """End with the parent, however that ended: nobody else would end this worker."""
-    while os.getppid() == parent:
-        await asyncio.sleep(1.0)
-    stopped.set()
 
 
 async def _probe(resolver: Resolver, log: RouterLog) -> None:

@@ -50,6 +50,7 @@ _F = TypeVar("_F", bound=Function)
 
 _MARK = "__trunkline_marks__"
 _ANY = "*"
+_PACKAGE = Path(__file__).resolve().parents[2]
 
 # Kind of handler: what its parameters are called in messages
 _PARAMETERS = {
@@ -232,13 +233,27 @@ def script_of(functions: Iterable[Function]) -> Script:
 
 
 def told(problem: BaseException, path: str) -> str:
-    """Return an exception of a script as text: file, line, and the way it took within it."""
+    """Return an exception of a script as text: file, line, and the way it took within it.
+
+    Modules that lie beside the script are part of it.
+    """
     frames = traceback.extract_tb(problem.__traceback__)
-    mine = [frame for frame in frames if frame.filename == path] or list(frames)
+    mine = [frame for frame in frames if _is_of(frame.filename, path)] or list(frames)
     where = f"{mine[-1].filename}:{mine[-1].lineno}" if mine else path
     text = f"{where}: {type(problem).__name__}: {problem}"
     way = "".join(f"\n    {f.filename}:{f.lineno} in {f.name}: {f.line}" for f in mine)
     return text + way
+
+
+def _is_of(file: str, script: str) -> bool:
+    if file == script:
+        return True
+    found = Path(file).resolve()
+    return (
+        found.is_relative_to(Path(script).resolve().parent)
+        and not found.is_relative_to(_PACKAGE)
+        and "site-packages" not in found.parts
+    )
 
 
 def script_from(module: types.ModuleType, path: str) -> Script:

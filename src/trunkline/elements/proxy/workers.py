@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from trunkline.errors import TrunklineError
 from trunkline.sip.transport import Flow, Transport
 
-__all__ = ["Shared", "WorkerCounters", "Workers"]
+__all__ = ["Shared", "WorkerCounters", "Workers", "control_name"]
 
 _SLOTS = 1 << 20  # of 8 octets; 40 s of 3000 requests a second fill a tenth
 _WAYS = 4
@@ -47,6 +47,11 @@ _LOST = b"\1"
 _RETURNED = b"\2"
 
 
+def control_name(node: str, index: int) -> str:
+    """What a worker's control socket is called: the node's name; all but the first add a number."""
+    return f"{node}.{index}" if index else node
+
+
 class Shared:
     """What the workers of a node share; made before they part."""
 
@@ -54,6 +59,10 @@ class Shared:
         self.count = count
         self._map = mmap.mmap(-1, _SLOTS * 8)
         self.slots = memoryview(self._map).cast("Q")
+        self.served = mmap.mmap(-1, count)
+        """1 for each worker that has ever begun to work."""
+        self.lifeline = socket.socketpair()
+        """Nobody writes: its end is that of the parent, which alone may write."""
         self.pairs: list[tuple[socket.socket, socket.socket]] = []
         for _ in range(count):
             reader, writer = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -64,11 +73,12 @@ class Shared:
 
     def close(self) -> None:
         """Close the sockets and give the memory back."""
-        for reader, writer in self.pairs:
+        for reader, writer in (*self.pairs, self.lifeline):
             reader.close()
             writer.close()
         self.slots.release()
         self._map.close()
+        self.served.close()
 
 
 @dataclass(slots=True)
@@ -112,6 +122,23 @@ class Workers:
     def route_parameter(self) -> str:
         """What this worker adds to its Record-Route."""
         return f";w={self.index}"
+
+    # life
+
+    def serves(self) -> None:
+        """Say that this worker does its work: what ends it from now on is no reason to give up."""
+        self._shared.served[self.index] = 1
+
+    def outlive_nobody(self, loop: asyncio.AbstractEventLoop, stop: Callable[[], object]) -> None:
+        """Call ``stop`` when the parent has ended, however: nobody else would end this worker."""
+        reader, writer = self._shared.lifeline
+        writer.close()
+
+        def ended() -> None:
+            loop.remove_reader(reader)
+            stop()
+
+        loop.add_reader(reader, ended)
 
     # whose is it?
 
