@@ -62,7 +62,7 @@ def test_the_plain_view_says_only_what_changed(lab: Network) -> None:
 
 
 def test_views_of_nodes_that_do_not_answer(network: Network) -> None:
-    views = link_views(find_topology(network), dict.fromkeys(network.nodes))
+    views = link_views(find_topology(network), dict.fromkeys(network.routers))
     assert {view.mtp3 for view in views} == {"?"}
     assert all(view.dead for view in views)
 

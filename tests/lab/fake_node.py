@@ -22,7 +22,7 @@ RISE = 0.05  # seconds for each layer
 class FakeNode:
     def __init__(self, file: Path, name: str) -> None:
         network = read_network(file)
-        self.node = network.nodes[name]
+        self.node = network.routers[name]
         self.started = time.monotonic()
         self.stopped = asyncio.Event()
         self.blocked: set[tuple[str, int]] = set()

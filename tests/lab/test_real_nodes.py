@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from tests.lab.networks import write_network
+from tests.lab.sip import free_port, options, write_proxies
 
 from trunkline.lab.answers import Ping, read
 from trunkline.lab.client import LabClient
@@ -114,11 +115,16 @@ def test_namespaces_carry_the_real_addresses(up: Callable[..., Network], tmp_pat
     points = {"A": "1.1.1", "B": "2.2.2", "C": "3.3.3"}
     routes = {"A": ["0.0.0/0 linkset ToB"], "C": ["0.0.0/0 linkset ToB"]}
     file = write_network(tmp_path, points, [("A", "B"), ("A", "B"), ("B", "C")], routes)
+    port = free_port()
+    gate = write_proxies(tmp_path, {"Gate": f'listen = ["udp:127.0.0.1:{port}"]'}, file.read_text())
+    gate.write_text(gate.read_text().partition("\n\n")[2])
     before = namespaces()
     network = up(file, real_addresses=True)
     state = read_state(network.name)
     assert state is not None
     assert set(state.namespaces.values()) <= set(namespaces())
+    assert set(state.namespaces) == {"A", "B", "C"}
+    assert options("127.0.0.1", port) == "200 Gate"  # it has the machine's own addresses
     addresses = subprocess.run(
         ["ip", "-n", state.namespaces["A"], "-brief", "address"],
         capture_output=True,

@@ -86,7 +86,7 @@ def demo(
 
 def _stay(network: Network, out: Console, as_json: bool) -> None:
     if not as_json:
-        node = next(iter(network.nodes))
+        node = next(iter(network.routers))
         out.print("\nThe network stays up. In another terminal:", style="bold")
         for line in (
             f"trunkline shell {node}",
@@ -210,7 +210,7 @@ class _LiveView:
 
     def _watch(self) -> None:
         """Ask the nodes by connections of its own; what does not answer is shown as such."""
-        with LabClient(self._network.name, self._network.nodes, timeout=2.0) as client:
+        with LabClient(self._network.name, self._network.routers, timeout=2.0) as client:
             while not self._stop.wait(_REFRESH):
                 statuses = client.statuses()
                 self._answering = {name for name, status in statuses.items() if status}
@@ -231,7 +231,7 @@ class _LiveView:
                     style="" if node.name in self._answering else "dim",
                     double=node.exchange,
                 )
-                for node in self._network.nodes.values()
+                for node in self._network.routers.values()
             ],
             [self._edge(pair, links) for pair, links in self._topology.linksets().items()],
         )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import time
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -22,14 +24,23 @@ from trunkline.cli.output import (
     print_table,
 )
 from trunkline.cli.rpc import LinkArgument, lab_client
-from trunkline.elements.proxy.process import ProxyPlan
 from trunkline.errors import TrunklineError
 from trunkline.lab import graph as graphs
+from trunkline.lab.answers import Listener
 from trunkline.lab.check import Report, check_network
 from trunkline.lab.faults import set_broken
+from trunkline.lab.graph import PictureEdge
 from trunkline.lab.lifecycle import bring_down, bring_up, running_network
 from trunkline.lab.network import find_network, read_network
-from trunkline.lab.status import LabStatus, LinkView, await_links, lab_status
+from trunkline.lab.proxies import listen_problems
+from trunkline.lab.status import (
+    LabStatus,
+    LinkView,
+    NodeView,
+    ProxyView,
+    await_links,
+    lab_status,
+)
 from trunkline.lab.topology import TopologyLink, find_topology
 
 __all__ = ["app"]
@@ -65,21 +76,24 @@ def up(
     network = read_network(find_network(file))
     topology = find_topology(network)
     notes = error_console()
-    for problem in (*network.warnings, *topology.problems):
+    for problem in (*network.warnings, *topology.problems, *listen_problems(network)):
         notes.print(f"warning: {problem}", markup=False, style="yellow")
-    with notes.status(f"starting {len(network.names)} nodes of {network.name} …") as spinner:
+    with notes.status(f"starting {len(network.nodes)} nodes of {network.name} …") as spinner:
         started: list[str] = []
 
         def progress(node: str) -> None:
             started.append(node)
-            spinner.update(f"{len(started)} of {len(network.names)} nodes answer …")
+            spinner.update(f"{len(started)} of {len(network.nodes)} nodes answer …")
 
         bring_up(network, real_addresses=netns, progress=progress)
-        spinner.update("links are coming up …")
+        if network.routers:
+            spinner.update("links are coming up …")
         status = await_links(network, _LINKS_PATIENCE)
     _print_status(status, as_json)
-    if not as_json and network.nodes:
-        notes.print(f"next: trunkline shell {next(iter(network.nodes))}", style="dim")
+    if not as_json:
+        hints = [f"trunkline shell {name}" for name in (*network.routers,)[:1]]
+        hints += ["trunkline sip trace"] if network.proxies else []
+        notes.print(f"next: {', '.join(hints)}", style="dim")
 
 
 @app.command()
@@ -106,22 +120,16 @@ def status(network: NetworkOption = None, as_json: JsonOption = False) -> None:
 
 @app.command()
 def check(file: FileArgument = None, as_json: JsonOption = False) -> None:
-    """Find every pair of point codes that cannot talk, and the lines that would mend it.
+    """Find what will not work, without starting anything.
 
-    Scripts, users and dialplans of SIP proxies are loaded, as at a start.
+    Of routers: every pair of point codes that cannot talk, and the lines that would mend it. Of SIP
+    proxies: what of their scripts and files cannot be used, and addresses that two listen on.
     """
-    network = read_network(find_network(file))
-    for name, settings in network.proxies.items():
-        ProxyPlan(network.settings, name, settings)
-    report = check_network(network)
+    report = check_network(read_network(find_network(file)))
     if as_json:
-        print_json({**report.to_json(), "proxies": [*network.proxies]})
+        print_json(report.to_json())
     else:
-        if network.proxies:
-            names = ", ".join(network.proxies)
-            typer.echo(f"{network.name}: scripts, users and dialplans of {names} can be loaded")
-        if network.nodes:
-            _print_report(report)
+        _print_report(report)
     if not report.sound:
         raise typer.Exit(1)
 
@@ -147,12 +155,7 @@ def graph(
     as_json: JsonOption = False,
 ) -> None:
     """Draw a network; where it is up, with the present state of its links."""
-    network = read_network(find_network(file))
-    if not network.nodes:
-        raise TrunklineError(
-            "lab.no-routers", f"{network.name} has SIP proxies only: there are no links to draw"
-        )
-    picture = graphs.picture(network)
+    picture = graphs.picture(read_network(find_network(file)))
     if as_json:
         print_json(picture.to_json())
         return
@@ -163,18 +166,7 @@ def graph(
             line = Text.assemble(*((part, style) for part, style in spans))
             line.rstrip()
             out.print(line, soft_wrap=True)
-        out.print()
-        table = grid("Link", "Linksets", "SLC", "Addresses", "State")
-        for edge in picture.edges:
-            for link in edge.links:
-                table.add_row(
-                    edge.name,
-                    f"{link.first.linkset} – {link.second.linkset}",
-                    str(link.first.slc),
-                    f"{_address(link, 0)} – {_address(link, 1)}",
-                    Text(edge.state or "–", style=edge.style),
-                )
-        print_table(out, table)
+        _print_edges(out, picture.edges)
         return
     text = {
         GraphFormat.text: lambda: str(graphs.text_drawing(picture)) + "\n",
@@ -280,42 +272,75 @@ def _print_status(found: LabStatus, as_json: bool) -> None:
         print_json(found.to_json())
         return
     out = console()
-    if found.nodes:
-        _print_routers(out, found)
-    if found.proxies:
-        if found.nodes:
-            out.print()
-        _print_proxies(out, found)
-
-
-def _print_proxies(out: Console, found: LabStatus) -> None:
-    table = grid("SIP proxy", "Listens on", "Workers", "Pid", "Up for", "Restarts")
-    for node in found.proxies:
-        table.add_row(
-            Text(node.name, style="bold"),
-            ", ".join(node.listen) or "–",
-            str(node.workers or "–"),
-            str(node.pid or "–"),
-            _duration(node.uptime) if node.answers else Text("no answer", style="red"),
-            str(node.restarts),
-        )
-    print_table(out, table)
-
-
-def _print_routers(out: Console, found: LabStatus) -> None:
-    nodes = grid("Node", "Point code", "Role", "Pid", "Up for", "Restarts")
+    columns = (
+        "Node",
+        *(["Point code"] if found.nodes else []),
+        "Role",
+        "Pid",
+        "Up for",
+        "Restarts",
+    )
+    nodes = grid(*columns)
     for node in found.nodes:
-        nodes.add_row(
-            Text(node.name, style="bold"),
-            node.point_code,
-            "exchange" if node.exchange else "transfer point",
-            str(node.pid or "–"),
-            _duration(node.uptime) if node.answers else Text("no answer", style="red"),
-            str(node.restarts),
-        )
+        role = "exchange" if node.exchange else "transfer point"
+        nodes.add_row(Text(node.name, style="bold"), node.point_code, role, *_process(node))
+    for proxy in found.proxies:
+        code = ["–"] if found.nodes else []
+        nodes.add_row(Text(proxy.name, style="bold"), *code, "SIP proxy", *_process(proxy))
     print_table(out, nodes)
-    out.print()
-    print_table(out, link_table(found.links))
+    if found.proxies:
+        out.print()
+        print_table(out, _proxy_table(found))
+    if found.links:
+        out.print()
+        print_table(out, link_table(found.links))
+
+
+def _process(node: NodeView | ProxyView) -> tuple[str, str | Text, str]:
+    up = _duration(node.uptime) if node.answers else Text("no answer", style="red")
+    return str(node.pid or "–"), up, str(node.restarts)
+
+
+def _proxy_table(found: LabStatus) -> Table:
+    table = grid("Proxy", "Listens on", "Workers", "Script", "Requests", "Errors")
+    for column in table.columns[-2:]:
+        column.justify = "right"
+    for proxy in found.proxies:
+        all_work = proxy.well or not proxy.answers
+        table.add_row(
+            Text(proxy.name, style="bold"),
+            "\n".join(_listener(item) for item in proxy.listen),
+            Text(f"{proxy.working} of {proxy.workers}", style="" if all_work else "red"),
+            os.path.relpath(proxy.script, Path(found.file).parent),
+            str(proxy.requests),
+            Text(str(proxy.errors), style="yellow" if proxy.errors else ""),
+        )
+    return table
+
+
+def _listener(item: Listener) -> str:
+    other = f" as {item.advertised}" if item.advertised != item.address else ""
+    return f"{item.transport} {item.address}{other}"
+
+
+def _print_edges(out: Console, edges: Sequence[PictureEdge]) -> None:
+    links = grid("Link", "Linksets", "SLC", "Addresses", "State")
+    ways = grid("From", "To", "By the setting", "")
+    for edge in edges:
+        for link in edge.links:
+            links.add_row(
+                edge.name,
+                f"{link.first.linkset} – {link.second.linkset}",
+                str(link.first.slc),
+                f"{_address(link, 0)} – {_address(link, 1)}",
+                Text(edge.state or "–", style=edge.style),
+            )
+        for way in edge.ways:
+            ways.add_row(way.first, way.second, way.setting, way.value)
+    for table in (links, ways):
+        if table.rows:
+            out.print()
+            print_table(out, table)
 
 
 def link_table(links: list[LinkView]) -> Table:
@@ -351,14 +376,10 @@ def _address(link: TopologyLink, side: int) -> str:
 def _print_report(report: Report) -> None:
     out = console()
     for problem in report.problems:
-        out.print(f"{problem}\n", markup=False, style="yellow")
+        out.print(f"{problem}\n", markup=False, style="yellow", soft_wrap=True)
     if report.sound:
-        out.print(
-            f"{report.network}: all {report.checked} ordered pairs of {report.nodes} point codes "
-            "can talk",
-            style="green",
-            markup=False,
-        )
+        for text in _findings(report):
+            out.print(f"{report.network}: {text}", style="green", markup=False, soft_wrap=True)
         return
     if report.pairs:
         out.print(
@@ -378,6 +399,16 @@ def _print_report(report: Report) -> None:
         print_table(out, table)
         out.print()
         _print_mends(out, report)
+
+
+def _findings(report: Report) -> Iterator[str]:
+    """What is well in a sound network."""
+    if report.nodes or not report.proxies:
+        yield f"all {report.checked} ordered pairs of {report.nodes} point codes can talk"
+    if report.proxies:
+        names = ", ".join(report.proxies)
+        plural = "SIP proxy" if len(report.proxies) == 1 else "SIP proxies"
+        yield f"the {plural} {names} can start: scripts and files load, no address is used twice"
 
 
 def _print_mends(out: Console, report: Report) -> None:

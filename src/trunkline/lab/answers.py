@@ -15,12 +15,15 @@ __all__ = [
     "ActiveCall",
     "Counters",
     "LinkStatus",
+    "Listener",
     "NodeStatus",
     "Ping",
+    "ProxyCounters",
     "ProxyStatus",
     "Record",
     "Route",
     "RouteTable",
+    "ScriptCounters",
     "read",
 ]
 
@@ -74,15 +77,6 @@ class NodeStatus:
 
 
 @frozen
-class ProxyStatus:
-    """The answer to ``node.status`` of a SIP proxy."""
-
-    uptime: float
-    workers: int
-    listen: list[dict[str, str]]
-
-
-@frozen
 class Counters:
     """The answer to ``node.counters``; a link's key is ``LINKSET:SLC``."""
 
@@ -93,6 +87,58 @@ class Counters:
     def received(self, linkset: str, slc: int) -> int:
         """MSUs that came in on a link; 0 when the node does not have the link."""
         return self.links.get(f"{linkset}:{slc}", {}).get("mtp3_msus_received", 0)
+
+
+@frozen
+class Listener:
+    """An address that a proxy listens on, and what it is called outside; both ``HOST:PORT``."""
+
+    transport: str
+    address: str
+    advertised: str
+
+
+@frozen
+class ProxyStatus:
+    """The answer to ``node.status`` of one worker of a SIP proxy."""
+
+    name: str
+    pid: int
+    version: str
+    uptime: float
+    script: str
+    reloads: int
+    worker: int
+    workers: int
+    listen: list[Listener]
+
+
+@frozen
+class ScriptCounters:
+    """What became of the script's handlers."""
+
+    script_errors: int = 0
+    undecided: int = 0
+    faults: int = 0
+
+
+@frozen
+class ProxyCounters:
+    """The answer to ``node.counters`` of one worker of a SIP proxy, as far as it is looked at."""
+
+    transactions: dict[str, int]
+    script: ScriptCounters
+    stateless: dict[str, int] = field(factory=dict)
+
+    @property
+    def requests(self) -> int:
+        """Requests that came in and were no repetition; all of them where there is no state."""
+        return self.transactions.get("requests", 0) + self.stateless.get("requests", 0)
+
+    @property
+    def errors(self) -> int:
+        """What went wrong in the script, or in Trunkline itself."""
+        return self.script.script_errors + self.script.undecided + self.script.faults
 
 
 @frozen

@@ -93,7 +93,7 @@ def release_call(network: str | None, exchange: str, identifier: str) -> None:
 
 
 def _first_number(state: LabState, exchange: str) -> str:
-    settings = read_network(Path(state.file)).node(exchange).settings.exchange
+    settings = read_network(Path(state.file)).router(exchange).settings.exchange
     if settings is None or not settings.numbers:
         raise TrunklineError(
             "lab.calling", f"{exchange} serves no number; say who calls with --calling"
@@ -114,7 +114,7 @@ def _running(network: str | None) -> LabState | None:
 
 
 def _exchanges(state: LabState) -> list[str]:
-    nodes = read_network(Path(state.file)).nodes.values()
+    nodes = read_network(Path(state.file)).routers.values()
     return [node.name for node in nodes if node.exchange]
 
 

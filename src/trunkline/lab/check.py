@@ -5,6 +5,8 @@ Every ordered pair of point codes is walked there and back through the nodes' ow
 at a time, until it does; each is given as the line to write, the node and the file. In the end
 all of them are applied together and everything is walked again, so that what is proposed is known
 to work.
+
+SIP proxies are looked at by :mod:`.proxies`.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from dataclasses import dataclass, field
 
 from trunkline.config.cisco import Problem
 from trunkline.lab.network import Network
+from trunkline.lab.proxies import check_proxies
 from trunkline.lab.routing import Routing, Walk
 from trunkline.lab.topology import Topology, find_topology
 from trunkline.ss7.mtp3.routes import Outcome
@@ -82,6 +85,9 @@ class Report:
 
     network: str
     nodes: int
+    """How many point codes there are."""
+    proxies: tuple[str, ...]
+    """The SIP proxies that were looked at."""
     checked: int
     """How many ordered pairs were walked."""
     problems: tuple[Problem, ...]
@@ -103,6 +109,7 @@ class Report:
             "network": self.network,
             "sound": self.sound,
             "nodes": self.nodes,
+            "proxies": list(self.proxies),
             "checked": self.checked,
             "problems": [problem_json(problem) for problem in self.problems],
             "pairs": [pair.to_json() for pair in self.pairs],
@@ -124,10 +131,10 @@ def problem_json(problem: Problem) -> dict[str, object]:
 
 
 def check_network(network: Network) -> Report:
-    """Walk every ordered pair of point codes."""
+    """Walk every ordered pair of point codes; load what the SIP proxies need."""
     topology = find_topology(network)
     routing = Routing.of(network, topology)
-    walks = {(a, b): routing.walk(a, network.nodes[b].point_code) for a, b in _pairs(network)}
+    walks = {(a, b): routing.walk(a, network.routers[b].point_code) for a, b in _pairs(network)}
     mends = {
         (a, b): _mend(network, topology, (), a, b)
         for (a, b), walk in walks.items()
@@ -136,9 +143,9 @@ def check_network(network: Network) -> Report:
     pairs = tuple(
         Pair(
             a,
-            network.nodes[a].point_code_text,
+            network.routers[a].point_code_text,
             b,
-            network.nodes[b].point_code_text,
+            network.routers[b].point_code_text,
             there=walks[a, b],
             back=walks[b, a],
             mends=tuple(dict.fromkeys([*mends.get((a, b), ()), *mends.get((b, a), ())])),
@@ -152,13 +159,20 @@ def check_network(network: Network) -> Report:
         for m in lines
     )
     return Report(
-        network.name, len(network.nodes), len(walks), topology.problems, pairs, counted, mended
+        network=network.name,
+        nodes=len(network.routers),
+        proxies=tuple(network.proxies),
+        checked=len(walks),
+        problems=(*topology.problems, *check_proxies(network)),
+        pairs=pairs,
+        mends=counted,
+        mended=mended,
     )
 
 
 def _pairs(network: Network) -> Iterator[tuple[str, str]]:
-    for origin in network.nodes:
-        for destination in network.nodes:
+    for origin in network.routers:
+        for destination in network.routers:
             if origin != destination:
                 yield origin, destination
 
@@ -173,7 +187,7 @@ def _together(
         broken = [
             (a, b)
             for a, b in _pairs(network)
-            if not routing.walk(a, network.nodes[b].point_code).arrives
+            if not routing.walk(a, network.routers[b].point_code).arrives
         ]
         more = [m for a, b in broken for m in _mend(network, topology, tuple(lines), a, b)]
         if not more:
@@ -194,9 +208,9 @@ def _mend(
 ) -> list[Mend]:
     """The lines that make a message from ``origin`` reach ``destination``; none if none can."""
     routing = _with(network, topology, given)
-    dpc = network.nodes[destination].point_code
+    dpc = network.routers[destination].point_code
     mends: list[Mend] = []
-    for _ in network.nodes:
+    for _ in network.routers:
         walk = routing.walk(origin, dpc)
         if walk.arrives:
             return mends
@@ -239,7 +253,7 @@ def _next_step(routing: Routing, walk: Walk, destination: str) -> tuple[str, str
 
 def _destination(routing: Routing, network: Network, node: str, dpc: int) -> Prefix:
     """What the new route is for: ``dpc``, or everything where there is only one way anyway."""
-    variant = network.nodes[node].config.variant
+    variant = network.routers[node].config.variant
     default = Prefix(0, 0, variant)
     only = len({other for _, other in routing.neighbours(node)}) == 1
     if only and routing.tables[node].decide(dpc).outcome is Outcome.UNKNOWN:
@@ -249,6 +263,6 @@ def _destination(routing: Routing, network: Network, node: str, dpc: int) -> Pre
 
 def _file(network: Network, node: str) -> str:
     """The file that holds the node's routes; without any, its last layer."""
-    found = network.nodes[node]
+    found = network.routers[node]
     sources = [route.source for route in found.config.routes if route.source]
     return sources[-1].file if sources else str(found.files[-1])

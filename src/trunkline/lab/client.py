@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from types import TracebackType
 
 from trunkline.errors import TrunklineError
-from trunkline.lab.answers import Counters, NodeStatus, read
+from trunkline.lab.answers import Counters, NodeStatus, ProxyCounters, ProxyStatus, read
 from trunkline.lab.topology import TopologyEnd, TopologyLink
 from trunkline.net.control import ControlClient, Json, socket_path
 
@@ -61,15 +61,26 @@ class LabClient:
         return self._client(node).call(method, params, timeout)  # the node was started again
 
     def status(self, node: str) -> NodeStatus:
-        """What ``node`` says of itself."""
+        """What ``node``, a router, says of itself."""
         return read(self.call(node, "node.status"), NodeStatus)
 
     def counters(self, node: str) -> Counters:
-        """The counters of ``node``."""
+        """The counters of ``node``, a router."""
         return read(self.call(node, "node.counters"), Counters)
 
+    def worker(self, name: str) -> tuple[ProxyStatus, ProxyCounters] | None:
+        """What a proxy's worker says of itself, and its counters; ``None`` if it does not answer.
+
+        ``name`` is that of its control socket.
+        """
+        try:
+            status = read(self.call(name, "node.status"), ProxyStatus)
+            return status, read(self.call(name, "node.counters"), ProxyCounters)
+        except TrunklineError:
+            return None
+
     def statuses(self) -> dict[str, NodeStatus | None]:
-        """Every node's status; ``None`` for one that does not answer."""
+        """Every node's status, where all are routers; ``None`` for one that does not answer."""
         found: dict[str, NodeStatus | None] = {}
         for node in self.nodes:
             try:

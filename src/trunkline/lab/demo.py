@@ -127,7 +127,7 @@ class Demo:
         self._settings: DemoSettings = demo
         self._view = view
         self._command = command
-        self._client = LabClient(network.name, network.nodes)
+        self._client = LabClient(network.name, network.routers)
         self._topology = find_topology(network)
         self._cut = self._topology.resolve(demo.cut)
         self._detour = [self._topology.resolve(name) for name in demo.detour]
@@ -197,7 +197,7 @@ class Demo:
             for origin, destination in self._settings.pings:
                 ping = self._ping(origin, destination, 5)
                 average = f", {ping.avg:.1f} ms" if ping.avg is not None else ""
-                code = self.network.node(destination).point_code_text
+                code = self.network.router(destination).point_code_text
                 text = f"{origin} → {destination} {code}: {ping.received} of {ping.sent}{average}"
                 _check(step, text, ping.received == ping.sent == 5)
 
@@ -390,7 +390,7 @@ class Demo:
     def _far_states(self, call: DemoCall) -> list[str]:
         return [
             x.state
-            for node in self.network.nodes.values()
+            for node in self.network.routers.values()
             if node.exchange and node.name != call.exchange
             for x in read(self._client.call(node.name, "calls.active"), list[ActiveCall])
             if x.called == call.called and x.direction == "incoming"
@@ -398,7 +398,7 @@ class Demo:
 
     def _own_records(self) -> list[Record]:
         found: dict[tuple[str, str], Record] = {}
-        for node in self.network.nodes.values():
+        for node in self.network.routers.values():
             if node.exchange:
                 answer = self._client.call(node.name, "calls.list", {"limit": 50})
                 for record in read(answer, list[Record]):
@@ -416,7 +416,7 @@ class Demo:
         return len(self._own_records()) >= 2 * len(self._ids)
 
     def _lost(self) -> int:
-        return sum(self._client.counters(node).lost for node in self.network.nodes)
+        return sum(self._client.counters(node).lost for node in self.network.routers)
 
     def _watched(self) -> Iterator[tuple[str, list[TopologyLink]]]:
         yield self._settings.cut, self._cut
@@ -427,7 +427,7 @@ class Demo:
         origin, destination = self._settings.pings[-1]
         first, second = self._cut[0].first, self._cut[0].second
         for end, goal in ((first, destination), (second, origin)):
-            code = self.network.node(goal).point_code_text
+            code = self.network.router(goal).point_code_text
             answer = self._client.call(end.node, "ss7.explain", {"destination": code})
             link = answer.get("link") if isinstance(answer, dict) else None
             if not str(link).startswith(f"{end.linkset}:"):
@@ -472,10 +472,10 @@ class Demo:
 
 def _ping(client: LabClient, network: Network, origin: str, destination: str, count: int) -> Ping:
     answer = client.call(
-        network.node(origin).name,
+        network.router(origin).name,
         "ss7.ping",
         {
-            "destination": network.node(destination).point_code_text,
+            "destination": network.router(destination).point_code_text,
             "count": count,
             "interval": INTERVAL,
             "timeout": 2.0,

@@ -1,21 +1,24 @@
 """Pictures of a network: characters, Graphviz, Mermaid and SVG.
 
 Each is made from one :class:`Picture`; where the network is up, it carries the present state of
-the links.
+the links. SIP proxies are drawn with the addresses that they listen on, and joined where their
+settings name each other: what a script decides nobody knows before it runs.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from xml.sax.saxutils import escape
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from trunkline.lab.drawing import Box, Drawing, Edge, draw
 from trunkline.lab.layout import arrange
-from trunkline.lab.network import Network
+from trunkline.lab.network import Network, Proxy, Router
+from trunkline.lab.proxies import Way, find_ways
 from trunkline.lab.runtime import is_up, read_state
-from trunkline.lab.status import LinkView, lab_status
+from trunkline.lab.status import LabStatus, LinkView, lab_status
 from trunkline.lab.topology import TopologyLink, find_topology
 
 __all__ = [
@@ -35,17 +38,22 @@ class PictureNode:
     """One node."""
 
     name: str
-    point_code: str
-    exchange: bool
+    kind: str
+    """``router``, ``exchange`` or ``proxy``."""
+    lines: tuple[str, ...]
+    """What is written under the name: the point code, or where it listens."""
+    silent: bool = False
+    """Whether the network is up and the node does not answer."""
 
 
 @frozen
 class PictureEdge:
-    """All links between two nodes."""
+    """All links between two routers, or all ways between two proxies that settings name."""
 
     first: str
     second: str
-    links: tuple[TopologyLink, ...]
+    links: tuple[TopologyLink, ...] = ()
+    ways: tuple[Way, ...] = ()
     state: str = ""
     """``up``, ``down`` or ``cut``, or how many of the links are up; empty when unknown."""
 
@@ -57,9 +65,16 @@ class PictureEdge:
     @property
     def label(self) -> str:
         """A few characters for the line: how many links, and what is wrong."""
+        if self.ways:
+            return "SIP"
         count = f"×{len(self.links)}" if len(self.links) > 1 else ""
         mark = {"": "", "up": "", "cut": "✕", "down": "✕"}.get(self.state, self.state)
         return " ".join(part for part in (count, mark) if part)
+
+    @property
+    def one_way(self) -> bool:
+        """Whether only ``first`` sends requests to ``second``."""
+        return bool(self.ways) and all(way.first == self.first for way in self.ways)
 
     @property
     def style(self) -> str:
@@ -83,9 +98,15 @@ class Picture:
     def summary(self) -> str:
         """One line of counts."""
         links = sum(len(edge.links) for edge in self.edges)
-        text = f"{len(self.nodes)} nodes, {links} links"
+        proxies = sum(node.kind == "proxy" for node in self.nodes)
+        if proxies and proxies == len(self.nodes):
+            text = _count(proxies, "SIP proxy", "SIP proxies")
+        else:
+            text = f"{_count(len(self.nodes), 'node')}, {_count(links, 'link')}"
+            text += f", {_count(proxies, 'SIP proxy', 'SIP proxies')} among them" if proxies else ""
         if self.loose:
-            text += f", {self.loose} link ends without a counterpart (see `trunkline lab check`)"
+            ends = _count(self.loose, "link end")
+            text += f", {ends} without a counterpart (see `trunkline lab check`)"
         if self.running:
             text += ", running"
         return text
@@ -96,8 +117,21 @@ class Picture:
             "network": self.name,
             "running": self.running,
             "nodes": [
-                {"name": n.name, "point_code": n.point_code, "exchange": n.exchange}
+                {
+                    "name": n.name,
+                    "point_code": n.lines[0],
+                    "exchange": n.kind == "exchange",
+                }
                 for n in self.nodes
+                if n.kind != "proxy"
+            ],
+            "proxies": [
+                {"name": n.name, "listen": list(n.lines)} for n in self.nodes if n.kind == "proxy"
+            ],
+            "ways": [
+                {"from": w.first, "to": w.second, "setting": w.setting, "value": w.value}
+                for edge in self.edges
+                for w in edge.ways
             ],
             "links": [
                 {
@@ -120,33 +154,64 @@ class Picture:
         }
 
 
+def _count(number: int, one: str, several: str = "") -> str:
+    return f"{number} {one if number == 1 else several or one + 's'}"
+
+
 def picture(network: Network) -> Picture:
     """Gather what is drawn of ``network``, with live states where it is up."""
     topology = find_topology(network)
+    found = _status(network)
     states: dict[str, list[LinkView]] = {}
-    running = False
-    if is_up(network.name):
-        state = read_state(network.name)
-        if state is not None and Path(state.file) == network.file:
-            running = True
-            for view in lab_status(state).links:
-                states.setdefault(view.pair, []).append(view)
+    for view in found.links if found else ():
+        states.setdefault(view.pair, []).append(view)
+    silent = found.silent if found else set()
+    nodes = {
+        **{r.name: _router_node(r) for r in network.routers.values()},
+        **{p.name: _proxy_node(p) for p in network.proxies.values()},
+    }
+    edges = [
+        PictureEdge(
+            first, second, links=tuple(links), state=edge_state(states.get(f"{first}-{second}", []))
+        )
+        for (first, second), links in topology.linksets().items()
+    ]
     return Picture(
         name=network.name,
         title=network.title,
-        nodes=tuple(
-            PictureNode(node.name, node.point_code_text, node.exchange)
-            for node in network.nodes.values()
-        ),
-        edges=tuple(
-            PictureEdge(
-                first, second, tuple(links), edge_state(states.get(f"{first}-{second}", []))
-            )
-            for (first, second), links in topology.linksets().items()
-        ),
-        running=running,
+        nodes=tuple(evolve(nodes[name], silent=name in silent) for name in network.nodes),
+        edges=(*edges, *_way_edges(find_ways(network))),
+        running=found is not None,
         loose=len([p for p in topology.problems if p.code == "lab.link-end"]),
     )
+
+
+def _status(network: Network) -> LabStatus | None:
+    """How the network is, if it is up from the same file."""
+    state = read_state(network.name) if is_up(network.name) else None
+    if state is None or Path(state.file) != network.file:
+        return None
+    return lab_status(state)
+
+
+def _router_node(router: Router) -> PictureNode:
+    kind = "exchange" if router.exchange else "router"
+    return PictureNode(router.name, kind, (router.point_code_text,))
+
+
+def _proxy_node(proxy: Proxy) -> PictureNode:
+    lines = tuple(f"{each.transport} {each.address}" for each in proxy.listeners)
+    return PictureNode(proxy.name, "proxy", lines)
+
+
+def _way_edges(ways: Iterable[Way]) -> list[PictureEdge]:
+    """One edge for each two proxies, whichever of them sends."""
+    groups: dict[frozenset[str], list[Way]] = {}
+    for way in ways:
+        groups.setdefault(frozenset((way.first, way.second)), []).append(way)
+    return [
+        PictureEdge(group[0].first, group[0].second, ways=tuple(group)) for group in groups.values()
+    ]
 
 
 def edge_state(views: list[LinkView]) -> str:
@@ -164,7 +229,10 @@ def edge_state(views: list[LinkView]) -> str:
 def text_drawing(picture: Picture) -> Drawing:
     """The picture in characters; exchanges have double frames."""
     return draw(
-        [Box(n.name, (n.point_code,), double=n.exchange) for n in picture.nodes],
+        [
+            Box(n.name, n.lines, style="red" if n.silent else "", double=n.kind == "exchange")
+            for n in picture.nodes
+        ],
         [Edge(e.first, e.second, e.label, e.style) for e in picture.edges],
     )
 
@@ -177,13 +245,16 @@ def dot(picture: Picture) -> str:
         "  node [shape=box, style=rounded];",
     ]
     for node in picture.nodes:
-        extra = ", peripheries=2" if node.exchange else ""
-        label = _quoted(f"{node.name}\\n{node.point_code}")
+        extra = {"exchange": ", peripheries=2", "proxy": ", shape=component"}.get(node.kind, "")
+        extra += ", color=red" if node.silent else ""
+        label = _quoted("\\n".join((node.name, *node.lines)))
         lines.append(f"  {_quoted(node.name)} [label={label}{extra}];")
     for edge in picture.edges:
         marks = [f"label={_quoted(edge.label)}"] if edge.label else []
         if edge.style:
             marks.append(f"color={edge.style}")
+        if edge.one_way:
+            marks.append("dir=forward")
         attributes = f" [{', '.join(marks)}]" if marks else ""
         lines.append(f"  {_quoted(edge.first)} -- {_quoted(edge.second)}{attributes};")
     return "\n".join([*lines, "}", ""])
@@ -193,11 +264,13 @@ def mermaid(picture: Picture) -> str:
     """The picture in the language of Mermaid."""
     lines = ["graph LR"]
     for node in picture.nodes:
-        left, right = ("[[", "]]") if node.exchange else ("(", ")")
-        lines.append(f'  {_word(node.name)}{left}"{node.name}<br/>{node.point_code}"{right}')
+        left, right = {"exchange": ("[[", "]]"), "proxy": ("[", "]")}.get(node.kind, ("(", ")"))
+        text = "<br/>".join((node.name, *node.lines))
+        lines.append(f'  {_word(node.name)}{left}"{text}"{right}')
     for edge in picture.edges:
         label = f'|"{edge.label}"|' if edge.label else ""
-        lines.append(f"  {_word(edge.first)} ---{label} {_word(edge.second)}")
+        line = "-->" if edge.one_way else "---"
+        lines.append(f"  {_word(edge.first)} {line}{label} {_word(edge.second)}")
     for index, edge in enumerate(picture.edges):
         if edge.style:
             lines.append(f"  linkStyle {index} stroke:{edge.style}")
@@ -212,8 +285,9 @@ def _word(name: str) -> str:
     return name.replace("-", "_")
 
 
-_BOX_HEIGHT, _ROW, _GAP, _MARGIN, _HEAD = 58, 124, 120, 28, 62
+_BOX_HEIGHT, _LINE, _ROW, _GAP, _MARGIN, _HEAD = 58, 18, 124, 120, 28, 62
 _CHARACTER = 8.6  # width of one at the name's size, roughly, in the fonts named below
+_SMALL = 7.9  # the same at the size of the lines below
 _STYLE = """\
     svg { font-family: ui-sans-serif, system-ui, "Segoe UI", "Helvetica Neue", sans-serif; }
     .card { fill: #ffffff; stroke: #d8dee4; }
@@ -221,10 +295,12 @@ _STYLE = """\
     .note { font-size: 12.5px; fill: #59636e; }
     .box { fill: #f6f8fa; stroke: #8c959f; stroke-width: 1.4; }
     .exchange { fill: #ddf4ff; stroke: #54aeff; stroke-width: 1.4; }
+    .proxy { fill: #fff8c5; stroke: #d4a72c; stroke-width: 1.4; }
     .name { font-size: 15px; font-weight: 600; fill: #1f2328; }
     .code { font-size: 13px; fill: #59636e;
       font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
     .link { fill: none; stroke: #8c959f; stroke-width: 2.2; }
+    .silent { stroke: #cf222e; stroke-dasharray: 3 6; }
     .up { stroke: #1a7f37; } .down { stroke: #cf222e; stroke-dasharray: 3 6; }
     .part { stroke: #bf8700; }
     .chip { fill: #ffffff; stroke: none; } .label { font-size: 12.5px; fill: #59636e; }
@@ -232,6 +308,7 @@ _STYLE = """\
       .card { fill: #0d1117; stroke: #30363d; } .title, .name { fill: #e6edf3; }
       .note, .code, .label { fill: #9198a1; } .box { fill: #151b23; stroke: #656c76; }
       .exchange { fill: #121d2f; stroke: #388bfd; } .link { stroke: #656c76; }
+      .proxy { fill: #272115; stroke: #9e6a03; } .silent { stroke: #f85149; }
       .up { stroke: #3fb950; } .down { stroke: #f85149; } .part { stroke: #d29922; }
       .chip { fill: #0d1117; }
     }"""
@@ -244,14 +321,18 @@ def svg(picture: Picture) -> str:
     left: dict[str, float] = {}
     widths: dict[str, float] = {}
     x = float(_MARGIN)
+    more = max((len(node.lines) for node in picture.nodes), default=1) - 1
+    box, pitch = _BOX_HEIGHT + more * _LINE, _ROW + more * _LINE
     for column in layout.columns:
         width = max(118.0, max(len(name) for name in column) * _CHARACTER + 36)
+        longest = max(len(line) for name in column for line in by_name[name].lines)
+        width = max(width, longest * _SMALL + 28)
         for name in column:
             left[name], widths[name] = x, width
         x += width + _GAP
     width = x - _GAP + _MARGIN
-    middle = {n: _HEAD + _MARGIN + _BOX_HEIGHT / 2 + row * _ROW for n, row in layout.rows.items()}
-    height = max(middle.values(), default=0.0) + _BOX_HEIGHT / 2 + _MARGIN
+    middle = {n: _HEAD + _MARGIN + box / 2 + row * pitch for n, row in layout.rows.items()}
+    height = max(middle.values(), default=0.0) + box / 2 + _MARGIN
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" '
         f'viewBox="0 0 {width:.0f} {height:.0f}" role="img">',
@@ -266,18 +347,22 @@ def svg(picture: Picture) -> str:
         first, second = sorted((edge.first, edge.second), key=lambda n: (left[n], middle[n]))
         column = layout.columns[layout.column(first)]
         beside = second not in column or abs(column.index(first) - column.index(second)) == 1
-        parts += _svg_edge(edge, first, second, beside, left, widths, middle)
+        parts += _svg_edge(edge, first, second, beside, left, widths, middle, box)
     for name, node in by_name.items():
-        top = middle[name] - _BOX_HEIGHT / 2
+        top = middle[name] - box / 2
         center = left[name] + widths[name] / 2
-        kind, bow = ("exchange", 8) if node.exchange else ("box", 14)
+        kind, bow = {"exchange": ("exchange", 8), "proxy": ("proxy", 4)}.get(node.kind, ("box", 14))
+        kind += " silent" if node.silent else ""
         parts += [
             f'  <rect class="{kind}" x="{left[name]:.1f}" y="{top:.1f}" '
-            f'width="{widths[name]:.1f}" height="{_BOX_HEIGHT}" rx="{bow}"/>',
+            f'width="{widths[name]:.1f}" height="{box}" rx="{bow}"/>',
             f'  <text class="name" x="{center:.1f}" y="{top + 25:.1f}" text-anchor="middle">'
             f"{escape(name)}</text>",
-            f'  <text class="code" x="{center:.1f}" y="{top + 44:.1f}" text-anchor="middle">'
-            f"{escape(node.point_code)}</text>",
+        ]
+        parts += [
+            f'  <text class="code" x="{center:.1f}" y="{top + 44 + _LINE * number:.1f}" '
+            f'text-anchor="middle">{escape(line)}</text>'
+            for number, line in enumerate(node.lines)
         ]
     return "\n".join([*parts, "</svg>", ""])
 
@@ -290,6 +375,7 @@ def _svg_edge(
     left: dict[str, float],
     widths: dict[str, float],
     middle: dict[str, float],
+    box: int,
 ) -> list[str]:
     kind = {"": "", "up": " up", "cut": " down", "down": " down"}.get(edge.state, " part")
     y1, y2 = middle[first], middle[second]
@@ -300,7 +386,7 @@ def _svg_edge(
         x1 += 0.75 * _GAP  # where the label goes: the curve's bow
     elif left[first] == left[second]:
         x1 = x2 = left[first] + widths[first] / 2
-        path = f"M {x1:.1f} {y1 + _BOX_HEIGHT / 2:.1f} L {x2:.1f} {y2 - _BOX_HEIGHT / 2:.1f}"
+        path = f"M {x1:.1f} {y1 + box / 2:.1f} L {x2:.1f} {y2 - box / 2:.1f}"
     else:
         x1, x2 = left[first] + widths[first], left[second]
         bend = (x1 + x2) / 2

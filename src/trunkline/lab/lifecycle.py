@@ -46,6 +46,8 @@ _LOG_TAIL = 12
 def node_command(network: Network, node: str, real: bool) -> list[str]:
     """How a node's process is started."""
     argv = [sys.executable, "-m", "trunkline", "run", str(network.file), "--node", node]
+    if node in network.proxies:
+        return argv
     if real:
         return [*argv, "--real-addresses"]
     # On loopback only UDP lets a packet be lost on purpose and be captured without privileges.
@@ -80,10 +82,10 @@ def bring_up(
     laid: list[netns.Cable] = []
     if real_addresses:
         planned = cables(find_topology(network))
-        namespaces, laid = netns.create(network.name, network.names, planned)
+        namespaces, laid = netns.create(network.name, list(network.routers), planned)
     nodes = {
         name: NodeProcess(netns.enter(namespaces, name, command(network, name, real_addresses)))
-        for name in network.names
+        for name in network.nodes
     }
     folder = lab_folder(network.name)
     for name in nodes:
@@ -117,10 +119,10 @@ def _await_nodes(
     deadline: float,
     progress: Callable[[str], None],
 ) -> None:
-    waiting = dict.fromkeys(network.names)
+    waiting = dict.fromkeys(network.nodes)
     while waiting:
         for name in list(waiting):
-            if _answers(network.name, name):
+            if _answers(network, name):
                 del waiting[name]
                 progress(name)
         state = read_state(network.name)
@@ -147,10 +149,13 @@ def _await_nodes(
             time.sleep(_POLL)
 
 
-def _answers(network: str, node: str) -> bool:
+def _answers(network: Network, node: str) -> bool:
+    """Whether the node answers; of a proxy, every worker."""
+    proxy = network.proxies.get(node)
     try:
-        with ControlClient(socket_path(network, node), timeout=2.0) as client:
-            client.call("node.status")
+        for name in [node] if proxy is None else proxy.control_names:
+            with ControlClient(socket_path(network.name, name), timeout=2.0) as client:
+                client.call("node.status")
     except TrunklineError:
         return False
     return True

@@ -1,7 +1,8 @@
 """A network with its router configurations read: what the lab, the checks and the pictures see.
 
 The network file itself is read by :mod:`trunkline.config.network`, the configurations by
-:mod:`trunkline.config.cisco`; here they come together, one :class:`Node` for each.
+:mod:`trunkline.config.cisco`; here they come together, one :class:`Router` for each. A SIP proxy
+is a :class:`Proxy`; its script is read where it runs, and by ``lab check``.
 """
 
 from __future__ import annotations
@@ -9,21 +10,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from attrs import frozen
+from attrs import field, frozen
 
 from trunkline.config.cisco import Cs7Config, Problem, load
 from trunkline.config.network import NetworkSettings, NodeSettings, load_network
 from trunkline.config.proxy import ProxyNodeSettings
+from trunkline.elements.proxy.workers import control_name
 from trunkline.errors import TrunklineError
+from trunkline.lab.answers import Listener
+from trunkline.sip.transport import written
 
-__all__ = ["Network", "Node", "find_network", "read_network"]
+__all__ = ["Network", "Proxy", "Router", "find_network", "read_network"]
 
 _EXAMPLE = Path("four-countries") / "network.toml"
 
 
 @frozen
-class Node:
-    """One node with its configuration layers read and merged."""
+class Router:
+    """A router, maybe with an exchange on it, with its configuration layers read and merged."""
 
     name: str
     files: tuple[Path, ...]
@@ -49,23 +53,38 @@ class Node:
 
 
 @frozen
+class Proxy:
+    """A SIP proxy."""
+
+    name: str
+    settings: ProxyNodeSettings
+
+    @property
+    def listeners(self) -> list[Listener]:
+        """Where it listens by the network file."""
+        return [
+            Listener(item.transport.value, written(item.local), written(item.advertised))
+            for item in self.settings.listen
+        ]
+
+    @property
+    def control_names(self) -> list[str]:
+        """What the control sockets of its workers are called."""
+        return [control_name(self.name, index) for index in range(self.settings.workers)]
+
+
+@frozen
 class Network:
-    """A network file and all that it names."""
+    """A network file and all that it names: routers and SIP proxies, in the file's order."""
 
     settings: NetworkSettings
-    nodes: Mapping[str, Node]
-    """The routers, by name."""
+    routers: Mapping[str, Router]
+    proxies: Mapping[str, Proxy] = field(factory=dict)
 
     @property
-    def proxies(self) -> Mapping[str, ProxyNodeSettings]:
-        """The SIP proxies, by name."""
-        nodes = self.settings.nodes.items()
-        return {name: node.proxy for name, node in nodes if node.proxy is not None}
-
-    @property
-    def names(self) -> list[str]:
-        """Of all nodes, routers and proxies, in the order of the file."""
-        return list(self.settings.nodes)
+    def nodes(self) -> tuple[str, ...]:
+        """The names of all nodes."""
+        return tuple(self.settings.nodes)
 
     @property
     def name(self) -> str:
@@ -82,24 +101,31 @@ class Network:
         """The network file, as an absolute path."""
         return self.settings.path.resolve()
 
-    def node(self, name: str) -> Node:
+    def router(self, name: str) -> Router:
         """The router called ``name``, however its letters are cased.
 
         Raises:
-            TrunklineError: ``lab.no-such-node``.
+            TrunklineError: ``lab.no-such-node``, ``lab.no-router``.
         """
-        for node in self.nodes.values():
-            if node.name.lower() == name.lower():
-                return node
-        raise TrunklineError(
-            "lab.no-such-node",
-            f"network {self.name!r} has no node {name!r}; it has: {', '.join(self.nodes)}",
-        )
+        exact = next((node for node in self.nodes if node.lower() == name.lower()), None)
+        if exact is None:
+            raise TrunklineError(
+                "lab.no-such-node",
+                f"network {self.name!r} has no node {name!r}; it has: {', '.join(self.nodes)}",
+            )
+        if exact in self.proxies:
+            routers = ", ".join(self.routers) or "none in this network"
+            raise TrunklineError(
+                "lab.no-router",
+                f"{exact} is a SIP proxy: it has no point code, and no links or circuits of SS7;"
+                f" routers: {routers}",
+            )
+        return self.routers[exact]
 
     @property
     def warnings(self) -> tuple[Problem, ...]:
         """What the readers of the configurations remarked, node by node."""
-        return tuple(warning for node in self.nodes.values() for warning in node.warnings)
+        return tuple(warning for node in self.routers.values() for warning in node.warnings)
 
 
 def find_network(path: Path | None) -> Path:
@@ -128,10 +154,12 @@ def read_network(path: Path) -> Network:
             line.
     """
     settings = load_network(path)
-    nodes: dict[str, Node] = {}
+    routers: dict[str, Router] = {}
+    proxies: dict[str, Proxy] = {}
     owners: dict[int, str] = {}
     for name, table in settings.nodes.items():
         if table.proxy is not None:
+            proxies[name] = Proxy(name, table.proxy)
             continue
         files = tuple(settings.layers(name))
         try:
@@ -143,7 +171,7 @@ def read_network(path: Path) -> Network:
                 f"to {path.parent}",
             ) from error
         result = load(texts)
-        node = Node(name, files, result.config, table, tuple(result.warnings))
+        node = Router(name, files, result.config, table, tuple(result.warnings))
         if node.config.point_code is None:
             raise TrunklineError(
                 "lab.point-code",
@@ -157,5 +185,5 @@ def read_network(path: Path) -> Network:
                 f"{node.point_code_text}, which {owners[node.point_code]} has already",
             )
         owners[node.point_code] = name
-        nodes[name] = node
-    return Network(settings, nodes)
+        routers[name] = node
+    return Network(settings, routers, proxies)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from trunkline.lab.network import Network, Node
+from trunkline.lab.network import Network, Router
 from trunkline.lab.topology import Topology
 from trunkline.ss7.mtp3.routes import DEFAULT_PRIORITY, DIRECT_PRIORITY, Outcome, RouteTable
 from trunkline.ss7.mtp3.states import LinksetState
@@ -66,7 +66,7 @@ class Walk:
 class Routing:
     """Every node's table, and who is at the other end of its linksets."""
 
-    nodes: Mapping[str, Node]
+    nodes: Mapping[str, Router]
     tables: dict[str, RouteTable] = field(default_factory=dict)
     beyond: dict[tuple[str, str], str] = field(default_factory=dict)
     """(node, linkset) to the node at its other end, for linksets with a sound link."""
@@ -76,17 +76,17 @@ class Routing:
     @classmethod
     def of(cls, network: Network, topology: Topology) -> Routing:
         """The tables as the nodes would have them with every sound link up."""
-        routing = cls(network.nodes)
+        routing = cls(network.routers)
         for link in topology.links:
             if link.usable:
                 for here, there in (link.ends, link.ends[::-1]):
                     routing.beyond[here.node, here.linkset] = there.node
                     routing.arrivals[here.node, here.linkset] = there.linkset
-        for node in network.nodes.values():
+        for node in network.routers.values():
             routing.tables[node.name] = routing._table(node)
         return routing
 
-    def _table(self, node: Node) -> RouteTable:
+    def _table(self, node: Router) -> RouteTable:
         config = node.config
         table = RouteTable(config.variant, node.point_code, _PROHIBITED_LIMIT)
         for linkset in config.linksets.values():

@@ -91,7 +91,8 @@ def sweep(state: LabState) -> None:
     """Remove what the ended nodes of a lab leave behind; their logs stay."""
     folder = lab_folder(state.network)
     for name in state.nodes:
-        (folder / f"{name}.sock").unlink(missing_ok=True)
+        for socket in (folder / f"{name}.sock", *folder.glob(f"{name}.*.sock")):  # of its workers
+            socket.unlink(missing_ok=True)
         (folder / f"{name}.startup.cfg").unlink(missing_ok=True)  # what `write` saved
     (folder / "lab.json").unlink(missing_ok=True)
 

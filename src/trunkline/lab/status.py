@@ -1,4 +1,7 @@
-"""How a running lab stands: every node, and every link layer by layer from both its ends."""
+"""How a running lab stands: every node, and every link layer by layer from both its ends.
+
+Of a SIP proxy, every worker is asked, and their counters are added up.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,11 @@ from pathlib import Path
 
 from attrs import asdict, frozen
 
-from trunkline.errors import TrunklineError
-from trunkline.lab.answers import LinkStatus, NodeStatus, ProxyStatus, read
+from trunkline.elements.proxy.workers import control_name
+from trunkline.lab.answers import LinkStatus, Listener, NodeStatus
 from trunkline.lab.client import LabClient
 from trunkline.lab.lifecycle import running_network
-from trunkline.lab.network import Network, read_network
+from trunkline.lab.network import Network, Proxy, read_network
 from trunkline.lab.routing import Routing
 from trunkline.lab.runtime import LabState
 from trunkline.lab.topology import Topology, find_topology
@@ -35,7 +38,7 @@ _POLL = 0.1
 
 @frozen
 class NodeView:
-    """One node's process and what it says of itself."""
+    """A router's process and what it says of itself."""
 
     name: str
     answers: bool
@@ -48,16 +51,31 @@ class NodeView:
 
 @frozen
 class ProxyView:
-    """One SIP proxy's process and what it says of itself."""
+    """A SIP proxy's processes and what they say of themselves."""
 
     name: str
     answers: bool
     pid: int
+    """That of its first process, which is the parent of several workers."""
     restarts: int
-    listen: list[str]
-    """Such as ``"UDP 127.0.0.1:5060"``."""
-    workers: int
     uptime: float
+    listen: list[Listener]
+    script: str
+    """The script's file, an absolute path."""
+    reloads: int
+    workers: int
+    """How many it should have."""
+    working: int
+    """How many answer."""
+    requests: int
+    """Requests that came in, repetitions left out, since the workers began."""
+    errors: int
+    """Exceptions in the script, requests that it left undecided, and faults of our own."""
+
+    @property
+    def well(self) -> bool:
+        """Whether all its workers answer."""
+        return self.working == self.workers
 
 
 @frozen
@@ -103,16 +121,25 @@ class LabStatus:
     network: str
     file: str
     nodes: list[NodeView]
+    """The routers."""
     links: list[LinkView]
     proxies: list[ProxyView]
 
     @property
     def all_up(self) -> bool:
         """Whether every node answers and every link that should be up is."""
-        nodes: list[NodeView | ProxyView] = [*self.nodes, *self.proxies]
-        return all(node.answers for node in nodes) and all(
-            link.up for link in self.links if link.expected
+        return (
+            all(node.answers for node in self.nodes)
+            and all(proxy.well for proxy in self.proxies)
+            and all(link.up for link in self.links if link.expected)
         )
+
+    @property
+    def silent(self) -> set[str]:
+        """The nodes that do not answer."""
+        return {node.name for node in self.nodes if not node.answers} | {
+            proxy.name for proxy in self.proxies if not proxy.answers
+        }
 
     def to_json(self) -> dict[str, object]:
         """Plain values, with the verdict."""
@@ -125,46 +152,45 @@ class LabStatus:
 def lab_status(state: LabState) -> LabStatus:
     """Ask every node of a running lab."""
     network = read_network(Path(state.file))
-    with LabClient(state.network, network.nodes, timeout=3.0) as client:
+    with LabClient(state.network, network.routers, timeout=3.0) as client:
         statuses = client.statuses()
-        proxies = [_proxy_view(state, name, client) for name in network.proxies]
+        proxies = [_proxy_view(client, state, p, network) for p in network.proxies.values()]
     nodes = [
         NodeView(
             name=name,
             answers=status is not None,
             pid=state.nodes[name].pid if name in state.nodes else 0,
             restarts=state.nodes[name].restarts if name in state.nodes else 0,
-            point_code=(status and status.point_code) or network.nodes[name].point_code_text,
-            exchange=network.nodes[name].exchange,
+            point_code=(status and status.point_code) or network.routers[name].point_code_text,
+            exchange=network.routers[name].exchange,
             uptime=status.uptime if status else 0.0,
         )
         for name, status in statuses.items()
     ]
-    return LabStatus(
-        network.name,
-        str(network.file),
-        nodes,
-        link_views(find_topology(network), statuses),
-        proxies,
-    )
+    links = link_views(find_topology(network), statuses)
+    return LabStatus(network.name, str(network.file), nodes, links, proxies)
 
 
-def _proxy_view(state: LabState, name: str, client: LabClient) -> ProxyView:
-    try:
-        status = read(client.call(name, "node.status"), ProxyStatus)
-    except TrunklineError:
-        status = None
-    process = state.nodes.get(name)
+def _proxy_view(client: LabClient, state: LabState, proxy: Proxy, network: Network) -> ProxyView:
+    first = client.worker(proxy.name)
+    count = first[0].workers if first else proxy.settings.workers
+    others = (client.worker(control_name(proxy.name, index)) for index in range(1, count))
+    found = [each for each in (first, *others) if each is not None]
+    status = found[0][0] if found else None
+    process = state.nodes.get(proxy.name)
     return ProxyView(
-        name=name,
-        answers=status is not None,
+        name=proxy.name,
+        answers=bool(found),
         pid=process.pid if process else 0,
         restarts=process.restarts if process else 0,
-        listen=[f"{item['transport']} {item['address']}" for item in status.listen]
-        if status
-        else [],
-        workers=status.workers if status else 0,
         uptime=status.uptime if status else 0.0,
+        listen=status.listen if status else proxy.listeners,
+        script=status.script if status else str(network.file.parent / proxy.settings.script),
+        reloads=max((each.reloads for each, _ in found), default=0),
+        workers=count,
+        working=len(found),
+        requests=sum(counters.requests for _, counters in found),
+        errors=sum(counters.errors for _, counters in found),
     )
 
 
@@ -211,8 +237,8 @@ def expected_pairs(network: Network, topology: Topology) -> list[tuple[str, str]
     routing = Routing.of(network, topology)
     arrives = {
         (a.name, b.name): routing.walk(a.name, b.point_code).arrives
-        for a in network.nodes.values()
-        for b in network.nodes.values()
+        for a in network.routers.values()
+        for b in network.routers.values()
         if a != b
     }
     return [(a, b) for a, b in arrives if arrives[a, b] and arrives[b, a]]
@@ -227,7 +253,7 @@ def settled(client: LabClient, network: Network, pairs: Iterable[tuple[str, str]
     count = 0
     for origin, destination in pairs:
         answer = client.call(
-            origin, "ss7.explain", {"destination": network.nodes[destination].point_code_text}
+            origin, "ss7.explain", {"destination": network.routers[destination].point_code_text}
         )
         count += isinstance(answer, dict) and answer.get("outcome") == Outcome.FORWARD.value
     return count
@@ -240,7 +266,7 @@ def await_links(network: Network, patience: float) -> LabStatus:
     """
     deadline = time.monotonic() + patience
     pairs = expected_pairs(network, find_topology(network))
-    with LabClient(network.name, network.nodes) as client:
+    with LabClient(network.name, network.routers) as client:
         while True:
             found = lab_status(running_network(network.name))
             done = found.all_up and settled(client, network, pairs) == len(pairs)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from trunkline.config.cisco import Link, Linkset, Location, Problem
 from trunkline.errors import TrunklineError
-from trunkline.lab.network import Network, Node
+from trunkline.lab.network import Network, Router
 
 __all__ = ["Topology", "TopologyEnd", "TopologyLink", "find_topology"]
 
@@ -77,6 +77,8 @@ class Topology:
 
     links: tuple[TopologyLink, ...]
     problems: tuple[Problem, ...]
+    proxies: tuple[str, ...] = ()
+    """The network's SIP proxies, which have no links."""
 
     def between(self, first: str, second: str) -> list[TopologyLink]:
         """The links that join two nodes, each seen from ``first``."""
@@ -96,7 +98,7 @@ class Topology:
         They are seen from the node that is named first.
 
         Raises:
-            TrunklineError: ``lab.no-such-link``.
+            TrunklineError: ``lab.no-such-link``, ``lab.no-router``.
         """
         pair, _, slc = name.partition(":")
         for link in self.links:
@@ -109,6 +111,13 @@ class Topology:
                 if found:
                     return found
         known = ", ".join(dict.fromkeys(link.name.partition(":")[0] for link in self.links))
+        for proxy in self.proxies:
+            if pair.lower() == proxy.lower() or proxy.lower() in _halves(pair.lower()):
+                raise TrunklineError(
+                    "lab.no-router",
+                    f"{proxy} is a SIP proxy, and has no links to break, heal or capture; links"
+                    f" between routers: {known or 'none'}",
+                )
         raise TrunklineError(
             "lab.no-such-link",
             f"no link {name!r}; there are: {known or 'none'}; write NODE-NODE, or NODE-NODE:SLC "
@@ -116,9 +125,17 @@ class Topology:
         )
 
 
+def _halves(pair: str) -> Iterator[str]:
+    """What may be a node's name in ``NODE-NODE``: names may have hyphens too."""
+    words = pair.split("-")
+    for index in range(1, len(words)):
+        yield "-".join(words[:index])
+        yield "-".join(words[index:])
+
+
 def find_topology(network: Network) -> Topology:
     """Match the link ends of all nodes."""
-    ends = [end for node in network.nodes.values() for end in _ends(node)]
+    ends = [end for node in network.routers.values() for end in _ends(node)]
     links: list[TopologyLink] = []
     problems: list[Problem] = []
     left = list(ends)
@@ -132,16 +149,16 @@ def find_topology(network: Network) -> Topology:
         found = list(_contradictions(network, end, other))
         links.append(TopologyLink(end, other, sound=not found))
         problems.extend(found)
-    return Topology(tuple(links), tuple(problems))
+    return Topology(tuple(links), tuple(problems), tuple(network.proxies))
 
 
-def _ends(node: Node) -> Iterator[TopologyEnd]:
+def _ends(node: Router) -> Iterator[TopologyEnd]:
     for linkset in node.config.linksets.values():
         for link in linkset.links.values():
             yield _end(node, linkset, link)
 
 
-def _end(node: Node, linkset: Linkset, link: Link) -> TopologyEnd:
+def _end(node: Router, linkset: Linkset, link: Link) -> TopologyEnd:
     peer = node.config.local_peers.get(link.local_port)
     return TopologyEnd(
         node=node.name,
@@ -158,7 +175,7 @@ def _end(node: Node, linkset: Linkset, link: Link) -> TopologyEnd:
 
 
 def _contradictions(network: Network, first: TopologyEnd, second: TopologyEnd) -> Iterator[Problem]:
-    here, there = network.nodes[first.node], network.nodes[second.node]
+    here, there = network.routers[first.node], network.routers[second.node]
     for end, own, other in ((first, here, there), (second, there, here)):
         if end.apc != other.point_code:
             yield Problem(
@@ -201,7 +218,7 @@ def _unmatched(network: Network, end: TopologyEnd, ends: Iterable[TopologyEnd]) 
     what = (
         f"{end.node}: link {end.slc} of linkset {end.linkset} to {address} port {end.remote_port}"
     )
-    neighbour = next((n for n in network.nodes.values() if n.point_code == end.apc), None)
+    neighbour = next((n for n in network.routers.values() if n.point_code == end.apc), None)
     if not end.local:
         return Problem(
             "lab.link-end",
@@ -227,7 +244,7 @@ def _unmatched(network: Network, end: TopologyEnd, ends: Iterable[TopologyEnd]) 
     if end.remote_port not in ports:
         if (
             end.local_port in ports
-            and end.remote_port in network.nodes[end.node].config.local_peers
+            and end.remote_port in network.routers[end.node].config.local_peers
         ):
             hint = (
                 f"{_line(end, swapped=True)}: the first port is the local one, the second the "
@@ -249,7 +266,7 @@ def _unmatched(network: Network, end: TopologyEnd, ends: Iterable[TopologyEnd]) 
             "give the second link a local-peer and ports of its own",
             end.source,
         )
-    own = network.nodes[end.node]
+    own = network.routers[end.node]
     return Problem(
         "lab.link-end",
         f"{what}: {node.name} has no link back to {end.local[0]} port {end.local_port}",
@@ -259,9 +276,9 @@ def _unmatched(network: Network, end: TopologyEnd, ends: Iterable[TopologyEnd]) 
     )
 
 
-def _owner(network: Network, addresses: Iterable[str]) -> tuple[Node, list[int]] | None:
+def _owner(network: Network, addresses: Iterable[str]) -> tuple[Router, list[int]] | None:
     for address in addresses:
-        for node in network.nodes.values():
+        for node in network.routers.values():
             ports = [port for port, peer in node.config.local_peers.items() if address in peer.ips]
             if ports:
                 return node, ports
