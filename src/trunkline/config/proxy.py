@@ -216,6 +216,9 @@ class ProxyNodeSettings:
     """Dialplan tables by name: a CSV file, or ``sql:NAME`` for the table ``dialplan`` there."""
     location: str = "memory"
     """Where registrations are: ``memory``, ``redis:NAME`` or ``sql:NAME``."""
+    keep_alive: Duration | None = attrs.field(default=None, validator=_within(1, 3600))
+    """How often phones behind a NAT are sent something by UDP; none: never."""
+    keep_alive_method: Literal["options", "crlf"] = "options"
     tls: TlsFiles | None = None
     destinations: dict[str, DestinationSettings] = attrs.Factory(dict)
     """Sets of servers, by name."""

@@ -41,6 +41,7 @@ from trunkline.elements.proxy.services import (
     UserSource,
     core_settings,
     digest_algorithms,
+    keep_alive_of,
     read_users,
 )
 from trunkline.errors import TrunklineError
@@ -49,6 +50,7 @@ from trunkline.net.virtual import VirtualLoop
 from trunkline.sip import digest, registrar
 from trunkline.sip.locate import Draw
 from trunkline.sip.message import Headers, Request, Response, parse
+from trunkline.sip.nat import KeepAlive
 from trunkline.sip.proxy import Identity, Listener, ProxySettings
 from trunkline.sip.transport import Address, Flow
 from trunkline.store.keyvalue import KeyValue, Memory
@@ -142,8 +144,8 @@ class Harness:
     ``algorithms`` what challenges offer. ``redis``
     names stores in memory, on the virtual clock; or gives stores. ``sql`` gives databases.
     ``dialplans`` are CSV files by name, ``destinations`` sets of servers as a network file has
-    them: ``{"gateways": {"targets": ["sip:192.0.2.50"], "probe": "10s"}}``. ``name`` is the node's,
-    ``stateless`` its setting.
+    them: ``{"gateways": {"targets": ["sip:192.0.2.50"], "probe": "10s"}}``. ``keep_alive`` is how
+    NATs are kept open, ``name`` the node's, ``stateless`` its setting.
 
     Raises:
         TrunklineError: what is wrong with the script.
@@ -164,6 +166,7 @@ class Harness:
         sql: Mapping[str, Sql] | None = None,
         dialplans: Mapping[str, Path | str] | None = None,
         destinations: Mapping[str, DestinationSettings | Mapping[str, object]] | None = None,
+        keep_alive: KeepAlive | None = None,
         proxy: ProxySettings = ProxySettings(),  # noqa: B008 - immutable
         name: str = "harness",
         stateless: bool = False,
@@ -183,6 +186,8 @@ class Harness:
         )
         self.log = RouterLog()
         self._sent: list[Sent] = []
+        self.pings: list[tuple[float, Address]] = []
+        """When keep-alives of two line breaks went, and where to."""
         self._numbers = itertools.count(1)
         tokens = itertools.count(1)
         self.loop = VirtualLoop()
@@ -215,6 +220,7 @@ class Harness:
             script_settings=settings,
             services=self._services(users or {}, algorithms, domains, name),
             destinations=Destinations(sets, locator.directory.draw),
+            keep_alive=keep_alive,
         )
 
     @classmethod
@@ -268,6 +274,7 @@ class Harness:
             redis=redis if redis is not None else tuple(found.redis),
             sql=sql,
             destinations=found.destinations,
+            keep_alive=keep_alive_of(found),
             dialplans={
                 dialplan: source if source.startswith("sql:") else folder / source
                 for dialplan, source in found.dialplans.items()
@@ -468,6 +475,9 @@ class Harness:
 
     def send(self, flow: Flow, data: bytes) -> None:
         """Take what the proxy sends; for the element."""
+        if data == b"\r\n\r\n":
+            self.pings.append((self.loop.time(), flow.remote))
+            return
         self._sent.append(Sent(parse(data), flow, self.loop.time()))
 
 

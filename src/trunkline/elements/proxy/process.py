@@ -45,6 +45,7 @@ from trunkline.elements.proxy.services import (
     UserSource,
     core_settings,
     digest_algorithms,
+    keep_alive_of,
     read_users,
 )
 from trunkline.elements.proxy.tokens import token_source
@@ -314,6 +315,7 @@ async def _work(plan: ProxyPlan, workers: Workers | None, loop: asyncio.Abstract
             script_settings=settings.settings,
             workers=workers,
             services=_services(plan, workers, loop),
+            keep_alive=keep_alive_of(settings),
             destinations=Destinations(
                 settings.destinations,
                 locator.directory.draw,

@@ -19,6 +19,8 @@ from trunkline.sip import digest
 from trunkline.sip.binding import Binding, canonical_aor
 from trunkline.sip.headers import NameAddr
 from trunkline.sip.message import Headers, Request, Response, has_tag
+from trunkline.sip.nat import NatSign, fix_contact, nat_signs
+from trunkline.sip.outbound import is_first_hop
 from trunkline.sip.proxy import (
     Branch,
     Hops,
@@ -71,6 +73,7 @@ class IncomingRequest:
         "_flow",
         "_outcome",
         "_passing",
+        "_replies",
         "_script",
         "_sdp",
         "decided",
@@ -101,6 +104,7 @@ class IncomingRequest:
         """Whether it came by a Route of ours."""
         self.decided = False
         self._attributes: dict[str, object] | None = None
+        self._replies: dict[int, Flow] | None = None  # that handlers have now, by id()
 
     @property
     def attributes(self) -> dict[str, object]:
@@ -239,6 +243,28 @@ class IncomingRequest:
             return False
         # A maddr that is still there leads elsewhere (RFC 3261 section 16.5).
         return isinstance(uri, Uri) and uri.maddr is None and self._element.identity.is_ours(uri)
+
+    @property
+    def behind_nat(self) -> bool:
+        """Whether it comes from a user agent itself, and shows that a NAT is between."""
+        signs = nat_signs(self.message, self._flow.remote) - {NatSign.CONTACT_PORT_DIFFERS}
+        return bool(signs) and is_first_hop(self.message)
+
+    def fix_contact(self, response: Response | None = None) -> int:
+        """Write the address that it came from into its Contact; return how many were changed.
+
+        So whoever it is sent on to reaches a user agent behind a NAT, which must not mind another
+        host in the Request-URI (`trunkline.sip.nat`). ``response`` is one that a reply handler was
+        given: then it is the Contact of who answered.
+        """
+        if response is None:
+            return fix_contact(self.message, self._flow)
+        flow = (self._replies or {}).get(id(response))
+        if flow is None:
+            raise TrunklineError(
+                "script.response", "fix_contact takes the response that a reply handler was given"
+            )
+        return fix_contact(response, flow)
 
     # decisions
 
@@ -582,12 +608,19 @@ class IncomingRequest:
         handler = self._script.find(self._script.replies, self.method)
         if handler is None:
             return False
+        replies = self._replies
+        if replies is None:
+            replies = self._replies = {}
+        if branch.flow is not None:
+            replies[id(response)] = branch.flow
         result = self._element.call_sync(handler, self, response)
         if not inspect.isawaitable(result):
+            replies.pop(id(response), None)
             return False
 
         async def hold() -> None:
             await self._element.guarded(result, handler, self)
+            replies.pop(id(response), None)
             context.pass_back(branch, response, self._element.now())
             self._element.flush()
 

@@ -15,6 +15,7 @@ from trunkline.errors import TrunklineError
 from trunkline.sip import digest, registrar
 from trunkline.sip.binding import Binding, Bindings, hangs, without_flow
 from trunkline.sip.message import Request
+from trunkline.sip.nat import KeepAlive, KeepAliveMethod
 from trunkline.sip.outbound import target_groups
 from trunkline.sip.proxy import ProxySettings
 from trunkline.sip.registrar import Registration
@@ -298,6 +299,14 @@ def read_users(file: Path, realm: str) -> digest.UserSource:
 def digest_algorithms(settings: ProxyNodeSettings) -> tuple[digest.Algorithm, ...]:
     """What the challenges of a node offer."""
     return tuple(digest.Algorithm(digest.Hash(name)) for name in settings.algorithms)
+
+
+def keep_alive_of(settings: ProxyNodeSettings) -> KeepAlive | None:
+    """How a node keeps NATs open; ``None``: it does not."""
+    if settings.keep_alive is None:
+        return None
+    method = KeepAliveMethod(settings.keep_alive_method)
+    return KeepAlive(method=method, interval=settings.keep_alive.seconds)
 
 
 def core_settings(settings: ProxyNodeSettings) -> ProxySettings:
