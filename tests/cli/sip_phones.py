@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from trunkline.cli.rpc import as_dict
 from trunkline.net.control import ControlClient
 from trunkline.sip.message import Request, Response, parse
 
@@ -201,3 +202,23 @@ def running(folder: Path, *, workers: int = 1, settings: Sequence[str] = ()) -> 
         yield proxied
     finally:
         proxied.close()
+
+
+def three_calls(found: Proxied) -> bool:
+    """One call that the script cannot route, one that is answered and hung up, one that is refused.
+
+    False: the machine was so slow that something had to be sent again.
+    """
+    invite = found.request("INVITE", "wrong@phone")
+    invite.uri = f"sip:nobody@127.0.0.1:{found.port}"
+    found.caller.send(invite, found.port)
+    assert found.final().status == 500
+    ack = found.request("ACK", "wrong@phone", tag=";tag=b")
+    ack.uri = invite.uri
+    ack.headers.set("Via", invite.headers["Via"][0])
+    found.caller.send(ack, found.port)
+    found.call("ringing@phone")
+    found.call("busy@phone", 486)
+    with ControlClient(found.socket) as client:
+        counters = as_dict(as_dict(client.call("node.counters")).get("transactions"))
+    return not counters["retransmitted"] and not counters["absorbed"]

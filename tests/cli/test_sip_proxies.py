@@ -22,10 +22,9 @@ from typer.testing import CliRunner, Result
 
 from trunkline.cli.app import build
 from trunkline.cli.proxies import call_ids
-from trunkline.cli.rpc import as_dict, node_names
+from trunkline.cli.rpc import node_names
 from trunkline.errors import TrunklineError
 from trunkline.lab.network import Network
-from trunkline.net.control import ControlClient
 from trunkline.observe.hep import HepPacket
 from trunkline.sip.message import parse
 
@@ -138,37 +137,6 @@ Worker  Pid  Up for  Requests  Sent on  Responses  Sent again  Came again  Under
 Went wrong                   Times
 script: to_callee() raised   1
 """
-
-
-def three_calls(found: Proxied) -> bool:
-    """One call that the script cannot route, one that is answered and hung up, one that is refused.
-
-    False: the machine was so slow that something had to be sent again.
-    """
-    invite = found.request("INVITE", "wrong@phone")
-    invite.uri = f"sip:nobody@127.0.0.1:{found.port}"
-    found.caller.send(invite, found.port)
-    assert found.final().status == 500
-    ack = found.request("ACK", "wrong@phone", tag=";tag=b")
-    ack.uri = invite.uri
-    ack.headers.set("Via", invite.headers["Via"][0])
-    found.caller.send(ack, found.port)
-    found.call("ringing@phone")
-    found.call("busy@phone", 486)
-    with ControlClient(found.socket) as client:
-        counters = as_dict(as_dict(client.call("node.counters")).get("transactions"))
-    return not counters["retransmitted"] and not counters["absorbed"]
-
-
-@pytest.fixture(scope="module")
-def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxied]:
-    """A proxy that three calls have passed."""
-    for _ in range(3):
-        with running(tmp_path_factory.mktemp("sip")) as found:
-            if three_calls(found):
-                yield found
-                return
-    pytest.fail("something had to be sent again each time")
 
 
 @pytest.fixture(scope="module")

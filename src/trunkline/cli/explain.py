@@ -6,9 +6,7 @@ time. What is printed is what the proxies noted when they acted.
 
 from __future__ import annotations
 
-import heapq
 import time
-from collections.abc import Iterable, Iterator
 from typing import Annotated
 
 import typer
@@ -26,19 +24,21 @@ from trunkline.cli.output import (
     printable,
 )
 from trunkline.cli.proxies import (
-    Worker,
     addresses,
     call_ids,
+    call_messages,
     find_call,
     message_of,
+    moment,
     proxy_workers,
     recent_calls,
+    story,
 )
-from trunkline.cli.rpc import as_dict, as_list
+from trunkline.cli.rpc import as_list
 from trunkline.net.control import Json
 from trunkline.observe.ladder import clock
 
-__all__ = ["EXAMPLES", "explain"]
+__all__ = ["COLUMNS", "EXAMPLES", "call_cells", "explain", "print_story"]
 
 EXAMPLES = """\b
 Examples:
@@ -50,6 +50,8 @@ Examples:
 
 _NARROW = 30
 """Characters that a step's text needs beside its time and kind; with less it goes beneath them."""
+COLUMNS = ("Time", "Request", "From", "To", "Status", "Messages", "Call-ID")
+"""What `call_cells` gives."""
 _PIPED = 1000
 """Columns of a list in a pipe: no Call-ID is cut there."""
 _TABLE = 90
@@ -100,7 +102,7 @@ def explain(
             return
         call = find_call(workers, call_id)
         found = str(call["call_id"])
-        steps = _merged(workers, found)
+        steps = story(workers, found)
         if as_json:
             print_json({**call, "steps": steps})
             return
@@ -110,35 +112,18 @@ def explain(
             from trunkline.cli.ladders import print_ladder
 
             out.print()
-            messages = [
-                message_of(answer)
-                for worker in workers
-                for answer in as_list(worker.client.call("sip.messages", {"call_id": found}))
-            ]
-            print_ladder(out, sorted(messages, key=lambda seen: seen.time), addresses(workers))
+            messages = [message_of(answer) for answer in call_messages(workers, found)]
+            print_ladder(out, messages, addresses(workers))
         _print_steps(out, steps)
 
 
-def _merged(workers: Iterable[Worker], call_id: str) -> list[dict[str, Json]]:
-    """The steps of all workers in the order of time, each with its node and worker."""
-    return [*heapq.merge(*(_story(worker, call_id) for worker in workers), key=_time)]
-
-
-def _story(worker: Worker, call_id: str) -> Iterator[dict[str, Json]]:
-    """One worker's steps: their order is right, and their times are made to rise."""
-    latest = 0.0
-    for answer in as_list(worker.client.call("sip.explain", {"call_id": call_id})):
-        step = as_dict(answer)
-        latest = max(latest, _time(step))
-        yield {"node": worker.node.name, "worker": worker.index, **step, "time": latest}
-
-
-def _time(step: dict[str, Json]) -> float:
-    value = step.get("time")
-    return float(value) if isinstance(value, int | float) else 0.0
-
-
 # --- for people
+
+
+def print_story(out: Console, call: dict[str, Json], steps: list[dict[str, Json]]) -> None:
+    """Print a call and its steps."""
+    _print_call(out, call)
+    _print_steps(out, steps)
 
 
 def _list(calls: list[dict[str, Json]], as_json: bool) -> None:
@@ -152,24 +137,29 @@ def _list(calls: list[dict[str, Json]], as_json: bool) -> None:
     if out.is_terminal and out.width < _TABLE:
         for call in calls:
             who = f"{_user(call['caller'])} > {_user(call['called'])}"
-            line = Text(f"{clock(_time(call))}  {printable(str(call['method']))} {who}  ")
+            line = Text(f"{clock(moment(call))}  {printable(str(call['method']))} {who}  ")
             _print_line(out, line, _status(call))
             _print_line(out, Text("  "), _call_id(call))
         return
-    table = grid("Time", "Request", "From", "To", "Status", "Messages", "Call-ID")
+    table = grid(*COLUMNS)
     for call in calls:
-        table.add_row(
-            clock(_time(call)),
-            printable(str(call["method"])),
-            _user(call["caller"]),
-            _user(call["called"]),
-            _status(call),
-            str(call["messages"]),
-            _call_id(call),
-        )
+        table.add_row(*call_cells(call))
     for column in table.columns[:-1]:
         column.min_width = max(cell_len(str(cell)) for cell in (column.header, *column.cells))
     print_table(out if out.is_terminal else Console(width=_PIPED), table)
+
+
+def call_cells(call: dict[str, Json]) -> tuple[Text, ...]:
+    """A call's row of the list."""
+    return (
+        Text(clock(moment(call))),
+        Text(printable(str(call["method"]))),
+        Text(_user(call["caller"])),
+        Text(_user(call["called"])),
+        _status(call),
+        Text(str(call["messages"])),
+        _call_id(call),
+    )
 
 
 def _call_id(call: dict[str, Json]) -> Text:
@@ -194,7 +184,7 @@ def _status(call: dict[str, Json]) -> Text:
 
 
 def _print_call(out: Console, call: dict[str, Json]) -> None:
-    began = _time(call)
+    began = moment(call)
     date = time.strftime("%Y-%m-%d", time.localtime(began))
     nodes = ", ".join(map(str, as_list(call["nodes"])))
     rows = [
@@ -212,7 +202,7 @@ def _print_call(out: Console, call: dict[str, Json]) -> None:
 
 def _print_steps(out: Console, steps: list[dict[str, Json]]) -> None:
     places = {(step["node"], step["worker"]) for step in steps}
-    begin = _time(steps[0]) if steps else 0.0
+    begin = moment(steps[0]) if steps else 0.0
     width = max((len(_place(step)) for step in steps), default=0) + 2 if len(places) > 1 else 0
     for step in steps:
         kind, text = str(step["kind"]), printable(str(step["text"]))
@@ -220,7 +210,7 @@ def _print_steps(out: Console, steps: list[dict[str, Json]]) -> None:
             out.print()  # a request: something new begins
         place = f"{_place(step):{width}}" if width else ""
         head = Text.assemble(
-            (f"{_time(step) - begin:8.3f}  ", "dim"), place, (f"{kind:14}", _STYLES.get(kind, ""))
+            (f"{moment(step) - begin:8.3f}  ", "dim"), place, (f"{kind:14}", _STYLES.get(kind, ""))
         )
         _print_line(out, head, Text(text, style="bold" if kind == "answered" else ""))
         for detail in as_list(step["details"]):

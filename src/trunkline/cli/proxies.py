@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import heapq
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -24,10 +25,13 @@ __all__ = [
     "Worker",
     "addresses",
     "call_ids",
+    "call_messages",
     "find_call",
     "message_of",
+    "moment",
     "proxy_workers",
     "recent_calls",
+    "story",
 ]
 
 _PATIENCE = 10.0
@@ -35,6 +39,8 @@ _PATIENCE = 10.0
 _MANY = 100
 """Calls of which one is meant; of more, the message would not help anybody."""
 _COMPLETED = 50
+_MESSAGES = 10_000
+"""Messages of one call."""
 
 
 ProxyArgument = Annotated[
@@ -115,17 +121,12 @@ def addresses(workers: list[Worker]) -> dict[Address, str]:
 def message_of(answer: Json) -> SeenMessage:
     """A message as ``sip.messages`` and ``sip.watch`` have it; ``time`` is the epoch's."""
     values = as_dict(answer)
-    time, octets = values.get("time"), values.get("base64")
+    octets = values.get("base64")
     text = str(values.get("text")).encode()
     data = base64.b64decode(octets) if isinstance(octets, str) else text
     remote, local = _address(values.get("remote")), _address(values.get("local"))
     flow = Flow(Transport(str(values.get("transport"))), remote, local)
-    return SeenMessage(
-        float(time) if isinstance(time, int | float) else 0.0,
-        flow,
-        data,
-        values.get("sent") is True,
-    )
+    return SeenMessage(moment(values), flow, data, values.get("sent") is True)
 
 
 def _address(value: Json) -> Address:
@@ -152,16 +153,17 @@ def recent_calls(workers: Iterable[Worker], limit: int, prefix: str = "") -> lis
             call_id = str(call["call_id"])
             known = found.get(call_id)
             found[call_id] = call if known is None else _joined(known, call)
-    return sorted(found.values(), key=_began, reverse=True)[:limit]
+    return sorted(found.values(), key=moment, reverse=True)[:limit]
 
 
-def _began(call: Mapping[str, Json]) -> float:
-    time = call.get("time")
-    return float(time) if isinstance(time, int | float) else 0.0
+def moment(answer: Mapping[str, Json]) -> float:
+    """The ``time`` of a call, step or message, in seconds since the epoch."""
+    value = answer.get("time")
+    return float(value) if isinstance(value, int | float) else 0.0
 
 
 def _joined(one: dict[str, Json], other: dict[str, Json]) -> dict[str, Json]:
-    first, second = sorted((one, other), key=_began)
+    first, second = sorted((one, other), key=moment)
     nodes = dict.fromkeys([*map(str, as_list(first["nodes"])), *map(str, as_list(second["nodes"]))])
     messages = sum(n for n in (first["messages"], second["messages"]) if isinstance(n, int))
     return {**first, "messages": messages, "nodes": [*nodes]}
@@ -187,6 +189,31 @@ def find_call(workers: list[Worker], text: str) -> dict[str, Json]:
         f"{names} remembers no Call-ID that begins with {text!r}{_passed_over(workers)};"
         " `trunkline explain` lists those there are",
     )
+
+
+def call_messages(workers: Iterable[Worker], call_id: str) -> list[dict[str, Json]]:
+    """The messages of a call, by time, as ``sip.messages`` has them."""
+    params: dict[str, Json] = {"call_id": call_id, "limit": _MESSAGES}
+    answers = [
+        as_dict(answer)
+        for worker in workers
+        for answer in as_list(worker.client.call("sip.messages", params))
+    ]
+    return sorted(answers, key=moment)
+
+
+def story(workers: Iterable[Worker], call_id: str) -> list[dict[str, Json]]:
+    """The steps of all workers in the order of time, each with its ``node`` and ``worker``."""
+    return [*heapq.merge(*(_steps(worker, call_id) for worker in workers), key=moment)]
+
+
+def _steps(worker: Worker, call_id: str) -> Iterator[dict[str, Json]]:
+    """One worker's steps: their order is right, and their times are made to rise."""
+    latest = 0.0
+    for answer in as_list(worker.client.call("sip.explain", {"call_id": call_id})):
+        step = as_dict(answer)
+        latest = max(latest, moment(step))
+        yield {"node": worker.node.name, "worker": worker.index, **step, "time": latest}
 
 
 def _passed_over(workers: Iterable[Worker]) -> str:

@@ -38,6 +38,7 @@ app = typer.Typer(
 
 app.command("status")(proxy.status)
 app.command("trace", epilog=trace.EXAMPLES)(trace.trace)
+app.command("browse")(trace.browse)
 app.command("capture")(trace.capture)
 app.command("reload")(proxy.reload)
 app.command("destinations")(destinations.destinations)

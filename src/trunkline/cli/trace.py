@@ -1,12 +1,14 @@
-"""``trunkline sip trace`` and ``sip capture``: the messages of proxies, as ladders and as files."""
+"""``trunkline sip trace``, ``browse`` and ``capture``: the messages of proxies, drawn and kept."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 from rich.text import Text
 
 from trunkline.cli.ladders import live_ladder, print_ladder, print_lines
@@ -25,12 +27,13 @@ from trunkline.cli.proxies import (
     Worker,
     addresses,
     call_ids,
+    call_messages,
     find_call,
     message_of,
+    moment,
     proxy_workers,
     recent_calls,
 )
-from trunkline.cli.rpc import as_dict, as_list
 from trunkline.cli.watching import Watched, end_on_sigterm, watch
 from trunkline.errors import DecodeError, TrunklineError
 from trunkline.net.control import Json
@@ -40,7 +43,7 @@ from trunkline.observe.recorder import SeenMessage
 from trunkline.sip.message import Request, parse
 from trunkline.sip.transport import written
 
-__all__ = ["EXAMPLES", "capture", "trace"]
+__all__ = ["EXAMPLES", "browse", "capture", "print_message", "trace"]
 
 EXAMPLES = """\b
 Examples:
@@ -49,9 +52,6 @@ Examples:
   trunkline sip trace --last            the call that began last
 """
 """What the help of ``trace`` shows at its end."""
-
-_MOST = 10_000
-"""Messages of one call."""
 
 CallIdOption = Annotated[
     str | None,
@@ -141,6 +141,19 @@ def capture(
     typer.echo(f"{writer.packets} messages in {file}{_in_brackets(missing)}")
 
 
+def browse(node: OptionalProxyArgument = None, network: NetworkOption = None) -> None:
+    """Look through calls on the screen: a list, their ladders, messages and stories."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise TrunklineError(
+            "explain.no-terminal",
+            "there is no terminal to browse on; `trunkline explain` lists calls",
+        )
+    from trunkline.cli import browser  # prompt_toolkit is heavy
+
+    with proxy_workers(node, network) as workers:
+        browser.browse(workers)
+
+
 def _in_brackets(parts: list[str]) -> str:
     return f" ({', '.join(parts)})" if parts else ""
 
@@ -157,13 +170,10 @@ def _past(workers: list[Worker], call_id: str | None) -> list[Watched]:
         found = str(newest[0]["call_id"])
     else:
         found = str(find_call(workers, call_id)["call_id"])
-    messages = []
-    for worker in workers:
-        answers = worker.client.call("sip.messages", {"call_id": found, "limit": _MOST})
-        for answer in map(as_dict, as_list(answers)):
-            seen = message_of(answer)
-            messages.append(Watched(seen.time, answer, seen))
-    return sorted(messages, key=lambda message: message.time)
+    return [
+        Watched(moment(answer), answer, message_of(answer))
+        for answer in call_messages(workers, found)
+    ]
 
 
 def _matches(seen: SeenMessage | None, methods: set[str]) -> bool:
@@ -189,7 +199,7 @@ def _print_past(workers: list[Worker], past: list[Watched], raw: bool, as_json: 
             _print_object(each.event)
     elif raw:
         for seen in messages:
-            _print_raw(seen)
+            print_message(console(), seen)
     else:
         print_ladder(console(), messages, addresses(workers))
 
@@ -216,7 +226,7 @@ def _print_live(workers: list[Worker], methods: set[str], raw: bool, as_json: bo
             if as_json:
                 _print_object(item.event)
             elif raw:
-                _print_raw(item.seen)
+                print_message(out, item.seen)
             else:
                 drawing.resize(out.width)
                 print_lines(out, drawing.add(item.seen))
@@ -228,10 +238,10 @@ def _print_object(event: dict[str, Json]) -> None:
     typer.echo(to_json(event))
 
 
-def _print_raw(seen: SeenMessage) -> None:
+def print_message(out: Console, seen: SeenMessage) -> None:
+    """Print a whole message, with a line that says when and between whom it went."""
     source, target = map(written, ends_of(seen))
     head = f"{clock(seen.time)}  {source} > {target}  {seen.flow.transport.value}"
-    out = console()
     out.print(Text(f"{head}, {len(seen.data)} octets", style="bold"), soft_wrap=True)
     text = seen.data.decode("utf-8", "replace").replace("\r\n", "\n").rstrip("\n")
     out.print(Text(printable(text)), soft_wrap=True)

@@ -90,13 +90,14 @@ def _call(call_id: str, seen: list[SeenMessage]) -> Call:
     response: Response | None = None
     came = True
     for item in seen:
+        if first is not None and item.data[:4] != b"SIP/":
+            continue  # reading costs something, and there may be many calls
         try:
             message = parse(item.data)
         except DecodeError:
             continue
         if isinstance(message, Request):
-            if first is None:
-                first, came = message, not item.sent
+            first, came = message, not item.sent
         elif (
             first is not None
             and item.sent is came  # what the one who asked got to know
