@@ -215,7 +215,8 @@ def _print_steps(out: Console, steps: list[dict[str, Json]]) -> None:
         _print_line(out, head, Text(text, style="bold" if kind == "answered" else ""))
         for detail in as_list(step["details"]):
             line = printable(str(detail))
-            style = {"+": "green", "-": "red"}.get(line[:1], "dim")
+            edit = line[:1] if kind == "sent" else ""
+            style = {"+": "green", "-": "red"}.get(edit, "dim")
             _print_line(out, Text(" " * (len(head) + 2)), Text(line, style=style))
 
 
