@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import socket
+import subprocess
+import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
@@ -22,6 +26,7 @@ from trunkline.elements.proxy.script import load_script
 from trunkline.elements.proxy.services import Registrations, Services, Users
 from trunkline.elements.proxy.tokens import token_source
 from trunkline.elements.proxy.transports import SocketTransports
+from trunkline.net.control import ControlClient
 from trunkline.net.dns import Locator, ZoneResolver
 from trunkline.sip import digest, registrar
 from trunkline.sip.framing import StreamFramer
@@ -103,21 +108,24 @@ class Node:
         self.transports.close()
         await self.transports.wait_closed()
 
-    async def ask(self, method: str, uri: str = "sip:bob@example.org") -> Response:
+    async def ask(self, method: str) -> Response:
         """Send a request by UDP; its final response."""
-        loop = asyncio.get_running_loop()
-        socket = _Datagrams()
-        transport, _ = await loop.create_datagram_endpoint(
-            lambda: socket, local_addr=("127.0.0.1", 0)
-        )
-        port = transport.get_extra_info("sockname")[1]
-        transport.sendto(request(method, uri, "UDP", port).to_bytes(), self.udp)
-        try:
-            while (answer := await asyncio.wait_for(socket.came.get(), PATIENCE)).status < 200:
-                pass
-        finally:
-            transport.close()
-        return answer
+        return await asked(self.udp, "sip:bob@example.org", method)
+
+
+async def asked(address: Address, uri: str, method: str = "MESSAGE") -> Response:
+    """The final response to a request that is sent to ``address`` by UDP."""
+    loop = asyncio.get_running_loop()
+    caller = _Datagrams()
+    transport, _ = await loop.create_datagram_endpoint(lambda: caller, local_addr=("127.0.0.1", 0))
+    port = transport.get_extra_info("sockname")[1]
+    transport.sendto(request(method, uri, "UDP", port).to_bytes(), address)
+    try:
+        while (answer := await asyncio.wait_for(caller.came.get(), PATIENCE)).status < 200:
+            pass
+    finally:
+        transport.close()
+    return answer
 
 
 class _Datagrams(asyncio.DatagramProtocol):
@@ -358,3 +366,101 @@ def test_a_connection_that_was_gone_before_it_was_noticed(script: Path) -> None:
             assert (await node.ask("MESSAGE")).status == 480
 
     run(work)
+
+
+SHARED = """
+from trunkline.script import on_request
+
+@on_request("REGISTER")
+async def register(request):
+    await request.register()
+
+@on_request("MESSAGE")
+async def message(request):
+    contacts = await request.lookup()
+    if not contacts:
+        return request.reply(480)
+    request.fork(*contacts)
+"""
+
+
+@contextmanager
+def two_workers(folder: Path) -> Iterator[tuple[Address, Path]]:
+    """A proxy of two workers that runs: its address for UDP and TCP, and where its sockets are."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        address: Address = probe.getsockname()
+    (folder / "route.py").write_text(SHARED, encoding="utf-8")
+    listen = f'["udp:127.0.0.1:{address[1]}", "tcp:127.0.0.1:{address[1]}"]'
+    (folder / "network.toml").write_text(
+        f"""
+        [network]
+        name = "shared"
+        [node.Edge.proxy]
+        script = "route.py"
+        listen = {listen}
+        domains = ["example.org"]
+        dns = ["127.0.0.1:9"]
+        workers = 2
+        location = "sql:db"
+        sql = {{ db = "sqlite:///{folder}/location.sqlite" }}
+        """,
+        encoding="utf-8",
+    )
+    sockets = folder / "trunkline" / "shared"
+    node = subprocess.Popen(
+        [sys.executable, "-m", "trunkline", "run", str(folder / "network.toml")],
+        env={**os.environ, "XDG_RUNTIME_DIR": str(folder)},
+    )
+    try:
+        deadline = time.monotonic() + 20
+        while not all((sockets / name).exists() for name in ("Edge.sock", "Edge.1.sock")):
+            assert node.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        yield address, sockets
+    finally:
+        node.terminate()
+        node.wait(timeout=10)
+
+
+def test_workers_send_by_each_others_connections_and_learn_of_their_end(tmp_path: Path) -> None:
+    async def work(address: Address) -> None:
+        for number in range(12):
+            phone = await Stream.to(address)
+            uri = f"sip:u{number}@example.org"
+            contact = f"<sip:u{number}@127.0.0.1:{phone.port};transport=tcp>"
+            rows = [
+                ("To", f"<{uri}>"),
+                ("Contact", f"{contact};{INSTANCE.replace('f81d', f'{number:04d}')};reg-id=1"),
+                ("Supported", "outbound, path"),
+            ]
+            phone.send(request("REGISTER", "sip:example.org", "TCP", phone.port, *rows))
+            answer = await phone.receive()
+            assert isinstance(answer, Response)
+            assert answer.status == 200
+            # once it answers, whichever worker the caller came to
+            asking = asyncio.create_task(asked(address, uri))
+            message = await phone.receive()
+            assert isinstance(message, Request)
+            phone.send(Response.answer(message, 200, to_tag="p"))
+            assert (await asking).status == 200
+            # and once it dies while it is asked
+            asking = asyncio.create_task(asked(address, uri))
+            await phone.receive()
+            begin = time.monotonic()
+            phone.reset()
+            assert (await asking).status == 500
+            assert time.monotonic() - begin < 3
+
+    with two_workers(tmp_path) as (address, sockets):
+        run(lambda: work(address))
+        handed_over = 0
+        for name in ("Edge.sock", "Edge.1.sock"):
+            with ControlClient(sockets / name) as client:
+                counters = client.call("node.counters")
+                assert isinstance(counters, dict)
+                workers = counters["workers"]
+                assert isinstance(workers, dict)
+                assert isinstance(workers["handed_over"], int)
+                handed_over += workers["handed_over"]
+        assert handed_over > 0  # of 24 messages some came to the other worker

@@ -1,0 +1,100 @@
+"""Requests of a script's own: the next server when one fails, and what is remembered of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from trunkline.elements.proxy.application import Application
+from trunkline.script import every
+from trunkline.testing import Harness, Sent
+
+ZONE = """
+_sip._udp.gw.example. 600 IN SRV 1 0 5060 one.gw.example.
+_sip._udp.gw.example. 600 IN SRV 2 0 5060 two.gw.example.
+one.gw.example. 600 IN A 192.0.2.61
+two.gw.example. 600 IN A 192.0.2.62
+"""
+ONE, TWO = "192.0.2.61", "192.0.2.62"
+
+
+@every(100)
+async def job(app: Application) -> None:
+    answer = await app.send_request("MESSAGE", "sip:bob@gw.example")
+    app.log(f"{answer.status} {answer.reason}")
+
+
+@pytest.fixture
+def proxy() -> Harness:
+    return Harness([job], dns=ZONE)
+
+
+def first(proxy: Harness) -> Sent:
+    """The next MESSAGE of the job."""
+    while not (sent := proxy.advance(0.5)):
+        assert proxy.now < 1000
+    assert sent[0].method == "MESSAGE"
+    return sent[0]
+
+
+def test_a_server_that_says_503_is_followed_by_the_next(proxy: Harness) -> None:
+    with proxy:
+        sent = first(proxy)
+        assert sent.to[0] == ONE
+        [again] = proxy.receive(sent.answer(503))
+        assert again.to[0] == TWO
+        assert again.headers.get("Via") != sent.headers.get("Via")
+        for name in ("Call-ID", "CSeq", "From"):
+            assert again.headers.get(name) == sent.headers.get(name)
+        proxy.receive(again.answer(200))
+        assert proxy.lines == ["200 OK"]
+        assert first(proxy).to[0] == ONE  # that was one number's trouble, maybe
+
+
+def test_its_retry_after_is_kept_to(proxy: Harness) -> None:
+    with proxy:
+        [again] = proxy.receive(first(proxy).answer(503, headers=[("Retry-After", "150")]))
+        proxy.receive(again.answer(200))
+        sent = first(proxy)
+        assert sent.to[0] == TWO
+        proxy.receive(sent.answer(200))
+        assert first(proxy).to[0] == ONE
+
+
+def test_silence_is_followed_by_the_next_and_remembered(proxy: Harness) -> None:
+    with proxy:
+        sent = first(proxy)
+        later = [each for each in proxy.advance(33) if each.to[0] == TWO]
+        assert sent.to[0] == ONE
+        assert later[0].time - sent.time == pytest.approx(32, abs=0.1)
+        proxy.receive(later[0].answer(200))
+        assert proxy.lines == ["200 OK"]
+        health = proxy.element.locator.locator.directory.health  # type: ignore[attr-defined]
+        assert len(health) == 1
+
+
+def test_an_answer_makes_a_server_sound_again(proxy: Harness) -> None:
+    with proxy:
+        health = proxy.element.locator.locator.directory.health  # type: ignore[attr-defined]
+        [again] = proxy.fail(first(proxy))
+        proxy.receive(again.answer(200))
+        assert len(health) == 1
+        trial = first(proxy)  # the penalty is over
+        assert trial.to[0] == ONE
+        proxy.receive(trial.answer(404))
+        assert len(health) == 0
+
+
+def test_who_is_heard_of_is_not_given_up(proxy: Harness) -> None:
+    with proxy:
+        sent = first(proxy)
+        proxy.receive(sent.answer(100))
+        rest = proxy.advance(40)
+        assert {each.to[0] for each in rest} == {ONE}
+        assert proxy.lines == ["408 Request Timeout"]
+
+
+def test_nobody_left(proxy: Harness) -> None:
+    with proxy:
+        [again] = proxy.fail(first(proxy), "port unreachable")
+        proxy.fail(again, "port unreachable")
+        assert proxy.lines == ["503 port unreachable"]
