@@ -9,9 +9,9 @@ It is *closed* when nothing new may begin: the caller gave up, a final response 
 a 6xx came (16.7 step 5). When it has passed one back and the last branch has ended, it lets go of
 all it knows: what is left is reached from client transactions alone, for 2xx that come again.
 
-Deviations that other documents ask for: no 408 to anything but INVITE (RFC 4320 section 4.2); the
-sum of Max-Breadth is bounded, what exceeds it waits until a branch has ended (RFC 5393 sections
-5.3.3 and 5.5); responses without a transaction are not forwarded (RFC 6026 section 7.3).
+Deviations that other documents ask for: the sum of Max-Breadth is bounded, what exceeds it waits
+until a branch has ended (RFC 5393 sections 5.3.3 and 5.5); responses without a transaction are not
+forwarded (RFC 6026 section 7.3). The transaction layer sees to those of RFC 4320.
 """
 
 from __future__ import annotations
@@ -375,18 +375,14 @@ class ResponseContext:
 
     def _answer(self, response: Response, now: float) -> None:
         """Pass a response back; after a final one only 2xx follow a 2xx (steps 5 and 9)."""
-        layer, transaction = self.core.layer, self.transaction
+        transaction = self.transaction
         status = response.status
         final = self.final
         if final and (final >= 300 or not 200 <= status < 300):
             return
-        if status == 408 and transaction.method != "INVITE":
-            # RFC 4320 section 4.2: the client has given up already
-            layer.abort(transaction, now)
-        else:
-            if transaction.flow.transport.reliable:
-                complete(response, transaction.flow)
-            layer.respond(transaction, response, now)
+        if transaction.flow.transport.reliable:
+            complete(response, transaction.flow)
+        self.core.layer.respond(transaction, response, now)
         if status >= 200 and not final:
             self.final = status
             self._ended(response, now)
