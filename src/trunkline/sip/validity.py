@@ -91,6 +91,10 @@ _SINGLE: Final = (
     "subscription-state",
 )
 
+# Option tags that a 420 names: an answer must not be much larger than what it answers.
+_MOST_TOLD: Final = 32
+_LONGEST_TOLD: Final = 64
+
 # 8.1.1.8, and RFC 6665 4.1.2.1, RFC 3515 2.2: what a dialog comes of has one Contact.
 _DIALOG_FORMING: Final = frozenset(("INVITE", "REFER", "SUBSCRIBE"))
 
@@ -312,8 +316,10 @@ def _extensions(
     unknown = [tag for tag in request.headers.tokens(header) if tag.lower() not in supported]
     if not unknown:
         return None
-    tags = ", ".join(unknown)
-    return Problem(420, code, f"{tags[:80]}: not understood", (("Unsupported", tags),))
+    told = [tag for tag in unknown[:_MOST_TOLD] if len(tag) <= _LONGEST_TOLD]
+    tags = ", ".join(told)
+    rows = (("Unsupported", tags),) if told else ()
+    return Problem(420, code, f"{tags[:80]}: not understood", rows)
 
 
 def _decode(request: Request) -> None:

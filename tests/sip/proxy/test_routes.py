@@ -385,3 +385,52 @@ def test_routes_of_a_target_are_pushed_before_those_that_are_there() -> None:
     assert isinstance(sent.message, Request)
     assert routes(sent.message) == [*pushed, "<sip:later.example;lr>"]
     assert sent.uri == "sip:bob@192.0.2.99"
+
+
+# Routes that cannot be read
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        ["", ""],
+        [",,,"],
+        ["nonsense"],
+        ["<sip:>"],
+        ["<sip:192.0.2.1;lr>, nonsense"],  # ours goes, the next is what it would be sent on by
+        ["<sip:192.0.2.1;lr>", "<sip:a b@c>"],
+    ],
+)
+@pytest.mark.parametrize("stateless", [False, True])
+def test_a_route_that_would_be_followed_and_cannot_be_read(
+    values: list[str], stateless: bool
+) -> None:
+    """16.3 step 1: whatever forwarding needs has to be well-formed."""
+    rig = Rig(stateless=stateless)
+    headers = [("Route", value) for value in values]
+    assert rig.receive(request("MESSAGE", headers=headers)) is None
+    [answer] = rig.take()
+    assert answer.status == 400
+    assert rig.proxy.refused == {"sip.route": 1}
+    assert rig.receive(request("ACK", headers=headers, number=2)) is None
+    assert rig.take() == []
+    assert rig.proxy.discarded == {"sip.ack": 1}
+
+
+def test_a_route_that_another_element_will_read_is_left_alone() -> None:
+    rig = Rig()
+    goes = through(
+        rig, request("BYE", headers=[("Route", "<sip:p2.x;lr>, nonsense"), ("Route", "")])
+    )
+    assert goes.headers.all("Route") == ["<sip:p2.x;lr>, nonsense", ""]
+
+
+@pytest.mark.parametrize("last", ["<nonsense>", "", ",", "<sip:a b@c>", "<sip:x@y"])
+def test_what_a_strict_router_leaves_as_the_target_must_be_readable(last: str) -> None:
+    rig = Rig()
+    message = request("BYE", "sip:192.0.2.1:5060;lr", [("Route", last)])
+    readable = last == "<sip:x@y"
+    received = rig.receive(message)
+    assert (received is not None) == readable
+    if isinstance(received, ResponseContext):
+        assert received.request.uri == "sip:x@y"

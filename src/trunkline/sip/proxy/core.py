@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
+from trunkline.errors import DecodeError
 from trunkline.sip.locate import Failure
 from trunkline.sip.message import Request, Response
 from trunkline.sip.proxy.branches import Branch, Target
@@ -133,11 +134,14 @@ class Proxy:
 
     def _ack(self, event: AckReceived) -> Passing | None:
         request, flow = event.request, event.flow
-        if self.refusal(request) is not None:
-            self.discard("sip.ack")  # nothing answers an ACK
-            return None
         branch = ack_branch(request)
-        return Passing(request, flow, preprocess(request, self.identity, flow), branch)
+        try:
+            if self.refusal(request) is None:
+                return Passing(request, flow, preprocess(request, self.identity, flow), branch)
+        except DecodeError:
+            pass
+        self.discard("sip.ack")  # nothing answers an ACK
+        return None
 
     def _rare(self, event: Event, now: float) -> Received | None:
         match event:
@@ -171,9 +175,13 @@ class Proxy:
         if refusal is not None:
             self.refuse(context, refusal, now)
             return None
+        try:
+            context.routed = preprocess(request, self.identity, transaction.source)
+        except DecodeError as problem:
+            self.refuse(context, Problem(400, problem.code, problem.message), now)
+            return None
         if request.method == "INVITE":
             self.layer.respond(transaction, Response.answer(request, 100), now)
-        context.routed = preprocess(request, self.identity, transaction.source)
         context.uri = request.uri
         return context
 

@@ -16,6 +16,10 @@ def preprocess(request: Request, identity: Identity, came: Flow) -> bool:
     """Take ourselves out of Request-URI and Route (section 16.4); whether a Route was ours.
 
     All our values at the top go: there are two where the sides differ (RFC 5658 section 5).
+
+    Raises:
+        DecodeError: ``sip.route``: what the request would be sent on by cannot be read. (A Route
+            farther down is another element's.)
     """
     headers = request.headers
     if ";m" in request.uri or ";M" in request.uri:
@@ -27,10 +31,9 @@ def preprocess(request: Request, identity: Identity, came: Flow) -> bool:
         # The element before us is a strict router: the target is the last Route.
         last = len(headers.names) - 1 - headers.names[::-1].index("route")
         values = split_list(headers.value(last))
-        if values:
-            request.uri = route_uri(values[-1])
-            _keep(request, last, values[:-1])
-            ours = True
+        request.uri = _readable(values[-1] if values else "")
+        _keep(request, last, values[:-1])
+        ours = True
     while "route" in headers.names:
         at = headers.names.index("route")
         value = headers.value(at)
@@ -38,13 +41,27 @@ def preprocess(request: Request, identity: Identity, came: Flow) -> bool:
         mine = 0
         while mine < len(values) and identity.owns_route(values[mine]):
             mine += 1
-        if not mine:
-            break
-        ours = True
-        _keep(request, at, values[mine:])
-        if mine < len(values):
+        if mine:
+            ours = True
+            _keep(request, at, values[mine:])
+        if mine < len(values) or not mine:
+            _readable(values[mine] if values else "")
             break
     return ours
+
+
+def _readable(value: str) -> str:
+    """Return the URI of a Route value.
+
+    Raises:
+        DecodeError: ``sip.route``: there is none.
+    """
+    uri = route_uri(value)
+    try:
+        parse_uri(uri)
+    except DecodeError as problem:
+        raise DecodeError("sip.route", f"a Route of {value[:80]!r}: {problem.message}") from None
+    return uri
 
 
 def _strip_maddr(request: Request, identity: Identity, came: Flow) -> None:
@@ -85,7 +102,7 @@ def first_route(request: Request) -> str | None:
     value = request.headers.get("route")
     if value is None:
         return None
-    return route_uri(split_list(value)[0] if "," in value else value)
+    return route_uri(value if "," not in value else (split_list(value) or [""])[0])
 
 
 def strict_next_hop(request: Request) -> str | None:
@@ -99,7 +116,7 @@ def strict_next_hop(request: Request) -> str | None:
     try:
         uri = parse_uri(route)
     except DecodeError:
-        return route  # whoever looks for its address says what is wrong
+        return route  # of the transaction user's own making: nobody finds a way to it
     if isinstance(uri, Uri) and not uri.loose:
         headers = request.headers
         at = headers.names.index("route")

@@ -31,6 +31,7 @@ from trunkline.sip.proxy.settings import ProxySettings
 from trunkline.sip.transaction import TransactionLayer
 from trunkline.sip.transaction.matching import answers_to
 from trunkline.sip.transport import Address, Flow, Transport
+from trunkline.sip.validity import Problem
 from trunkline.sip.via import COOKIE, TopVia, mark_source, pop_via, top_via
 
 __all__ = ["StatelessCounters", "StatelessProxy"]
@@ -125,6 +126,11 @@ class StatelessProxy(Proxy):
         self._show(request, flow, data, now)
         passing = Passing(request, flow, False, branch, back, stateless=True)
         refusal = self.refusal(request)
+        if refusal is None:
+            try:
+                passing.routed = preprocess(request, self.identity, flow)
+            except DecodeError as problem:
+                refusal = Problem(400, problem.code, problem.message)
         if request.method == "ACK":
             passing.back = None
             if refusal is not None:
@@ -137,7 +143,6 @@ class StatelessProxy(Proxy):
             self.answer(passing, refusal.status, headers=refusal.headers, now=now)
             return None
         self.counters.requests += 1
-        passing.routed = preprocess(request, self.identity, flow)
         return passing
 
     def answer(
