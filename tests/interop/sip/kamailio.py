@@ -18,10 +18,11 @@ debug=1
 log_stderror=yes
 children=1
 auto_aliases=no
-disable_tcp=yes
+tcp_children=1
 dns=no
 rev_dns=no
 listen=udp:127.0.0.1:{port}
+listen=tcp:127.0.0.1:{port}
 loadmodule "tm.so"
 loadmodule "sl.so"
 loadmodule "rr.so"
@@ -62,4 +63,4 @@ class Kamailio(Program):
         command = ["kamailio", "-x", "fm", "-DD", "-E", "-m", "32", "-M", "8"]
         command += ["-P", str(folder / f"{name}.pid"), "-Y", str(folder)]
         super().__init__(folder, name, [*command, "-f", str(configuration)])
-        self.ready(lambda: listened_on(self.port))
+        self.ready(lambda: listened_on(self.port) and listened_on(self.port, "tcp"))

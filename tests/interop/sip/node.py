@@ -91,16 +91,23 @@ class Node(Program):
         except TrunklineError:
             return 0
 
-    def counter(self, group: str, name: str) -> int:
-        """The sum of a counter over all workers."""
-        found = 0
+    def counters(self, *path: str) -> dict[str, int]:
+        """The counters of a group, or of one of its tables: the sums over all workers."""
+        found: dict[str, int] = {}
         for worker in range(self.workers):
-            table = self.call("node.counters", worker).get(group, {})
+            table: Json = self.call("node.counters", worker)
+            for name in path:
+                assert isinstance(table, dict)
+                table = table.get(name, {})
             assert isinstance(table, dict)
-            value = table.get(name, 0)
-            assert isinstance(value, int)
-            found += value
+            for name, value in table.items():
+                if isinstance(value, int):
+                    found[name] = found.get(name, 0) + value
         return found
+
+    def counter(self, *path: str) -> int:
+        """The sum of a counter over all workers."""
+        return self.counters(*path[:-1]).get(path[-1], 0)
 
     def reload(self, how: str = "signal") -> None:
         """Have the script loaded anew; wait until every worker has it."""

@@ -32,29 +32,35 @@ def route(request: Request) -> None:
 TO = '$du = "{}";'
 
 
-@pytest.fixture(params=["next", "previous"])
+@pytest.fixture(params=["next udp", "next tcp", "previous udp", "previous tcp"])
 def chain(request: pytest.FixtureRequest, site: Site) -> Chain:
-    return Chain(site, kamailio_first=request.param == "previous")
+    place, transport = request.param.split()
+    return Chain(site, place == "previous", transport)
 
 
 class Chain:
-    """Caller, two proxies, callee."""
+    """Caller, two proxies with ``transport`` between them, callee."""
 
-    def __init__(self, site: Site, *, kamailio_first: bool) -> None:
+    def __init__(self, site: Site, kamailio_first: bool, transport: str) -> None:
         self.site = site
         self.kamailio_first = kamailio_first
+        self.transport = transport
 
     def run(self, calls: int, caller: Scenario = CALL, callee: Scenario = CALLEE) -> None:
         """Make calls through both; see that all go as the scenarios say."""
         self.callee = self.site.callee(callee, wire=True)
+        port = free_port()
+        listen = (f"tcp:127.0.0.1:{port}",)
+        between = f";transport={self.transport}"
         if self.kamailio_first:
-            self.node = self.site.node(RELAY.format(self.callee.uri))
-            self.kamailio = self.site.kamailio(TO.format(f"sip:{self.node.address}"))
+            script = RELAY.format(self.callee.uri)
+            self.kamailio = self.site.kamailio(TO.format(f"sip:127.0.0.1:{port}{between}"))
             first = self.kamailio.address
         else:
             self.kamailio = self.site.kamailio(TO.format(self.callee.uri))
-            self.node = self.site.node(RELAY.format(self.kamailio.uri))
-            first = self.node.address
+            script = RELAY.format(self.kamailio.uri + between)
+            first = f"127.0.0.1:{port}"
+        self.node = self.site.node(script, port=port, listen=listen)
         self.caller = self.site.caller(first, caller, calls=calls)
         self.caller.succeeded()
         self.callee.succeeded(calls)
@@ -69,15 +75,19 @@ def test_a_call_and_its_end_pass_both(chain: Chain) -> None:
     invites = chain.callee.texts("INVITE")
     for text in invites:
         routes = re.findall(r"Record-Route: <sip:127\.0\.0\.1:(\d+)", text)
-        assert [int(port) for port in routes] == order
+        # RFC 5658: who changes the transport records a route for either side
+        times = 2 if chain.transport == "tcp" else 1
+        assert [int(port) for port in routes] == [port for port in order for _ in range(times)]
     in_dialog = chain.callee.texts("ACK") + chain.callee.texts("BYE")
     assert (len(invites), len(in_dialog)) == (10, 20)
     for text in in_dialog:
-        vias = re.findall(r"^Via: SIP/2\.0/UDP 127\.0\.0\.1:(\d+)", text, re.MULTILINE)
+        vias = re.findall(r"^Via: SIP/2\.0/(?:UDP|TCP) 127\.0\.0\.1:(\d+)", text, re.MULTILINE)
         assert [int(port) for port in vias] == [*order, chain.caller.port]
         assert "\nRoute:" not in text
     assert chain.node.counter("transactions", "requests") == 20
     assert chain.node.counter("transactions", "retransmitted") == 0
+    passed = chain.node.counters("transports", f"{chain.transport.upper()} {chain.node.address}")
+    assert min(passed["received"], passed["sent"]) >= 30
 
 
 def test_a_cancel_passes_both(chain: Chain) -> None:
