@@ -18,6 +18,7 @@ from trunkline.cli.output import (
     JsonOption,
     NetworkOption,
     console,
+    duration,
     error_console,
     grid,
     print_json,
@@ -72,7 +73,7 @@ def up(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Start every node of a network, each in a process of its own."""
+    """Start every node of a network, routers and SIP proxies, and wait until they answer."""
     network = read_network(find_network(file))
     topology = find_topology(network)
     notes = error_console()
@@ -111,7 +112,7 @@ def down(network: NetworkOption = None, as_json: JsonOption = False) -> None:
 
 @app.command()
 def status(network: NetworkOption = None, as_json: JsonOption = False) -> None:
-    """Show nodes and links; the exit status is 0 only when all of them are up."""
+    """Show nodes, links and SIP proxies; the exit status is 0 only when all of them are up."""
     found = lab_status(running_network(network))
     _print_status(found, as_json)
     if not found.all_up:
@@ -154,7 +155,7 @@ def graph(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Draw a network; where it is up, with the present state of its links."""
+    """Draw routers with the present state of their links, SIP proxies with where they listen."""
     picture = graphs.picture(read_network(find_network(file)))
     if as_json:
         print_json(picture.to_json())
@@ -297,7 +298,7 @@ def _print_status(found: LabStatus, as_json: bool) -> None:
 
 
 def _process(node: NodeView | ProxyView) -> tuple[str, str | Text, str]:
-    up = _duration(node.uptime) if node.answers else Text("no answer", style="red")
+    up = duration(node.uptime) if node.answers else Text("no answer", style="red")
     return str(node.pid or "–"), up, str(node.restarts)
 
 
@@ -360,12 +361,6 @@ def link_table(links: list[LinkView]) -> Table:
 
 def _state(text: str, good: bool) -> Text:
     return Text(text, style="green" if good else "yellow")
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}"
 
 
 def _address(link: TopologyLink, side: int) -> str:

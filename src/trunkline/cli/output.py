@@ -18,6 +18,7 @@ __all__ = [
     "NetworkOption",
     "as_json",
     "console",
+    "duration",
     "error_console",
     "grid",
     "print_json",
@@ -61,6 +62,13 @@ def grid(*columns: str, title: str | None = None) -> Table:
     for column in columns:
         table.add_column(column, no_wrap=True)
     return table
+
+
+def duration(seconds: float) -> str:
+    """``seconds`` as hours, minutes and seconds."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}"
 
 
 def print_table(target: Console, table: RenderableType) -> None:

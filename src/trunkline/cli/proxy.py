@@ -10,7 +10,15 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from trunkline.cli.output import JsonOption, NetworkOption, console, grid, print_json, print_table
+from trunkline.cli.output import (
+    JsonOption,
+    NetworkOption,
+    console,
+    duration,
+    grid,
+    print_json,
+    print_table,
+)
 from trunkline.cli.proxies import OptionalProxyArgument, ProxyArgument, Worker, proxy_workers
 from trunkline.cli.rpc import as_dict, as_list
 from trunkline.errors import TrunklineError
@@ -187,7 +195,7 @@ def _print_workers(out: Console, found: dict[str, Json], workers: list[dict[str,
         table.add_row(
             str(each.get("worker")),
             str(each.get("pid")),
-            _duration(each.get("uptime")),
+            duration(float(str(each.get("uptime", 0)))),
             *(_count(counters, where) for where in columns.values()),
         )
     if several:
@@ -201,12 +209,6 @@ def _print_workers(out: Console, found: dict[str, Json], workers: list[dict[str,
 
 def _count(counters: Mapping[str, Json], where: tuple[str, str]) -> str:
     return str(as_dict(counters.get(where[0])).get(where[1], 0))
-
-
-def _duration(seconds: Json) -> str:
-    minutes, rest = divmod(int(seconds) if isinstance(seconds, int | float) else 0, 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}"
 
 
 def _print_troubles(out: Console, found: dict[str, Json]) -> None:

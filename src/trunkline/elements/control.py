@@ -94,6 +94,7 @@ class _Control:
         ]
         return {
             "name": node.name,
+            "kind": "router",
             "pid": os.getpid(),
             "version": __version__,
             "started": node.started,

@@ -1,4 +1,4 @@
-"""Bringing a lab up and taking it down: one process per node, with a supervisor beside them.
+"""Bringing a lab up and taking it down: each node a process, with a supervisor beside them.
 
 Every process is known by its number and its start time, and only those are ever ended.
 """

@@ -1,1 +1,1 @@
-"""Observations: captures, log lines and the ring of recent events. Lossy under load, counted."""
+"""Observations: captures, and what a SIP proxy remembers of calls. Lossy under load, counted."""
