@@ -3,7 +3,8 @@
 Who says he is one of our users has to prove it. Strangers reach our users and nobody else.
 """
 
-from trunkline.script import Request, Response, on_failure, on_request
+from trunkline.script import Request, Response, in_dialog, on_failure, on_reply, on_request
+from trunkline.sip.nat import is_private
 
 
 @on_request("REGISTER")
@@ -19,6 +20,7 @@ async def register(request: Request) -> None:
 @on_request("INVITE", "MESSAGE", "SUBSCRIBE", "REFER")
 async def call(request: Request) -> None:
     """Send calls to where the called user is registered, and numbers to the gateway."""
+    mend_contact(request)
     ours = request.from_.uri.host in request.app.domains
     if ours and not await proved(request):
         return
@@ -29,6 +31,7 @@ async def call(request: Request) -> None:
         else:
             request.reply(403, "Calls of Our Users Only")
     elif contacts := await request.lookup():
+        request.attributes["to"] = "phone"
         request.fork(*contacts)
     elif ours and called.lstrip("+").isdecimal():
         request.relay(f"sip:{called}@{request.app.setting('gateway')}")
@@ -52,6 +55,26 @@ async def proved(request: Request) -> bool:
 @on_failure("INVITE")
 def voicemail(request: Request, response: Response) -> None:
     """Let the voicemail answer for a user who is busy or away."""
-    if response.status in (408, 480, 486) and request.for_us and not request.attributes:
-        request.attributes["voicemail"] = True  # once
+    if response.status in (408, 480, 486) and request.attributes.get("to") == "phone":
+        request.attributes["to"] = "voicemail"
         request.relay(f"sip:{request.target.username}@{request.app.setting('voicemail')}")
+
+
+@in_dialog()
+def later(request: Request) -> None:
+    """Send what comes later in a call along its way."""
+    mend_contact(request)
+    request.relay()
+
+
+def mend_contact(request: Request) -> None:
+    """Let a phone behind a NAT be reached where it was seen."""
+    if request.behind_nat:
+        request.fix_contact()
+
+
+@on_reply("INVITE", "UPDATE", "SUBSCRIBE")
+def answered(request: Request, response: Response) -> None:
+    """The same for the phone that answers."""
+    if any(is_private(contact.uri.host or "") for contact in response.contacts):
+        request.fix_contact(response)

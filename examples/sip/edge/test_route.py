@@ -74,3 +74,18 @@ def test_a_stranger_reaches_our_users_and_nobody_else(
 ) -> None:
     rows = [("From", "<sip:mallory@elsewhere.example>;tag=1")]
     assert proxy.receive(proxy.request("INVITE", called, headers=rows))[-1].status == status
+
+
+def test_phones_behind_a_nat_are_reached_where_they_were_seen(proxy: Harness) -> None:
+    rows = [
+        ("From", "<sip:mallory@elsewhere.example>;tag=1"),
+        ("Contact", "<sip:mallory@10.0.0.5:5062>"),
+    ]
+    seen = ("192.0.2.20", 40000)
+    request = proxy.request("INVITE", "sip:bob@example.org", source=seen, headers=rows)
+    _, invite = proxy.receive(request)
+    assert invite.headers.get("Contact") == "<sip:mallory@192.0.2.20:40000>"
+    [ok] = proxy.receive(invite.answer(200, headers=[("Contact", "<sip:bob@10.0.0.5>")]))
+    assert ok.headers.get("Contact") == "<sip:bob@192.0.2.12:5060>"
+    [ack] = proxy.receive(proxy.request("ACK", "sip:bob@192.0.2.12:5060", within=ok))
+    assert (ack.method, ack.to) == ("ACK", PHONES["bob"])

@@ -260,6 +260,20 @@ def test_a_reload_is_atomic(script: Path, tmp_path: Path) -> None:
         assert ok.status == 200
 
 
+@pytest.mark.parametrize("program", [RELAY, RELAY.replace("on_request", "in_dialog")])
+def test_what_leads_nowhere_within_a_dialog(script: Path, program: str) -> None:
+    with Harness(
+        written(script, program.replace('"INVITE"', "").replace('"sip:bob@192.0.2.50"', ""))
+    ) as proxy:
+        here = [("To", "<sip:bob@example.org>;tag=1")]
+        [answer] = proxy.receive(proxy.request("BYE", "sip:192.0.2.1:5060", headers=here))
+        assert answer.status == 481
+        assert proxy.receive(proxy.request("ACK", "sip:192.0.2.1:5060", headers=here)) == []
+        on = [*here, ("Route", "<sip:192.0.2.70;lr>")]
+        [bye] = proxy.receive(proxy.request("BYE", "sip:192.0.2.1:5060", headers=on))
+        assert bye.to == ("192.0.2.70", 5060)
+
+
 def test_handlers_need_no_file() -> None:
     @on_request("INVITE")
     def invite(request: Request) -> None:

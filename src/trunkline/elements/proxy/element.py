@@ -438,12 +438,7 @@ class ProxyElement:
     def _default(self, request: IncomingRequest) -> None:
         """What becomes of a request that the script has no handler for."""
         if request.in_dialog:
-            if request.for_us and request.method != "ACK":
-                request.reply(481)  # neither Route nor Request-URI leads anywhere
-            elif request.for_us:
-                request.drop()
-            else:
-                request.relay()
+            request.relay()
         elif request.method == "OPTIONS" and request.for_us:
             request.reply(200, headers=[("Allow", ", ".join(self.script.methods))])
         elif request.method == "ACK":

@@ -266,6 +266,11 @@ class IncomingRequest:
             )
         return fix_contact(response, flow)
 
+    @property
+    def ends_here(self) -> bool:
+        """Whether neither a Route nor the Request-URI leads on from here."""
+        return "route" not in self.message.headers.names and self.for_us
+
     # decisions
 
     def reply(
@@ -308,7 +313,15 @@ class IncomingRequest:
         message, else to the target itself (RFC 3261 section 16.6 step 7). ``via`` may also be a set
         of destinations, ``app.destinations(NAME)``: one of them gets it, and the next if that one
         fails. Within a dialog a set counts for nothing: the dialog's other end is one of them.
+
+        A request within a dialog that leads here and nowhere else is answered 481.
         """
+        if target is None and via is None and self.in_dialog and self.ends_here:
+            if self.method == "ACK":
+                self.drop()
+            else:
+                self.reply(481)
+            return Outcome(self)
         self._send([[self.message.uri if target is None else target]], via)
         return Outcome(self)
 
