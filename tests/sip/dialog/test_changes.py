@@ -396,6 +396,41 @@ def test_a_target_refresh_moves_the_target(method: str) -> None:
     assert bye.start_line == "BYE sip:alice@192.0.2.1:5060;x=1 SIP/2.0"
 
 
+def test_the_response_to_a_target_refresh_moves_the_target_too() -> None:
+    # 12.2.1.2
+    network, alice, _ = talking()
+    contact = [("Contact", "<sip:bob@192.0.2.2:5060;x=1>")]
+    network.ends["bob"].on(
+        Offered,
+        lambda event: event.session.answer(
+            network.now, description=sdp("bob", version=2), headers=contact
+        ),
+    )
+    alice.offer(sdp(version=2), network.now)
+    network.run(2.0)
+    assert alice.dialog.remote_target == "sip:bob@192.0.2.2:5060;x=1"
+
+
+def test_what_the_peer_allows_may_change() -> None:
+    methods = ("INVITE", "ACK", "CANCEL", "BYE", "OPTIONS")
+    network, alice, bob = talking(capabilities=Capabilities(methods=methods))
+    network.ends["bob"].ua.core.capabilities = Capabilities()
+    bob.offer(sdp("bob", version=2), network.now)
+    network.run(2.0)
+    alice.offer(sdp(version=2), network.now, method="UPDATE")
+    network.run(3.0)
+    network.ends["alice"].one(OfferAccepted)
+
+
+def test_nothing_is_sent_in_a_session_that_is_over() -> None:
+    network, alice, _ = talking()
+    alice.hang_up(network.now)
+    for method in ("INFO", "REFER"):
+        with pytest.raises(TrunklineError) as caught:
+            alice.request(method, network.now)
+        assert caught.value.code == "dialog.state"
+
+
 def test_an_invite_while_the_ack_is_missing() -> None:
     # the ACK was lost, and the next INVITE overtakes it
     network, alice, bob = talking()

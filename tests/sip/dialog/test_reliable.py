@@ -81,6 +81,9 @@ def test_it_is_sent_again_from_t1_doubled_without_limit_until_the_prack() -> Non
     assert failed == times[0] + 32.0
     assert network.ends["bob"].one(Ended).cause is Cause.NO_PRACK
     assert network.ends["alice"].one(CallFailed).response.status == 504
+    with pytest.raises(TrunklineError) as caught:
+        session.accept(network.now)
+    assert caught.value.code == "dialog.state"
     network.assert_forgotten()
 
 

@@ -413,6 +413,36 @@ def test_bye_in_an_early_dialog() -> None:
     network.assert_forgotten()
 
 
+def test_bye_in_an_early_dialog_and_200_cross() -> None:
+    # the 2xx is acknowledged; there is no second BYE
+    network = pair(answer_after=2.0)
+    call(network)
+    network.run(2.0 + DELAY)
+    alice = network.ends["alice"]
+    [progress] = alice.of(Progress)
+    assert progress.session is not None
+    progress.session.hang_up(network.now)
+    network.run()
+    assert network.ladder()[2:] == [
+        "bob 200 INVITE",
+        "alice BYE",
+        "alice ACK",
+        "bob 200 BYE",
+    ]
+    assert alice.one(CallFailed).response.status == 487
+    assert network.ends["bob"].of(Confirmed) == []  # nothing is told of a session that is over
+    network.assert_forgotten()
+
+
+def test_nothing_is_sent_before_the_dialog_begins() -> None:
+    network = pair(ring=False)
+    call(network)
+    network.run(0.125)
+    with pytest.raises(TrunklineError) as caught:
+        network.ends["bob"].one(IncomingCall).session.request("INFO", network.now)
+    assert caught.value.code == "dialog.state"
+
+
 def test_a_callee_that_takes_the_bye_and_forgets_the_invite() -> None:
     # 15.1.2 recommends 487; from who does not send it, CANCEL and 64*T1 free us
     network = pair()

@@ -200,6 +200,17 @@ def answer_instead(network: Network, method: str, status: int) -> None:
     network.receivers[address] = instead
 
 
+def test_a_refresh_that_no_notify_follows() -> None:
+    # 4.1.2.2, RFC 5839: 204 calls Timer N off
+    network, subscriber = watching(expires=3600)
+    network.run(100.0)
+    answer_instead(network, "SUBSCRIBE", 204)
+    [subscription] = subscriber.subscriptions
+    subscription.refresh(network.now)
+    network.run(200.0)
+    assert subscription.state is SubscriberState.ACTIVE
+
+
 def test_who_subscribes_and_is_gone_is_forgotten() -> None:
     # 4.2.1.4
     network, _ = watching(expires=200)
@@ -341,11 +352,16 @@ def test_a_forked_subscribe_makes_a_subscription_at_each() -> None:
     network.run(40.0)
     assert sorted(bodies(alice)) == [b"bob", b"carol"]
     assert len(subscriber.subscriptions) == 2
-    # the route set is that of the NOTIFY: the proxy asked only in the SUBSCRIBE
+    # the proxy asks to stay in the SUBSCRIBE only, so the notifiers' requests pass it
     assert len(alice.ua.core.dialogs) == 2
+    for name in ("bob", "carol"):
+        [ok] = network.messages(name, "200 SUBSCRIBE")
+        assert "record-route" in ok.headers
+        assert "route" in network.messages(name, "NOTIFY")[0].headers
     subscriber.unsubscribe(network.now)
     network.run()
     assert len(alice.of(SubscriptionEnded)) == 2
+    assert "record-route" not in network.messages("bob", "200 SUBSCRIBE")[-1].headers
     network.assert_forgotten()
 
 

@@ -34,7 +34,6 @@ class Trigger(StrEnum):
     TU_ACCEPT_EARLY = "2xx from TU, a description not acknowledged yet"
     TU_REJECT = "300-699 from TU"
     CANCEL = "CANCEL"
-    BYE = "BYE"
     PRACKED = "PRACK for the last description"
     NO_PRACK = "no PRACK for 64*T1"
     EXPIRED = "Expires has passed"
@@ -89,9 +88,8 @@ SERVER: Mapping[LegState, Mapping[Trigger, Row]] = MappingProxyType(
             _T.TU_PROVISIONAL: Row(_A.SEND, _S.PROCEEDING, "13.3.1.1"),
             _T.TU_ACCEPT: Row(_A.SEND_2XX, _S.ACCEPTED, "13.3.1.4"),
             _T.TU_ACCEPT_EARLY: Row(_A.KEEP, _S.DELAYED, "RFC 3262 5"),
-            _T.TU_REJECT: Row(_A.SEND, _S.FAILED, "13.3.1.2, 13.3.1.3"),
+            _T.TU_REJECT: Row(_A.SEND, _S.FAILED, "13.3.1.2, 13.3.1.3; 15.1.2 for a BYE"),
             _T.CANCEL: Row(_A.SEND_487, _S.FAILED, "9.2"),
-            _T.BYE: Row(_A.SEND_487, _S.FAILED, "15.1.2"),
             _T.PRACKED: Row(_A.NOTHING, _S.PROCEEDING, "RFC 3262 3"),
             _T.NO_PRACK: Row(_A.SEND_504, _S.FAILED, "RFC 3262 3"),
             _T.EXPIRED: Row(_A.SEND_487, _S.FAILED, "13.3.1"),
@@ -101,7 +99,6 @@ SERVER: Mapping[LegState, Mapping[Trigger, Row]] = MappingProxyType(
         _S.DELAYED: {
             _T.TU_REJECT: Row(_A.SEND, _S.FAILED, "RFC 3262 3"),
             _T.CANCEL: Row(_A.SEND_487, _S.FAILED, "9.2"),
-            _T.BYE: Row(_A.SEND_487, _S.FAILED, "15.1.2"),
             _T.PRACKED: Row(_A.SEND_KEPT, _S.ACCEPTED, "RFC 3262 5"),
             _T.NO_PRACK: Row(_A.SEND_504, _S.FAILED, "RFC 3262 3"),
             _T.EXPIRED: Row(_A.NOTHING, _S.DELAYED, "13.3.1: it was accepted in time"),
@@ -110,7 +107,6 @@ SERVER: Mapping[LegState, Mapping[Trigger, Row]] = MappingProxyType(
         },
         _S.ACCEPTED: {
             _T.CANCEL: Row(_A.NOTHING, _S.ACCEPTED, "9.2: no effect after a final response"),
-            _T.BYE: Row(_A.NOTHING, _S.ACCEPTED, "13.3.1.4: the INVITE wants its 2xx still"),
             _T.PRACKED: Row(_A.NOTHING, _S.ACCEPTED, "RFC 3262 3"),
             _T.RESEND: Row(_A.RESEND, _S.ACCEPTED, "13.3.1.4"),
             _T.ACK: Row(_A.CONFIRM, _S.CONFIRMED, "13.3.1.4"),
@@ -118,13 +114,11 @@ SERVER: Mapping[LegState, Mapping[Trigger, Row]] = MappingProxyType(
         },
         _S.CONFIRMED: {
             _T.CANCEL: Row(_A.NOTHING, _S.CONFIRMED, "9.2"),
-            _T.BYE: Row(_A.NOTHING, _S.CONFIRMED, "15.1.2"),
             _T.PRACKED: Row(_A.NOTHING, _S.CONFIRMED, "RFC 3262 3"),
             _T.ACK: Row(_A.NOTHING, _S.CONFIRMED, "13.2.2.4: it came again"),
         },
         _S.FAILED: {
             _T.CANCEL: Row(_A.NOTHING, _S.FAILED, "9.2"),
-            _T.BYE: Row(_A.NOTHING, _S.FAILED, "15.1.2"),
             _T.PRACKED: Row(_A.NOTHING, _S.FAILED, "RFC 3262 3"),
             _T.ACK: Row(_A.NOTHING, _S.FAILED, "17.2.1: the transaction takes it"),
         },

@@ -150,17 +150,10 @@ class ClientLeg:
         self.provisional = None
         rows, body = body_of(description)
 
-        def handler(outgoing: Outgoing, response: Response, now: float) -> None:
-            # What a failure means, the final response to the INVITE will tell.
-            if 200 <= response.status < 300:
-                session.exchange.receive(Message.PRACK_OK, readable(response))
-            elif response.status >= 300:
-                session.exchange.receive(Message.PRACK_FAILURE)
-
         self._core.within(
             session.dialog,
             "PRACK",
-            handler,
+            _nothing,
             now,
             headers=[("RAck", rack_for(response)), *headers, *rows],
             body=body,
@@ -199,4 +192,7 @@ class ClientLeg:
 
 
 def _nothing(outgoing: Outgoing, response: Response, now: float) -> None:
-    """For an ACK, that has no responses, and a BYE, whose response changes nothing."""
+    """For an ACK, which has no responses, and BYE and PRACK, whose responses change nothing here.
+
+    What the failure of a PRACK means, the final response to the INVITE will tell.
+    """

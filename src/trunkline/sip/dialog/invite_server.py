@@ -123,13 +123,10 @@ class ServerInvite:
         self._fail(response, now)
 
     def cancel(self, request: Request, now: float) -> None:
-        """A CANCEL came, or the BYE of its dialog; that itself was answered already."""
-        bye = request.method == "BYE"
-        row = self.fire(Trigger.BYE if bye else Trigger.CANCEL)
-        if row.action is Action.SEND_487:
+        """A CANCEL came (section 9.2); it has been answered."""
+        if self.fire(Trigger.CANCEL).action is Action.SEND_487:
             self._fail(self._session.response(self, 487), now)
-            if not bye:
-                self._session.on_refused(self, Cause.CANCELLED, request, now)
+            self._session.on_refused(self, Cause.CANCELLED, request, now)
 
     def proceed(self, now: float) -> None:
         """The PRACK was answered: go on with what had to wait for it."""

@@ -255,18 +255,14 @@ class Notifier:
         body = self._body if self._granted else b""  # 6.2: not before it is allowed
         if body:
             rows.append(("Content-Type", self._type))
-        try:
-            self._under_way = self.core.prepare_within(
-                self.dialog,
-                "NOTIFY",
-                self._on_response,
-                headers=rows,
-                body=body,
-                credentials=self.credentials,
-            )
-        except TrunklineError:  # the dialog ended with its session
-            self._depart()
-            return
+        self._under_way = self.core.prepare_within(
+            self.dialog,
+            "NOTIFY",
+            self._on_response,
+            headers=rows,
+            body=body,
+            credentials=self.credentials,
+        )
         self._under_way.begin(now)
 
     def _told(self, now: float) -> str:

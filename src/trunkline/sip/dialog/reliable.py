@@ -182,7 +182,6 @@ class ReliableResponses:
     def final(self) -> None:
         """A final response goes out: nothing is repeated or sent any more."""
         self._fire(Trigger.FINAL)
-        self._waiting.clear()
         self._core.alarms.clear(self)
 
     def on_alarm(self, name: str, now: float) -> None:

@@ -375,8 +375,6 @@ class Session:
         if method == "BYE":
             self.core.reply(transaction, request, 200, now)
             self.said_bye = True
-            if self.server is not None:
-                self.server.cancel(request, now)
             self._fire(Trigger.BYE, Cause.BYE, request, now)
         elif self.state in (SessionState.ENDING, SessionState.TERMINATED):
             self.core.reply(transaction, request, 481, now)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from trunkline.errors import DecodeError, TrunklineError
+from trunkline.errors import DecodeError
 from trunkline.sip.dialog.core import Core, event_of, seconds_of
 from trunkline.sip.dialog.dialog import Dialog
 from trunkline.sip.dialog.dialog import Trigger as DialogTrigger
@@ -230,7 +230,7 @@ class Subscription:
         """Subscribe again, for as long as before or for ``expires`` seconds (4.1.2.2).
 
         Raises:
-            TrunklineError: ``dialog.terminated``.
+            TrunklineError: ``dialog.terminated``: it has ended.
         """
         self._subscribe(self.subscriber.expires if expires is None else expires, now)
 
@@ -340,10 +340,7 @@ class Subscription:
     def on_alarm(self, name: str, now: float) -> None:
         """Refresh; or Timer N, or its own time, is over."""
         if name == _REFRESH:
-            try:
-                self.refresh(now)
-            except TrunklineError:
-                self._end(SubscriberTrigger.EXPIRED, None, None, 0.0)
+            self.refresh(now)
         elif name == _TIMER_N:
             self._end(SubscriberTrigger.TIMER_N, None, None, 0.0)
         else:
