@@ -256,7 +256,8 @@ def test_sips_has_a_sips_contact() -> None:
 
 def test_a_message_and_its_answer() -> None:
     # RFC 3428
-    network = Network("alice", "bob")
+    network = Network("bob")
+    network.add("alice", capabilities=Capabilities(user="alice", product="Trunkline"))
     end = network.ends["bob"]
 
     def answer(event: RequestArrived) -> None:
@@ -277,7 +278,7 @@ def test_a_message_and_its_answer() -> None:
     assert (response.outgoing, response.response.status) == (sent, 200)
     [message] = network.messages("alice", "MESSAGE")
     assert "contact" not in message.headers
-    assert message.headers.get("from", 0) is not None
+    assert message.headers.get("user-agent") == "Trunkline"
     network.assert_forgotten()
 
 

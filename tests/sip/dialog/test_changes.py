@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from tests.sip.dialog.network import DELAY, End, Network, lose_all, lose_first, sdp
 
@@ -396,19 +398,53 @@ def test_a_target_refresh_moves_the_target(method: str) -> None:
     assert bye.start_line == "BYE sip:alice@192.0.2.1:5060;x=1 SIP/2.0"
 
 
-def test_the_response_to_a_target_refresh_moves_the_target_too() -> None:
+@pytest.mark.parametrize("method", ["INVITE", "UPDATE"])
+def test_the_response_to_a_target_refresh_moves_the_target_too(method: str) -> None:
     # 12.2.1.2
     network, alice, _ = talking()
-    contact = [("Contact", "<sip:bob@192.0.2.2:5060;x=1>")]
+    given = [("Contact", "<sip:bob@192.0.2.2:5060;x=1>")]
     network.ends["bob"].on(
         Offered,
         lambda event: event.session.answer(
-            network.now, description=sdp("bob", version=2), headers=contact
+            network.now, description=sdp("bob", version=2), headers=given
         ),
     )
-    alice.offer(sdp(version=2), network.now)
+    alice.offer(sdp(version=2), network.now, method=method)
     network.run(2.0)
     assert alice.dialog.remote_target == "sip:bob@192.0.2.2:5060;x=1"
+
+
+def test_a_request_that_was_overtaken_is_sent_again() -> None:
+    # 12.2.2: 500; with a Retry-After (of 5 s here) BYE is tried three times more
+    network, alice, bob = talking()
+    bob.dialog.remote_seq = 100
+    alice.hang_up(network.now)
+    network.run(100.0)
+    times = network.times("alice", "BYE")
+    assert [later - earlier for earlier, later in pairwise(times)] == [5.0 + 2 * DELAY] * 3
+    numbers = [message.headers.get("cseq") for message in network.messages("alice", "BYE")]
+    assert numbers == [f"{number} BYE" for number in (2, 3, 4, 5)]
+    assert network.ends["alice"].ua.core.dialogs == {}
+    assert bob.state is SessionState.CONFIRMED
+
+
+def test_what_must_wait_for_an_answer_is_not_sent_again_by_itself() -> None:
+    network, alice, bob = talking()
+    bob.dialog.remote_seq = 100
+    alice.request("INFO", network.now)
+    network.run(100.0)
+    assert len(network.messages("alice", "INFO")) == 1
+    assert network.ends["alice"].one(ResponseArrived).response.status == 500
+
+
+def test_a_request_that_crosses_our_bye() -> None:
+    network, alice, bob = talking()
+    network.lose = lose_all("BYE")
+    alice.hang_up(network.now)
+    bob.request("INFO", network.now)
+    network.run(2.0)
+    assert "alice 481 INFO" in network.ladder()
+    assert network.ends["alice"].of(RequestArrived) == []
 
 
 def test_what_the_peer_allows_may_change() -> None:

@@ -204,6 +204,9 @@ def test_a_refer_without_a_subscription() -> None:
     network.run(network.now + 50)
     response = network.ends["alice"].one(ResponseArrived).response
     assert response.headers.get("refer-sub") == "false"
+    with pytest.raises(TrunklineError) as caught:
+        network.ends["bob"].one(ReferArrived).referral.accept(network.now)
+    assert caught.value.code == "dialog.state"
     assert network.messages("bob", "NOTIFY") == []
     assert network.ends["alice"].of(SubscriptionFailed) == []
     network.ends["carol"].one(Confirmed)

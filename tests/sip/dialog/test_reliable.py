@@ -24,7 +24,6 @@ from trunkline.sip.dialog.reliable import TABLE, Order, ReliableOrder, State, Tr
 from trunkline.sip.dialog.session import Session
 from trunkline.sip.message import Request, Response
 from trunkline.sip.sdp import SessionDescription
-from trunkline.sip.transport import Flow
 
 
 def calling(
@@ -182,14 +181,9 @@ def test_an_offer_in_a_prack_is_answered_in_its_2xx() -> None:
     session.progress(183, network.now, description=sdp("bob"), reliable=True)
     receive = network.receivers[network.addresses["bob"]]
 
-    def with_offer(data: bytes, flow: Flow) -> None:
-        if data.startswith(b"PRACK"):
-            body = sdp(version=2).to_bytes()
-            head = data.replace(b"Content-Length: 0", b"Content-Length: %d" % len(body))
-            data = head.replace(b"\r\n\r\n", b"\r\nContent-Type: application/sdp\r\n\r\n") + body
-        receive(data, flow)
-
-    network.receivers[network.addresses["bob"]] = with_offer
+    network.receivers[network.addresses["bob"]] = lambda data, flow: receive(
+        offering(data, 2), flow
+    )
     bob = network.ends["bob"]
     network.run(1.0)
     offered = bob.one(Offered)
@@ -203,6 +197,34 @@ def test_an_offer_in_a_prack_is_answered_in_its_2xx() -> None:
     network.run(3.0)
     bob.one(Confirmed)
     assert str(session.exchange.remote) == str(sdp(version=2))
+
+
+def test_an_offer_in_a_prack_while_another_waits() -> None:
+    # section 5; RFC 3311 5.2
+    network, session = calling(offer=sdp())
+    session.progress(183, network.now, description=sdp("bob"), reliable=True)
+    network.run(1.0)
+    caller = network.ends["alice"].of(Progress)[0].session
+    assert caller is not None
+    caller.offer(sdp(version=2), network.now, method="UPDATE")
+    network.run(2.0)
+    receive = network.receivers[network.addresses["bob"]]
+    network.receivers[network.addresses["bob"]] = lambda data, flow: receive(
+        offering(data, 3), flow
+    )
+    session.progress(180, network.now, reliable=True)
+    network.run(2.0 + 3 * DELAY)
+    [refused] = network.messages("bob", "500 PRACK")
+    assert "retry-after" in refused.headers
+
+
+def offering(data: bytes, version: int) -> bytes:
+    """A PRACK with an offer put in, anything else as it is."""
+    if not data.startswith(b"PRACK"):
+        return data
+    body = sdp(version=version).to_bytes()
+    head = data.replace(b"Content-Length: 0", b"Content-Length: %d" % len(body))
+    return head.replace(b"\r\n\r\n", b"\r\nContent-Type: application/sdp\r\n\r\n") + body
 
 
 def test_where_100rel_is_required_all_are_reliable() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from tests.sip.dialog.network import DELAY, End, Network, lose_all, lose_first
 
@@ -287,9 +289,15 @@ def test_the_end_waits_for_the_notify_before() -> None:
     notifier = notifier_of(network.ends["bob"])
     notifier.notify(network.now, PIDF, b"two")
     notifier.end(network.now, "probation", retry_after=30)
-    with pytest.raises(TrunklineError) as caught:
-        notifier.notify(network.now, PIDF, b"three")
-    assert caught.value.code == "dialog.state"
+    too_late: list[Callable[[], None]] = [
+        lambda: notifier.notify(network.now, PIDF, b"three"),
+        lambda: notifier.grant(network.now),
+        lambda: notifier.end(network.now),
+    ]
+    for late in too_late:
+        with pytest.raises(TrunklineError) as caught:
+            late()
+        assert caught.value.code == "dialog.state"
     network.run()
     [*_, last] = network.messages("bob", "NOTIFY")
     assert last.headers.get("subscription-state") == "terminated;reason=probation;retry-after=30"

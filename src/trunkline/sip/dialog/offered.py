@@ -17,7 +17,7 @@ from trunkline.sip.dialog.events import OfferAccepted, Offered
 from trunkline.sip.dialog.invite import LegState
 from trunkline.sip.dialog.invite_server import ServerInvite
 from trunkline.sip.dialog.session_table import SessionState
-from trunkline.sip.message import Request
+from trunkline.sip.message import Headers, Request
 from trunkline.sip.sdp import Meaning, Message, SessionDescription
 from trunkline.sip.transaction import ServerTransaction
 
@@ -181,17 +181,21 @@ class PeerChanges:
     ) -> None:
         """Send 200 to an UPDATE or PRACK, and go on with what waited for it."""
         session = self._session
-        rows, body = body_of(description)
+        described, body = body_of(description)
+        given = Headers(headers)
         own: list[tuple[str, str]] = []
         if request.method == "UPDATE":
             with contextlib.suppress(DecodeError):
                 session.dialog.refresh_target(request)
-            own.append(("Contact", session.dialog.local_contact))
+            dialog = session.dialog
+            dialog.local_contact = given.get("contact") or dialog.local_contact
+            given.set("Contact", dialog.local_contact)
             if session.timed and session.state is SessionState.CONFIRMED:
                 own += session.timer.accept(request, now)
                 session.arm()
         own += self._core.capabilities.rows
-        self._core.reply(transaction, request, 200, now, headers=(*own, *headers, *rows), body=body)
+        rows = (*given.items(), *own, *described)
+        self._core.reply(transaction, request, 200, now, headers=rows, body=body)
         if request.method == "PRACK" and session.server is not None:
             session.server.proceed(now)
 
