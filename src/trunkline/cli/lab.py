@@ -306,6 +306,8 @@ def _proxy_table(found: LabStatus) -> Table:
     table = grid("Proxy", "Listens on", "Workers", "Script", "Requests", "Errors")
     for column in table.columns[-2:]:
         column.justify = "right"
+    for column in table.columns[1], table.columns[3]:  # these give way where there is no room
+        column.no_wrap, column.overflow = False, "fold"
     for proxy in found.proxies:
         all_work = proxy.well or not proxy.answers
         table.add_row(
