@@ -31,7 +31,7 @@ from trunkline.net.control import ControlClient, Json
 __all__ = ["Candidate", "Watcher", "available", "compare", "number", "runtimes"]
 
 _HERE = Path(__file__).parent / "sip"
-_MODES = {"stateful": ("one.toml", "two.toml")}
+_MODES = {"stateful": ("one.toml", "two.toml"), "stateless": ("stateless.toml",)}
 """How Kamailio works, and the networks of ours that are measured beside it."""
 
 

@@ -16,7 +16,7 @@ from typing import TypeAlias
 
 from trunkline.errors import DecodeError
 from trunkline.sip.locate import Failure
-from trunkline.sip.message import Request, Response
+from trunkline.sip.message import Message, Request, Response
 from trunkline.sip.proxy.branches import Branch, Target
 from trunkline.sip.proxy.context import ResponseContext
 from trunkline.sip.proxy.forwarding import Forwarding, complete
@@ -134,10 +134,14 @@ class Proxy:
 
     def _ack(self, event: AckReceived) -> Passing | None:
         request, flow = event.request, event.flow
-        branch = ack_branch(request)
+        call_id = request.call_id
+        branch = ack_branch(request, call_id)
         try:
             if self.refusal(request) is None:
-                return Passing(request, flow, preprocess(request, self.identity, flow), branch)
+                routed = preprocess(request, self.identity, flow)
+                tap = self.layer.tap
+                traced = tap is not None and tap.wants(call_id)
+                return Passing(request, flow, routed, branch, None, traced)
         except DecodeError:
             pass
         self.discard("sip.ack")  # nothing answers an ACK
@@ -276,9 +280,17 @@ class Proxy:
         forwarding.address(request, target.uri, target.routes, breadth)
         forwarding.route(request, passing.flow, flow)
         forwarding.add_via(request, flow, passing.branch)
-        complete(request, flow)
-        self.layer.send(request, flow, now)
+        self.send(request, flow, passing.traced, now)
         return True
+
+    def send(self, message: Message, flow: Flow, traced: bool, now: float) -> None:
+        """Send a message outside of any transaction."""
+        complete(message, flow)
+        data = message.to_bytes()
+        layer = self.layer
+        if traced and layer.tap is not None:
+            layer.tap.message(now, flow, data, True)
+        layer.out.append((flow, data))
 
     # time and transport
 

@@ -26,15 +26,17 @@ class Passing:
     """By which it is sent on: the same each time that it comes."""
     back: Flow | None = None
     """Where an answer of our own goes; ``None``: nothing answers an ACK."""
+    traced: bool = False
+    """Whether it is shown to the tap."""
     stateless: bool = False
     """Whether no request has a transaction here."""
 
 
-def ack_branch(request: Request) -> str:
+def ack_branch(request: Request, call_id: str) -> str:
     """Return the branch for an ACK, made of its top Via: an ACK that comes again gets it again.
 
     It is unique as far as Via and Call-ID are. Nothing is hidden in it, since nothing answers it.
     """
     headers = request.headers
     via = headers.rows[headers.names.index("via")]
-    return f"{COOKIE}a{hash((via, request.call_id)) & _BITS:016x}"
+    return f"{COOKIE}a{hash((via, call_id)) & _BITS:016x}"

@@ -40,6 +40,7 @@ _OURS = re.compile(rf"{COOKIE}s([0-9]{{1,3}})\.([0-9a-f]{{20}})\Z")
 _RECEIVED = re.compile(r";[ \t]*received[ \t]*=[ \t]*([^\s;,]+)", re.IGNORECASE)
 _RPORT = re.compile(r";[ \t]*rport[ \t]*=[ \t]*([0-9]{1,5})[ \t]*(?:;|\Z)", re.IGNORECASE)
 _DIGEST = 10  # octets
+_MOST_WAYS = 10_000  # back to callers, remembered; the memory begins anew beyond it
 _SHORTEST_SECRET = 16
 _LONGEST_SECRET = 32
 
@@ -80,6 +81,7 @@ class StatelessProxy(Proxy):
         super().__init__(layer, identity, tag=tag, settings=settings)
         self.counters = StatelessCounters()
         self._secret = secret[:_LONGEST_SECRET]
+        self._ways: dict[tuple[Address, int], Flow] = {}
         self._index = {item.local: at for at, item in enumerate(identity.listeners)}
 
     def receive(self, data: bytes, flow: Flow, now: float) -> Received | None:
@@ -109,8 +111,7 @@ class StatelessProxy(Proxy):
                 self.discard(way)
                 return None
             self.counters.responses += 1
-            self._show(message, flow, data, now)
-            layer.send(message, way, now)
+            self.send(message, way, self._shown(message.call_id, flow, data, now), now)
             return None
         event = layer.receive_message(message, flow, now)  # to a request of the user's own
         return None if event is None else self.handle(event, now)
@@ -122,9 +123,10 @@ class StatelessProxy(Proxy):
     ) -> Passing | None:
         back = answers_to(via, flow)
         at = self._index.get(flow.local, 0)
-        branch = f"{COOKIE}s{at}.{self._digest(request, via, back.remote, at)}"
-        self._show(request, flow, data, now)
-        passing = Passing(request, flow, False, branch, back, stateless=True)
+        call_id = request.call_id
+        branch = f"{COOKIE}s{at}.{self._digest(request, via, back.remote, at, call_id)}"
+        traced = self._shown(call_id, flow, data, now)
+        passing = Passing(request, flow, False, branch, back, traced, True)
         refusal = self.refusal(request)
         if refusal is None:
             try:
@@ -169,7 +171,7 @@ class StatelessProxy(Proxy):
         tag = _tag(passing.branch)
         response = Response.answer(passing.request, status, reason, headers, body, tag)
         self.counters.answered += 1
-        self.layer.send(response, passing.back, now)
+        self.send(response, passing.back, passing.traced, now)
 
     # responses
 
@@ -186,11 +188,18 @@ class StatelessProxy(Proxy):
         if below is None:
             return "sip.via-left" if value is None else "sip.via"
         remote = _remote(below)
-        if not compare_digest(self._digest(response, below, remote, at), ours[2]):
+        digest = self._digest(response, below, remote, at, response.call_id)
+        if not compare_digest(digest, ours[2]):
             return "sip.stray-response"
-        return Flow(Transport.UDP, remote, self.identity.listeners[at].local)
+        way = self._ways.get((remote, at))
+        if way is None:
+            way = Flow(Transport.UDP, remote, self.identity.listeners[at].local)
+            if len(self._ways) >= _MOST_WAYS:
+                self._ways.clear()
+            self._ways[remote, at] = way
+        return way
 
-    def _digest(self, message: Message, via: TopVia, remote: Address, at: int) -> str:
+    def _digest(self, message: Message, via: TopVia, remote: Address, at: int, call_id: str) -> str:
         """Return what stands for a request, made of what its responses have too.
 
         ``via`` is the one below ours, ``remote`` where it leads, by listener number ``at``. Where
@@ -198,19 +207,23 @@ class StatelessProxy(Proxy):
         out: an ACK has another than its INVITE.
         """
         headers = message.headers
-        number = (headers.get("cseq") or "").split(None, 1)[:1]
+        names = headers.names
+        cseq = headers.value(names.index("cseq")).split(None, 1) if "cseq" in names else None
+        number = cseq[0] if cseq else ""
         sender = "" if via.branch.startswith(COOKIE) else tag_of(headers.get("from") or "")
-        text = (
-            f"{via.branch} {via.host} {via.port} {remote[0]} {remote[1]} {at} {sender}"
-            f" {number} {message.call_id}"
-        )
+        host, port = remote
+        # No part but the Call-ID has a blank in it: the text says which part is which.
+        text = f"{via.branch} {via.host} {via.port} {host} {port} {at} {sender} {number} {call_id}"
         octets = text.encode("utf-8", "surrogateescape")
         return blake2s(octets, key=self._secret, digest_size=_DIGEST).hexdigest()
 
-    def _show(self, message: Message, flow: Flow, data: bytes, now: float) -> None:
+    def _shown(self, call_id: str, flow: Flow, data: bytes, now: float) -> bool:
+        """Show a message to the tap, if it wants it."""
         tap = self.layer.tap
-        if tap is not None and tap.wants(message.call_id):
-            tap.message(now, flow, data, False)
+        if tap is None or not tap.wants(call_id):
+            return False
+        tap.message(now, flow, data, False)
+        return True
 
 
 def _tag(branch: str) -> str:
