@@ -303,9 +303,9 @@ _BENCHES: dict[str, _Bench] = {
     "sip": _Bench(
         f"python -m bench.sip_proxy --rate {_SIP_RATE}",
         lambda plan, progress: sip_proxy.compare(
-            min(plan.runs, 3),
+            min(plan.runs, 2),
             _SIP_RATE,
-            10 if plan.runs > 1 else 3,
+            8 if plan.runs > 1 else 3,
             sip_proxy.runtimes(),
             progress,
         ),
