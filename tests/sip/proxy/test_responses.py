@@ -12,6 +12,7 @@ from tests.sip.proxy.rig import (
     Rig,
     Sent,
     follow,
+    hops,
     request,
     target,
     whats,
@@ -451,11 +452,26 @@ def test_a_hop_that_has_answered_at_all_is_not_left_for_silence() -> None:
 def test_430_leads_to_the_next_flow() -> None:
     """RFC 5626 section 7."""
     rig = Rig()
-    [a] = rig.fork(rig.context(), [target("ab")])
+    ways = Target("sip:a@192.0.2.9", hops("a", "b", "c", "d"), flows=True)
+    [a] = rig.fork(rig.context(), [ways])
     ack, b = rig.answer(a, 430)
     assert whats([ack, b]) == ["ACK>a", "INVITE>b"]
     assert rig.failures == []
-    assert whats(rig.answer(b, 430)) == ["ACK>b", "430<"]
+    _, c = rig.answer(b, 408)
+    [d] = rig.fail(c)
+    assert whats([c, d]) == ["INVITE>c", "INVITE>d"]
+    assert whats(rig.answer(d, 430)) == ["ACK>d", "430<"]
+
+
+@pytest.mark.parametrize(("status", "passed"), [(503, "500<"), (486, "486<")])
+def test_who_has_answered_by_one_flow_is_not_asked_by_another(status: int, passed: str) -> None:
+    """RFC 5626 section 7; and 430 from one of several servers says nothing of the others."""
+    rig = Rig()
+    [a] = rig.fork(rig.context(), [Target("sip:a@192.0.2.9", hops("a", "b"), flows=True)])
+    assert whats(rig.answer(a, status)) == ["ACK>a", passed]
+    rig = Rig()
+    [a] = rig.fork(rig.context(), [target("ab")])
+    assert whats(rig.answer(a, 430)) == ["ACK>a", "430<"]
 
 
 def test_no_way_left_is_a_failure_of_the_kind_that_it_was() -> None:

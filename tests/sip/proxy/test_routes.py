@@ -281,7 +281,6 @@ def test_a_port_that_is_not_the_default_goes_with_the_maddr() -> None:
         ("INVITE", True),
         ("SUBSCRIBE", True),
         ("REFER", True),
-        ("NOTIFY", True),  # RFC 6665 section 4.3
         ("FUTURE", True),  # 16.6 step 4: it may have dialogs
         ("MESSAGE", False),
         ("OPTIONS", False),
@@ -292,6 +291,14 @@ def test_a_port_that_is_not_the_default_goes_with_the_maddr() -> None:
 def test_which_methods_are_recorded(method: str, recorded: bool) -> None:
     goes = through(Rig(), request(method))
     assert routes(goes, "Record-Route") == (["<sip:192.0.2.1:5060;lr>"] if recorded else [])
+
+
+@pytest.mark.parametrize("ours", [True, False])
+def test_a_notify_of_a_recorded_subscribe_is_recorded(ours: bool) -> None:
+    """RFC 6665 section 4.3: its Route tells."""
+    route = "<sip:192.0.2.1;lr>" if ours else "<sip:p2.example;lr>"
+    goes = through(Rig(), request("NOTIFY", headers=[("Route", route)]))
+    assert ("Record-Route" in goes.headers) is ours
 
 
 def test_our_value_stands_before_all_others() -> None:

@@ -430,7 +430,7 @@ class IncomingRequest:
         ]
         q = 1.0 if first.q is None else first.q
         if flows:
-            return Target(first.contact, listed(*flows), q=q)
+            return Target(first.contact, listed(*flows), q=q, flows=True)
         place = route_uri(first.path[0]) if first.path else first.contact
         hops = element.hops_now(place)
         if hops is None:

@@ -51,6 +51,8 @@ class Target:
     routes: tuple[str, ...] = ()
     """Route values to be pushed, such as the Path of a registration (RFC 3327 section 5.4)."""
     q: float = 1.0
+    flows: bool = False
+    """Whether the hops are flows to one user agent (RFC 5626 section 7) and not equal servers."""
 
 
 class Branch:

@@ -268,11 +268,12 @@ class ResponseContext:
                 self._answer(response, now)
             return
         if branch.pending:
-            if status in (503, 430):  # RFC 3263 section 4.3, RFC 5626 section 7
-                if status == 503 and branch.flow is not None:
-                    self.core.failed(branch.flow, Failure.BUSY, retry_after(response))
-                if self._next_hop(branch, now):
-                    return
+            if status == 503 and branch.flow is not None:
+                self.core.failed(branch.flow, Failure.BUSY, retry_after(response))
+            # Another server (RFC 3263 section 4.3), or another way to the same (RFC 5626 section 7)
+            again = status in (408, 430) if branch.target.flows else status == 503
+            if again and self._next_hop(branch, now):
+                return
             branch.pending = False
             branch.client = None
             self.active -= 1

@@ -236,7 +236,7 @@ class Proxy:
         forwarding.address(request, target.uri, target.routes, branch.breadth)
         if context.hooks is not None:
             context.hooks.on_branch(context, branch, request)
-        forwarding.route(request, context.flow, flow)
+        forwarding.route(request, context.flow, flow, context.routed)
         token = self.layer.new_branch()
         if forked:
             token += loop_part(context.request, context.uri)
@@ -278,7 +278,7 @@ class Proxy:
         # RFC 5393 section 5.4.1: it means nothing in a CANCEL.
         breadth = 0 if request.method == "CANCEL" else forwarding.breadth_of(request)
         forwarding.address(request, target.uri, target.routes, breadth)
-        forwarding.route(request, passing.flow, flow)
+        forwarding.route(request, passing.flow, flow, passing.routed)
         forwarding.add_via(request, flow, passing.branch)
         self.send(request, flow, passing.traced, now)
         return True

@@ -24,8 +24,7 @@ _NO_DIALOG = frozenset(
         *("PUBLISH", "REGISTER", "UPDATE"),
     }
 )
-"""Methods that begin no dialog. One that is not known may (16.6 step 4), and NOTIFY does (RFC 6665
-section 4.3)."""
+"""Methods that begin no dialog. One that is not known may (16.6 step 4), and NOTIFY does."""
 
 
 class Forwarding:
@@ -70,15 +69,19 @@ class Forwarding:
         for route in reversed(routes):
             headers.insert("Route", route, before="Route")
 
-    def route(self, request: Request, came: Flow, goes: Flow) -> None:
-        """Steps 6 and 4, in this order: the scheme of our Record-Route depends on the Route."""
-        routed = "route" in request.headers.names
-        if routed:
+    def route(self, request: Request, came: Flow, goes: Flow, routed: bool) -> None:
+        """Steps 6 and 4, in this order: the scheme of our Record-Route depends on the Route.
+
+        ``routed``: whether the request came by a Route of ours. A NOTIFY that did not is of a
+        SUBSCRIBE that we have not recorded, and so is not either (RFC 6665 section 4.3).
+        """
+        more = "route" in request.headers.names
+        if more:
             strict_next_hop(request)
-        if request.method in _NO_DIALOG:
+        if request.method in _NO_DIALOG or (request.method == "NOTIFY" and not routed):
             return
         secure = request.uri[:5].lower() == "sips:"
-        if routed and not secure:
+        if more and not secure:
             secure = (first_route(request) or "")[:5].lower() == "sips:"
         if self.settings.record_route or secure is not came.transport.secure:
             self._add_record_route(request, came, goes, secure)
