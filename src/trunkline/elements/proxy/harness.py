@@ -172,6 +172,8 @@ class Harness:
         stateless: bool = False,
     ) -> None:
         loaded = _loaded(script)
+        if stateless:
+            loaded.require_stateless()
         sets = {
             name: each
             if isinstance(each, DestinationSettings)
