@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -178,10 +178,6 @@ async def back_again(sql: Sql) -> None:
             await asyncio.sleep(0.05)
 
 
-async def in_another_thread(work: Callable[[], None]) -> None:
-    await asyncio.get_running_loop().run_in_executor(None, work)
-
-
 def test_killed_and_started_again(server: SqlServer) -> None:
     async def script() -> None:
         sql = Sql("r", server.url, timeout=5, failures=3, pause=0.1)
@@ -197,14 +193,14 @@ def test_killed_and_started_again(server: SqlServer) -> None:
         assert time.perf_counter() - start < 3
         assert sql.counters.state is State.OPEN
         assert sql.counters.refused > 400
-        await in_another_thread(server.start)
+        server.start()
         await back_again(sql)
         await sql.close()
 
     async def killed_within(sql: Sql) -> None:
         async with sql.transaction() as work:
             assert await work.value("SELECT 2") == 2
-            await in_another_thread(server.kill)
+            server.kill()
             await work.value("SELECT 3")
 
     run(script())
@@ -214,8 +210,8 @@ def test_a_connection_from_before_a_restart_is_not_failed_on(server: SqlServer) 
     async def script() -> None:
         sql = Sql("r", server.url, timeout=5)
         assert await sql.value("SELECT 1") == 1
-        await in_another_thread(server.kill)
-        await in_another_thread(server.start)
+        server.kill()
+        server.start()
         other = Sql("r", server.url, timeout=5)
         await back_again(other)
         assert await sql.value("SELECT 1") == 1
