@@ -118,6 +118,21 @@ def g(request):
         assert answer.status == 500
 
 
+@pytest.mark.parametrize("place", ["192.0.2.51", "gw.example"])
+def test_what_a_script_broke_costs_its_request(place: str, tmp_path: Path) -> None:
+    """Also where the way had to be found first, and the handler has returned."""
+    program = f"""
+@on_request()
+def f(request):
+    request.headers.set("Max-Forwards", "many")
+    request.relay("sip:bob@{place}")
+"""
+    with Harness(written(tmp_path, program), dns="gw.example. 60 IN A 192.0.2.51") as proxy:
+        [answer] = proxy.receive(proxy.request("INVITE", "sip:bob@example.org"))[1:]
+        assert answer.status == 500
+        assert proxy.element.stats.errors == {"f": 1}
+
+
 def test_a_maddr_that_leads_elsewhere_is_not_for_us(tmp_path: Path) -> None:
     program = "@on_request()\ndef f(r): r.reply(200 if r.for_us else 404)"
     with Harness(written(tmp_path, program)) as proxy:

@@ -415,7 +415,7 @@ class ProxyElement:
         try:
             result = handler(request)
         except Exception as problem:
-            self._request_failed(request, problem, handler)
+            self.request_failed(request, problem, handler)
             return
         # `return request.relay()` says that there is nothing more to do, not that it waits.
         if result is not None and type(result) is not Outcome and inspect.isawaitable(result):
@@ -429,7 +429,7 @@ class ProxyElement:
         try:
             await result
         except Exception as problem:
-            self._request_failed(request, problem, handler)
+            self.request_failed(request, problem, handler)
         else:
             if not request.decided:
                 self._undecided(request, handler)
@@ -461,9 +461,10 @@ class ProxyElement:
         if request.method != "ACK":
             request.reply(500)
 
-    def _request_failed(
+    def request_failed(
         self, request: IncomingRequest, problem: Exception, handler: Function
     ) -> None:
+        """An exception in a script cost this request: answer it, count and log the exception."""
         if isinstance(problem, DecodeError) and not request.decided:
             # What the script wanted to read is in the request, most likely, and cannot be read.
             request.refuse(problem)

@@ -560,7 +560,7 @@ class IncomingRequest:
                 place = selection.located(hops, self._element.now())
 
         await asyncio.gather(*(look_up(*each) for each in waiting))
-        self._go(ready)
+        self._go_late(ready)
 
     async def _locate(
         self,
@@ -572,11 +572,19 @@ class IncomingRequest:
         for (group, index, place), hops in zip(waiting, await asyncio.gather(*places), strict=True):
             self._located(place, hops)
             group[index].hops = hops
-        self._go(ready)
+        self._go_late(ready)
 
     def _located(self, place: str, hops: Hops) -> None:
         if isinstance(hops, Located) and self._traced:
             self.note("located", place, hops.decision(self._element.now()))
+
+    def _go_late(self, groups: list[list[Target]]) -> None:
+        """As `_go`, when the handler has returned and cannot be told of an exception."""
+        try:
+            self._go(groups)
+        except Exception as problem:
+            self.decided = False
+            self._element.request_failed(self, problem, self.handler() or IncomingRequest.relay)
 
     def _go(self, groups: list[list[Target]]) -> None:
         element, context, passing = self._element, self._context, self._passing
