@@ -43,10 +43,11 @@ def over_tcp(callee: Sipp) -> str:
     return f"{callee.uri};transport=tcp"
 
 
-@pytest.mark.parametrize("ways", ["t1 t1", "tn t1", "u1 t1", "t1 u1"])
-@pytest.mark.parametrize("workers", [1, 4])
-def test_calls_by_tcp(site: Site, ways: str, workers: int) -> None:
-    here, there = ways.split()
+@pytest.mark.parametrize(
+    ("here", "there", "workers"),
+    [("t1", "t1", 1), ("tn", "t1", 4), ("u1", "t1", 4), ("t1", "u1", 4)],
+)
+def test_calls_by_tcp(site: Site, here: str, there: str, workers: int) -> None:
     callee = site.callee(transport=there)
     uri = over_tcp(callee) if there[0] == "t" else callee.uri
     node = node_of(site, RELAY.format(uri), workers)
