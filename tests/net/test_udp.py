@@ -311,13 +311,17 @@ def test_a_killed_peer_that_returns_is_a_restart() -> None:
 
 
 def test_nothing_is_bound_to_a_wildcard() -> None:
+    def sockets() -> set[str]:
+        return {
+            os.readlink(entry)[8:-1]
+            for entry in Path("/proc/self/fd").iterdir()
+            if entry.is_symlink() and os.readlink(entry).startswith("socket:[")
+        }
+
     async def scenario() -> None:
+        before = sockets()  # of other tests' fixtures
         async with pair():
-            own = {
-                os.readlink(entry)[8:-1]
-                for entry in Path("/proc/self/fd").iterdir()
-                if entry.is_symlink() and os.readlink(entry).startswith("socket:[")
-            }
+            own = sockets() - before
             bound = set()
             for table in ("udp", "udp6", "raw", "raw6", "tcp", "tcp6"):
                 for line in Path("/proc/net", table).read_text().splitlines()[1:]:

@@ -37,7 +37,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
 @pytest.mark.parametrize("check", contract.CHECKS, ids=lambda check: check.__name__)
 def test_contract(server: RedisServer, check: contract.Check) -> None:
     async def script() -> None:
-        redis = Redis("r", server.url)
+        redis = Redis("r", server.url, timeout=5)
         await redis.command("FLUSHALL")
         await check(RedisLocation(redis))
         await redis.close()
@@ -47,7 +47,7 @@ def test_contract(server: RedisServer, check: contract.Check) -> None:
 
 def test_two_nodes_lose_nothing(server: RedisServer) -> None:
     async def script() -> None:
-        nodes = [Redis(name, server.url) for name in ("one", "two")]
+        nodes = [Redis(name, server.url, timeout=5) for name in ("one", "two")]
         await nodes[0].command("FLUSHALL")
         one, two = map(RedisLocation, nodes)
         await contract.racing(one, two)
@@ -60,7 +60,7 @@ def test_two_nodes_lose_nothing(server: RedisServer) -> None:
 
 def test_it_is_bounded(server: RedisServer) -> None:
     async def script() -> None:
-        redis = Redis("r", server.url)
+        redis = Redis("r", server.url, timeout=5)
         await redis.command("FLUSHALL")
         store = RedisLocation(redis, limit=2)
         await contract.fills_up(store)
@@ -72,7 +72,7 @@ def test_it_is_bounded(server: RedisServer) -> None:
 
 def test_values_go_by_themselves_and_the_counts_follow(server: RedisServer) -> None:
     async def script() -> None:
-        redis = Redis("r", server.url)
+        redis = Redis("r", server.url, timeout=5)
         await redis.command("FLUSHALL")
         store = RedisLocation(redis, prefix="p")
         await store.update(ALICE, setting(binding(), binding("sip:a@2", 300)))
@@ -92,7 +92,7 @@ def test_values_go_by_themselves_and_the_counts_follow(server: RedisServer) -> N
 
 def test_an_update_that_others_always_precede_gives_up(server: RedisServer) -> None:
     async def script() -> None:
-        redis = Redis("r", server.url)
+        redis = Redis("r", server.url, timeout=5)
         await redis.command("FLUSHALL")
         store = RedisLocation(redis)
         tries = 0
@@ -117,7 +117,7 @@ def test_an_update_that_others_always_precede_gives_up(server: RedisServer) -> N
 
 def test_what_somebody_else_wrote_is_told(server: RedisServer) -> None:
     async def script() -> None:
-        redis = Redis("r", server.url)
+        redis = Redis("r", server.url, timeout=5)
         await redis.command("FLUSHALL")
         store = RedisLocation(redis, prefix="p")
         await redis.set(f"p:aor:{ALICE}", "hello")
