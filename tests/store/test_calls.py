@@ -3,6 +3,7 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -79,6 +80,16 @@ def test_many_exchanges_may_open_a_new_file_at_once(tmp_path: Path) -> None:
     script = f"from trunkline.store.calls import CallStore; CallStore({url!r}).close()"
     openers = [subprocess.Popen([sys.executable, "-c", script]) for _ in range(6)]
     assert [opener.wait(30) for opener in openers] == [0] * 6
+
+
+def test_a_new_file_that_another_is_writing_to_is_waited_for(tmp_path: Path) -> None:
+    file = tmp_path / "calls.sqlite"
+    with closing(sqlite3.connect(file, check_same_thread=False)) as other:
+        other.execute("BEGIN IMMEDIATE")  # as one that came up at the same moment
+        done = threading.Timer(0.3, other.rollback)
+        done.start()
+        CallStore(f"sqlite:///{file}").close()
+        done.join()
 
 
 def test_unwritable_place_is_one_documented_error() -> None:

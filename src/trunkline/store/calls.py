@@ -28,19 +28,19 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.engine import Engine
-from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.schema import CreateColumn, CreateIndex, CreateTable
 
 from trunkline.errors import TrunklineError
+from trunkline.store import sqlite
 from trunkline.store.records import CallRecord
 
 __all__ = ["CallRecord", "CallStore", "default_url"]
 
-# For the lock of another writer, in milliseconds. Short: who adds is a node, whose links wait with
-# it; it keeps the records and tries again. Opening may take the driver's five seconds.
-_PATIENCE = "PRAGMA busy_timeout=200"
+# Patience with the lock of another writer. Short while a node adds, whose links wait with it: it
+# keeps the records and tries again.
+_OPENING = 5.0  # s
+_ADDING = "PRAGMA busy_timeout=200"  # ms
 
 _metadata = MetaData()
 _calls = Table(
@@ -93,7 +93,7 @@ class CallStore:
         try:
             self._engine: Engine = create_engine(url)
             if self._engine.dialect.name == "sqlite":
-                event.listen(self._engine, "connect", _prepare_sqlite)
+                event.listen(self._engine, "connect", sqlite.on_connect(_OPENING))
             with self._engine.begin() as connection:
                 # Several exchanges may come up at once and all find the file empty.
                 connection.execute(CreateTable(_calls, if_not_exists=True))
@@ -132,7 +132,7 @@ class CallStore:
         try:
             with self._engine.begin() as connection:
                 if self._engine.dialect.name == "sqlite":
-                    connection.exec_driver_sql(_PATIENCE)
+                    connection.exec_driver_sql(_ADDING)
                 connection.execute(statement, rows)
         except SQLAlchemyError as problem:
             raise _unavailable(self.url, problem) from problem
@@ -175,13 +175,6 @@ class CallStore:
         except SQLAlchemyError as problem:
             raise _unavailable(self.url, problem) from problem
         return [CallRecord(**{name: row[name] for name in _FIELDS}) for row in rows]
-
-
-def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=NORMAL")  # WAL: durable over a crash of the process
-    cursor.close()
 
 
 def _unavailable(url: str, problem: SQLAlchemyError) -> TrunklineError:

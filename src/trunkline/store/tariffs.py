@@ -29,13 +29,12 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.engine import Engine, make_url
-from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
-from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.schema import CreateTable
 
 from trunkline.errors import TrunklineError
 from trunkline.rating.tariff import Tariff
+from trunkline.store import sqlite
 from trunkline.store.compiled import (
     Compiler,
     Line,
@@ -56,6 +55,7 @@ Read = Callable[[Callable[[Sequence[Line]], None]], Tariff]
 """Reads a tariff and hands every row of it over; raises, if it is not good."""
 
 _BATCH = 10_000  # rows in one statement
+_LOADING = 30.0  # s: another load may be under way
 
 _metadata = MetaData()
 _versions = Table(
@@ -98,7 +98,7 @@ class TariffStore:
         with self._errors():
             self._engine: Engine = create_engine(url)
             if self._engine.dialect.name == "sqlite":
-                event.listen(self._engine, "connect", _prepare_sqlite)
+                event.listen(self._engine, "connect", sqlite.on_connect(_LOADING))
             with self._engine.begin() as connection:
                 connection.execute(CreateTable(_versions, if_not_exists=True))
                 connection.execute(CreateTable(_rows, if_not_exists=True))
@@ -243,11 +243,3 @@ class TariffStore:
                 "store.unavailable",
                 f"tariff store {url}: {reason}; check that it exists and can be written",
             ) from problem
-
-
-def _prepare_sqlite(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=NORMAL")  # WAL: durable over a crash of the process
-    cursor.execute("PRAGMA busy_timeout=30000")  # another load may be under way
-    cursor.close()
