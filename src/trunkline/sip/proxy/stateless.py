@@ -37,8 +37,7 @@ from trunkline.sip.via import COOKIE, TopVia, mark_source, pop_via, top_via
 __all__ = ["StatelessCounters", "StatelessProxy"]
 
 _OURS = re.compile(rf"{COOKIE}s([0-9]{{1,3}})\.([0-9a-f]{{20}})\Z")
-_RECEIVED = re.compile(r";[ \t]*received[ \t]*=[ \t]*([^\s;,]+)", re.IGNORECASE)
-_RPORT = re.compile(r";[ \t]*rport[ \t]*=[ \t]*([0-9]{1,5})[ \t]*(?:;|\Z)", re.IGNORECASE)
+_PORT = Transport.UDP.default_port
 _DIGEST = 10  # octets
 _MOST_WAYS = 10_000  # back to callers, remembered; the memory begins anew beyond it
 _SHORTEST_SECRET = 16
@@ -183,10 +182,12 @@ class StatelessProxy(Proxy):
         if not self.identity.placed(via.host, via.port) or at >= len(self._index):
             return "sip.stray-response"
         pop_via(response, via.end)
-        value = response.headers.get("via")
-        below = None if value is None else top_via(value)
+        headers = response.headers
+        if "via" not in headers.names:
+            return "sip.via-left"
+        below = top_via(headers.value(headers.names.index("via")))
         if below is None:
-            return "sip.via-left" if value is None else "sip.via"
+            return "sip.via"
         remote = _remote(below)
         digest = self._digest(response, below, remote, at, response.call_id)
         if not compare_digest(digest, ours[2]):
@@ -231,9 +232,17 @@ def _tag(branch: str) -> str:
 
 
 def _remote(via: TopVia) -> Address:
-    """Return where a Via leads (section 18.2.2, RFC 3581 section 4): as `answers_to` has it."""
-    received = _RECEIVED.search(via.params)
-    rport = _RPORT.search(via.params)
-    host = via.host if received is None else received[1]
-    port = via.port or Transport.UDP.default_port if rport is None else int(rport[1])
-    return host.strip("[]"), port
+    """Return where a Via leads (section 18.2.2, RFC 3581 section 4): as `answers_to` has it.
+
+    It has been marked here (`mark_source`): so there is one way only in which it may be written.
+    """
+    host, port = via.host, via.port or _PORT
+    if "=" in via.params:
+        _, found, rest = via.params.partition(";received=")
+        if found:
+            host = rest.partition(";")[0]
+        _, found, rest = via.params.partition(";rport=")
+        if found:
+            text = rest.partition(";")[0]
+            port = int(text) if text.isdecimal() and len(text) < 6 else 0
+    return host, port
