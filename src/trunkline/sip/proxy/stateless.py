@@ -105,12 +105,13 @@ class StatelessProxy(Proxy):
             return self._take(message, via, flow, data, now)
         ours = _OURS.match(via.branch)
         if ours is not None:
-            way = self._way_back(message, via, ours)
+            call_id = message.call_id
+            way = self._way_back(message, via, ours, call_id)
             if isinstance(way, str):
                 self.discard(way)
                 return None
             self.counters.responses += 1
-            self.send(message, way, self._shown(message.call_id, flow, data, now), now)
+            self.send(message, way, self._shown(call_id, flow, data, now), now)
             return None
         event = layer.receive_message(message, flow, now)  # to a request of the user's own
         return None if event is None else self.handle(event, now)
@@ -174,7 +175,9 @@ class StatelessProxy(Proxy):
 
     # responses
 
-    def _way_back(self, response: Response, via: TopVia, ours: re.Match[str]) -> Flow | str:
+    def _way_back(
+        self, response: Response, via: TopVia, ours: re.Match[str], call_id: str
+    ) -> Flow | str:
         """Take our Via off; return where the next one says, or the code of why it is nowhere."""
         if response.defect is not None or not 100 <= response.status <= 699:
             return "sip.response"
@@ -189,7 +192,7 @@ class StatelessProxy(Proxy):
         if below is None:
             return "sip.via"
         remote = _remote(below)
-        digest = self._digest(response, below, remote, at, response.call_id)
+        digest = self._digest(response, below, remote, at, call_id)
         if not compare_digest(digest, ours[2]):
             return "sip.stray-response"
         way = self._ways.get((remote, at))
