@@ -206,6 +206,24 @@ def test_a_response_that_a_hook_keeps_waits() -> None:
     assert whats(rig.take()) == ["180<", "200<"]
 
 
+def test_a_response_that_is_passed_back_twice_ends_its_branch_once() -> None:
+    rig = Rig()
+    context = rig.context(request(headers=[("Max-Breadth", "1")]))
+    kept: list[tuple[Branch, Response]] = []
+
+    class Keeps(Tries):
+        def on_reply(self, context: ResponseContext, branch: Branch, response: Response) -> bool:
+            kept.append((branch, response))
+            return True
+
+    context.hooks = Keeps(rig, "")
+    [a] = rig.fork(context, [target("a"), target("b"), target("c")])
+    rig.answer(a, 486)
+    for _ in range(2):
+        context.pass_back(*kept[0], rig.now)
+    assert whats(rig.take()) == ["INVITE>b"]
+
+
 def test_a_caller_who_gives_up_while_a_hook_decides() -> None:
     rig = Rig()
     context = rig.context()
@@ -263,6 +281,7 @@ def test_a_response_that_matches_nothing_is_dropped() -> None:
     [
         ((503, 407, 501, 404), 407),  # the example of step 6
         ((404, 302), 302),
+        ((404, 300), 300),
         ((500, 486), 486),
         ((404, 480, 401), 401),
         ((415, 404), 415),
