@@ -381,6 +381,15 @@ def test_challenges_of_targets_that_were_tried_before_count() -> None:
     assert answer.headers.all("WWW-Authenticate") == ["two"]
 
 
+def test_only_a_challenge_gets_the_challenges_of_others() -> None:
+    rig = Rig()
+    a, b = rig.fork(rig.context(), [target("a"), target("b")])
+    rig.answer(a, 401, [("WWW-Authenticate", "one")])
+    _, answer = rig.answer(b, 302, [("Contact", "<sip:c@x>")])
+    assert answer.status == 302
+    assert "WWW-Authenticate" not in answer.headers
+
+
 # Step 4: recursion
 
 
