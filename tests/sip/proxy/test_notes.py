@@ -122,6 +122,8 @@ def test_who_is_not_wanted_leaves_no_notes() -> None:
     assert isinstance(context, ResponseContext)
     context.fork([[target("a")]], 0.0)
     context.reply(404, now=0.0)
+    refused = request(number=2, headers=[("Max-Forwards", "0")])
+    told.proxy.receive(refused.to_bytes(), FROM_CALLER, 0.0)
     assert (told.notes, tap.shown) == ([], [])
 
 

@@ -9,6 +9,8 @@ import pytest
 from tests.sip.proxy.rig import (
     CALLER,
     FROM_CALLER,
+    TCP,
+    UDP,
     Rig,
     Sent,
     follow,
@@ -94,6 +96,26 @@ def test_every_2xx_to_an_invite_passes() -> None:
     rig.advance(2)
     assert rig.answer(a, 200) == []
     assert rig.proxy.discarded == {"sip.stray-response": 1}
+    rig.assert_forgotten()
+
+
+@pytest.mark.parametrize("transport", [Transport.UDP, Transport.TCP])
+def test_a_2xx_that_comes_again_passes_as_the_first_one_did(transport: Transport) -> None:
+    """Also when nothing of the call is left but its transactions."""
+    rig = Rig([UDP, TCP])
+    came = Flow(transport, CALLER, UDP.local, int(transport.reliable))
+    [a] = rig.fork(rig.context(request(transport=transport), came), [target("a")])
+    assert isinstance(a.message, Request)
+    response = Response.answer(a.message, 200, to_tag="x")
+    response.headers.remove("Content-Length")
+    passed = []
+    for _ in range(3):
+        rig.receive(response, a.flow)
+        [ok] = rig.take()
+        assert (ok.what, ok.flow) == ("200<", came)
+        assert ("Content-Length" in ok.headers) is transport.reliable
+        passed.append(ok.message.to_bytes())
+    assert passed[1:] == passed[:1] * 2
     rig.assert_forgotten()
 
 
@@ -206,6 +228,22 @@ def test_a_response_that_a_hook_keeps_waits() -> None:
     assert whats(rig.take()) == ["180<", "200<"]
 
 
+def test_a_hook_sees_each_copy_before_it_leaves() -> None:
+    rig = Rig()
+    context = rig.context()
+
+    class Changes(Tries):
+        def on_branch(self, context: ResponseContext, branch: Branch, request: Request) -> None:
+            request.headers.add("X-Target", branch.target.uri)
+
+    context.hooks = Changes(rig, "")
+    sent = rig.fork(context, [target("a"), target("b")])
+    assert [each.headers.all("X-Target") for each in sent] == [
+        ["sip:a@192.0.2.51"],
+        ["sip:b@192.0.2.52"],
+    ]
+
+
 def test_a_response_that_is_passed_back_twice_ends_its_branch_once() -> None:
     rig = Rig()
     context = rig.context(request(headers=[("Max-Breadth", "1")]))
@@ -258,6 +296,7 @@ def test_a_response_with_no_via_but_ours_was_not_for_the_caller() -> None:
     assert rig.proxy.discarded == {"sip.via-left": 2}
     rig.receive(response, invite.flow)  # and again, when the context is done
     assert rig.take() == []
+    assert rig.proxy.discarded == {"sip.via-left": 3}
     rig.assert_forgotten()
 
 
