@@ -233,6 +233,14 @@ def test_what_is_too_large_for_a_datagram_goes_by_tcp() -> None:
     assert ok.flow == FROM_CALLER
 
 
+def test_what_moves_to_tcp_gets_its_length() -> None:
+    rig = Rig([UDP, TCP])
+    message = without_length(large(1400))
+    [sent] = rig.fork(rig.context(message), [target("a")])
+    assert sent.flow.transport is Transport.TCP
+    assert sent.headers.all("Content-Length") == [str(len(message.body))]
+
+
 def test_without_tcp_it_goes_by_udp_all_the_same() -> None:
     [sent] = (rig := Rig()).fork(rig.context(large(1301)), [target("a")])
     assert sent.flow.transport is Transport.UDP

@@ -7,6 +7,8 @@ from tests.sip.proxy.rig import (
     CALLER,
     FROM_CALLER,
     PROXY,
+    TCP,
+    UDP,
     Rig,
     Sent,
     hops,
@@ -17,7 +19,7 @@ from tests.sip.proxy.rig import (
 )
 
 from trunkline.sip.message import Request
-from trunkline.sip.proxy import ProxySettings, Target, listed
+from trunkline.sip.proxy import Identity, Listener, ProxySettings, Target, listed
 from trunkline.sip.proxy.loops import loop_part, looped
 from trunkline.sip.transport import Flow, Transport
 
@@ -157,12 +159,26 @@ def turn(rig: Rig, sent: Sent, uri: str) -> list[Sent]:
     return rig.fork(context, [Target(uri, listed(TO_SELF))])
 
 
-def test_what_we_send_to_ourselves_unchanged_is_a_loop() -> None:
+@pytest.mark.parametrize("transport", [Transport.UDP, Transport.TCP])
+def test_what_we_send_to_ourselves_unchanged_is_a_loop(transport: Transport) -> None:
     """A Request-URI that leads here, relayed as it stands: one turn, not seventy."""
-    rig = Rig()
+    rig = Rig([UDP, TCP])
     uri = "sip:bob@192.0.2.1"
-    [first] = rig.fork(rig.context(request(uri=uri)), [Target(uri, listed(TO_SELF))])
-    assert whats(turn(rig, first, uri)) == ["482<"]
+    out = Flow(transport, PROXY, PROXY)
+    [first] = rig.fork(rig.context(request(uri=uri)), [Target(uri, listed(out))])
+    port = PROXY[1] if transport is Transport.UDP else 40000
+    context = rig.context(first.message.to_bytes(), Flow(transport, (PROXY[0], port), PROXY, 1))
+    assert whats(rig.fork(context, [Target(uri, listed(out))])) == ["482<"]
+
+
+def test_behind_an_address_that_others_know_it_is_still_ourselves() -> None:
+    inner = Listener(Transport.UDP, ("10.0.0.1", 5060), ("198.51.100.1", 5060))
+    identity = Identity([inner])
+    for host in ("10.0.0.1", "198.51.100.1"):
+        assert identity.is_from_self(Flow(Transport.UDP, (host, 5060), inner.local))
+        assert not identity.is_from_self(Flow(Transport.UDP, (host, 5061), inner.local))
+        assert identity.is_from_self(Flow(Transport.TCP, (host, 5061), inner.local))
+    assert not identity.is_from_self(Flow(Transport.TCP, ("10.0.0.2", 5060), inner.local))
 
 
 def test_what_we_send_to_ourselves_changed_is_a_spiral() -> None:

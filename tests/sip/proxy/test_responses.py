@@ -9,6 +9,8 @@ import pytest
 from tests.sip.proxy.rig import (
     CALLER,
     FROM_CALLER,
+    TCP,
+    UDP,
     Rig,
     Sent,
     follow,
@@ -94,6 +96,26 @@ def test_every_2xx_to_an_invite_passes() -> None:
     rig.advance(2)
     assert rig.answer(a, 200) == []
     assert rig.proxy.discarded == {"sip.stray-response": 1}
+    rig.assert_forgotten()
+
+
+@pytest.mark.parametrize("transport", [Transport.UDP, Transport.TCP])
+def test_a_2xx_that_comes_again_passes_as_the_first_one_did(transport: Transport) -> None:
+    """Also when nothing of the call is left but its transactions."""
+    rig = Rig([UDP, TCP])
+    came = Flow(transport, CALLER, UDP.local, int(transport.reliable))
+    [a] = rig.fork(rig.context(request(transport=transport), came), [target("a")])
+    assert isinstance(a.message, Request)
+    response = Response.answer(a.message, 200, to_tag="x")
+    response.headers.remove("Content-Length")
+    passed = []
+    for _ in range(3):
+        rig.receive(response, a.flow)
+        [ok] = rig.take()
+        assert (ok.what, ok.flow) == ("200<", came)
+        assert ("Content-Length" in ok.headers) is transport.reliable
+        passed.append(ok.message.to_bytes())
+    assert passed[1:] == passed[:1] * 2
     rig.assert_forgotten()
 
 
@@ -206,6 +228,40 @@ def test_a_response_that_a_hook_keeps_waits() -> None:
     assert whats(rig.take()) == ["180<", "200<"]
 
 
+def test_a_hook_sees_each_copy_before_it_leaves() -> None:
+    rig = Rig()
+    context = rig.context()
+
+    class Changes(Tries):
+        def on_branch(self, context: ResponseContext, branch: Branch, request: Request) -> None:
+            request.headers.add("X-Target", branch.target.uri)
+
+    context.hooks = Changes(rig, "")
+    sent = rig.fork(context, [target("a"), target("b")])
+    assert [each.headers.all("X-Target") for each in sent] == [
+        ["sip:a@192.0.2.51"],
+        ["sip:b@192.0.2.52"],
+    ]
+
+
+def test_a_response_that_is_passed_back_twice_ends_its_branch_once() -> None:
+    rig = Rig()
+    context = rig.context(request(headers=[("Max-Breadth", "1")]))
+    kept: list[tuple[Branch, Response]] = []
+
+    class Keeps(Tries):
+        def on_reply(self, context: ResponseContext, branch: Branch, response: Response) -> bool:
+            kept.append((branch, response))
+            return True
+
+    context.hooks = Keeps(rig, "")
+    [a] = rig.fork(context, [target("a"), target("b"), target("c")])
+    rig.answer(a, 486)
+    for _ in range(2):
+        context.pass_back(*kept[0], rig.now)
+    assert whats(rig.take()) == ["INVITE>b"]
+
+
 def test_a_caller_who_gives_up_while_a_hook_decides() -> None:
     rig = Rig()
     context = rig.context()
@@ -240,6 +296,7 @@ def test_a_response_with_no_via_but_ours_was_not_for_the_caller() -> None:
     assert rig.proxy.discarded == {"sip.via-left": 2}
     rig.receive(response, invite.flow)  # and again, when the context is done
     assert rig.take() == []
+    assert rig.proxy.discarded == {"sip.via-left": 3}
     rig.assert_forgotten()
 
 
@@ -263,6 +320,7 @@ def test_a_response_that_matches_nothing_is_dropped() -> None:
     [
         ((503, 407, 501, 404), 407),  # the example of step 6
         ((404, 302), 302),
+        ((404, 300), 300),
         ((500, 486), 486),
         ((404, 480, 401), 401),
         ((415, 404), 415),
@@ -360,6 +418,15 @@ def test_challenges_of_targets_that_were_tried_before_count() -> None:
     assert answer.status == 401
     assert answer.headers.all("Proxy-Authenticate") == ["one"]
     assert answer.headers.all("WWW-Authenticate") == ["two"]
+
+
+def test_only_a_challenge_gets_the_challenges_of_others() -> None:
+    rig = Rig()
+    a, b = rig.fork(rig.context(), [target("a"), target("b")])
+    rig.answer(a, 401, [("WWW-Authenticate", "one")])
+    _, answer = rig.answer(b, 302, [("Contact", "<sip:c@x>")])
+    assert answer.status == 302
+    assert "WWW-Authenticate" not in answer.headers
 
 
 # Step 4: recursion

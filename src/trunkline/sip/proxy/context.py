@@ -160,7 +160,7 @@ class ResponseContext:
             self._recursed()
         identity = self.core.identity
         many = self.branches or len(self.groups) > 1 or (self.groups and len(self.groups[0]) > 1)
-        if (many or self.flow.remote in identity.own) and looped(self.request, self.uri, identity):
+        if (many or identity.is_from_self(self.flow)) and looped(self.request, self.uri, identity):
             self.reply(482, now=now)  # RFC 5393 section 4.2.2
             return
         if not self.active:
@@ -203,8 +203,8 @@ class ResponseContext:
         """A response to one of our branches, its topmost Via ours (section 16.7)."""
         if not branch.ringing:
             branch.ringing = True
-            if branch.flow is not None:
-                self.core.answered(branch.flow)
+            assert branch.flow is not None
+            self.core.answered(branch.flow)
         status = response.status
         if status == 100:
             return  # step 5: hop by hop
@@ -264,8 +264,7 @@ class ResponseContext:
         status = response.status
         if status < 200:
             branch.patience = now + self.core.layer.timers.c  # step 2
-            if not self.final:
-                self._answer(response, now)
+            self._answer(response, now)
             return
         if branch.pending:
             if status == 503 and branch.flow is not None:

@@ -285,7 +285,8 @@ class Proxy:
 
     def send(self, message: Message, flow: Flow, traced: bool, now: float) -> None:
         """Send a message outside of any transaction."""
-        complete(message, flow)
+        if flow.transport.reliable:
+            complete(message, flow)
         data = message.to_bytes()
         layer = self.layer
         if traced and layer.tap is not None:

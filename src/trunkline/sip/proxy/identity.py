@@ -74,8 +74,9 @@ class Identity:
             for listener in listeners
             for host, port in (listener.local, listener.advertised)
         }
-        self.own = frozenset(listener.local for listener in listeners)
+        self.own = frozenset(self._places)
         """Where what is sent comes back to us."""
+        self._hosts = frozenset(host for host, _ in self._places)
         self._by_flow = {(item.transport, item.local): item for item in reversed(self.listeners)}
         self._known: dict[str, bool] = {}
 
@@ -91,9 +92,17 @@ class Identity:
                 return listener
         return None
 
+    def is_from_self(self, flow: Flow) -> bool:
+        """Whether what comes by this flow may have been sent by us.
+
+        A stream's other end has a port of its own.
+        """
+        remote = flow.remote
+        return remote in self.own or (flow.transport.reliable and remote[0] in self._hosts)
+
     def serves(self, host: str) -> bool:
         """Whether a host, in small letters and without brackets, is ours, whatever the port."""
-        return host in self.domains or any(host == known for known, _ in self._places)
+        return host in self.domains or host in self._hosts
 
     def is_ours(self, uri: Uri) -> bool:
         """Whether ``uri`` names this element: one of our addresses, or one of our domains.

@@ -37,8 +37,7 @@ from trunkline.sip.via import COOKIE, TopVia, mark_source, pop_via, top_via
 __all__ = ["StatelessCounters", "StatelessProxy"]
 
 _OURS = re.compile(rf"{COOKIE}s([0-9]{{1,3}})\.([0-9a-f]{{20}})\Z")
-_RECEIVED = re.compile(r";[ \t]*received[ \t]*=[ \t]*([^\s;,]+)", re.IGNORECASE)
-_RPORT = re.compile(r";[ \t]*rport[ \t]*=[ \t]*([0-9]{1,5})[ \t]*(?:;|\Z)", re.IGNORECASE)
+_PORT = Transport.UDP.default_port
 _DIGEST = 10  # octets
 _MOST_WAYS = 10_000  # back to callers, remembered; the memory begins anew beyond it
 _SHORTEST_SECRET = 16
@@ -106,12 +105,13 @@ class StatelessProxy(Proxy):
             return self._take(message, via, flow, data, now)
         ours = _OURS.match(via.branch)
         if ours is not None:
-            way = self._way_back(message, via, ours)
+            call_id = message.call_id
+            way = self._way_back(message, via, ours, call_id)
             if isinstance(way, str):
                 self.discard(way)
                 return None
             self.counters.responses += 1
-            self.send(message, way, self._shown(message.call_id, flow, data, now), now)
+            self.send(message, way, self._shown(call_id, flow, data, now), now)
             return None
         event = layer.receive_message(message, flow, now)  # to a request of the user's own
         return None if event is None else self.handle(event, now)
@@ -175,7 +175,9 @@ class StatelessProxy(Proxy):
 
     # responses
 
-    def _way_back(self, response: Response, via: TopVia, ours: re.Match[str]) -> Flow | str:
+    def _way_back(
+        self, response: Response, via: TopVia, ours: re.Match[str], call_id: str
+    ) -> Flow | str:
         """Take our Via off; return where the next one says, or the code of why it is nowhere."""
         if response.defect is not None or not 100 <= response.status <= 699:
             return "sip.response"
@@ -183,12 +185,14 @@ class StatelessProxy(Proxy):
         if not self.identity.placed(via.host, via.port) or at >= len(self._index):
             return "sip.stray-response"
         pop_via(response, via.end)
-        value = response.headers.get("via")
-        below = None if value is None else top_via(value)
+        headers = response.headers
+        if "via" not in headers.names:
+            return "sip.via-left"
+        below = top_via(headers.value(headers.names.index("via")))
         if below is None:
-            return "sip.via-left" if value is None else "sip.via"
+            return "sip.via"
         remote = _remote(below)
-        digest = self._digest(response, below, remote, at, response.call_id)
+        digest = self._digest(response, below, remote, at, call_id)
         if not compare_digest(digest, ours[2]):
             return "sip.stray-response"
         way = self._ways.get((remote, at))
@@ -231,9 +235,17 @@ def _tag(branch: str) -> str:
 
 
 def _remote(via: TopVia) -> Address:
-    """Return where a Via leads (section 18.2.2, RFC 3581 section 4): as `answers_to` has it."""
-    received = _RECEIVED.search(via.params)
-    rport = _RPORT.search(via.params)
-    host = via.host if received is None else received[1]
-    port = via.port or Transport.UDP.default_port if rport is None else int(rport[1])
-    return host.strip("[]"), port
+    """Return where a Via leads (section 18.2.2, RFC 3581 section 4): as `answers_to` has it.
+
+    It has been marked here (`mark_source`): so there is one way only in which it may be written.
+    """
+    host, port = via.host, via.port or _PORT
+    if "=" in via.params:
+        _, found, rest = via.params.partition(";received=")
+        if found:
+            host = rest.partition(";")[0]
+        _, found, rest = via.params.partition(";rport=")
+        if found:
+            text = rest.partition(";")[0]
+            port = int(text) if text.isdecimal() and len(text) < 6 else 0
+    return host, port
