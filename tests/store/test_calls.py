@@ -88,8 +88,10 @@ def test_a_new_file_that_another_is_writing_to_is_waited_for(tmp_path: Path) -> 
         other.execute("BEGIN IMMEDIATE")  # as one that came up at the same moment
         done = threading.Timer(0.3, other.rollback)
         done.start()
-        CallStore(f"sqlite:///{file}").close()
-        done.join()
+        try:
+            CallStore(f"sqlite:///{file}").close()
+        finally:
+            done.join()
 
 
 def test_unwritable_place_is_one_documented_error() -> None:
