@@ -18,10 +18,12 @@ from types import MappingProxyType
 from typing import Final
 
 from trunkline.charging.money import ZERO, subtract
-from trunkline.rating.model import Timing
+from trunkline.charging.rows import ActionTriggerRow, BalanceRow
+from trunkline.rating.model import ANY, Timing
 
 __all__ = [
     "DATA",
+    "DEFAULT_BALANCE",
     "GENERIC",
     "MMS",
     "MONETARY",
@@ -30,7 +32,10 @@ __all__ = [
     "VOICE",
     "Account",
     "Balance",
+    "Counter",
     "Movement",
+    "Taking",
+    "Trigger",
 ]
 
 MONETARY: Final = "*monetary"
@@ -40,6 +45,8 @@ SMS: Final = "*sms"
 MMS: Final = "*mms"
 GENERIC: Final = "*generic"
 
+DEFAULT_BALANCE: Final = "*default"
+"""The ID of the money balance that goes below zero where something must be paid all the same."""
 NOTHING: Final[Mapping[str, Decimal]] = MappingProxyType({})
 
 
@@ -65,11 +72,46 @@ class Balance:
     """Prices what is taken from this balance: a subject, or ``*zero1s`` and its like: for nothing,
     in steps of that length."""
     shared_groups: tuple[str, ...] = ()
-    factors: Mapping[str, Decimal] = field(default=NOTHING)
-    """By type of record or category: so many units of this balance for one of usage."""
+    factors: Mapping[str, Decimal] = field(default_factory=lambda: NOTHING)
+    """By type of record, else ``*any``: what one unit of this balance is worth in usage. Usage is
+    divided by it."""
     blocker: bool = False
     """Where this one does not suffice, nothing else is taken."""
     disabled: bool = False
+
+    @property
+    def is_default(self) -> bool:
+        """Whether this is the balance that goes below zero."""
+        return self.type == MONETARY and self.id == DEFAULT_BALANCE
+
+    def factor(self, tor: str) -> Decimal | None:
+        """What one unit is worth of a type of record; ``None``: one."""
+        return self.factors.get(tor, self.factors.get(ANY))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counter:
+    """What was used of balances of one type, counted for a trigger."""
+
+    kind: str
+    """``*event``: whatever is charged counts; ``*balance``: what is taken from the balances that
+    the filter selects."""
+    type: str
+    """That of the balances."""
+    unique_id: str = ""
+    """Of the trigger that asks for it."""
+    filter: BalanceRow
+    value: Decimal = ZERO
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trigger:
+    """An action trigger of an account, and whether it has run."""
+
+    row: ActionTriggerRow
+    executed: bool = False
+    """A trigger that is not recurrent runs once, until ``*reset_triggers``."""
+    last_run: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +124,8 @@ class Account:
     allow_negative: bool = False
     disabled: bool = False
     updated: datetime | None = None
+    counters: tuple[Counter, ...] = ()
+    triggers: tuple[Trigger, ...] = ()
 
     @property
     def key(self) -> str:
@@ -91,6 +135,18 @@ class Account:
     def balance(self, uuid: str) -> Balance | None:
         """The balance of that UUID."""
         return next((each for each in self.balances if each.uuid == uuid), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taking:
+    """What a session has taken so far from one balance: given back before more is taken."""
+
+    account: str
+    """``tenant:id`` of the balance's owner, who may be another than the caller's account."""
+    balance: Balance
+    """As it was when it was taken from (its value aside), for where it has gone meanwhile."""
+    amount: Decimal
+    """Above zero."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
