@@ -1,0 +1,234 @@
+"""The book of accounts: the door to the ledger.
+
+```text
+book = Book("postgresql://…")
+await book.prepare()
+keys = Keys(accounts=["cgrates.org:1001"], sessions=["call-1"])
+done = await book.update(keys, start, once="initiate call-1", expires=now + 3600)
+```
+
+``start`` is a pure function from what is stored to a :class:`~.model.Change`. It is called within
+the transaction that writes its change, when the accounts are locked: what it sees is so, in this
+process and in every other, until its change is on disk. So nothing is computed in vain, and no
+number of tries can run out; a hot account costs one read and one write for a whole batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar, cast
+
+from sqlalchemy import make_url
+
+from trunkline.errors import TrunklineError
+from trunkline.store.guard import hide_password
+from trunkline.store.ledger.audit import Audit, audit
+from trunkline.store.ledger.driver import Driver
+from trunkline.store.ledger.mariadb import MariadbDriver
+from trunkline.store.ledger.model import (
+    Change,
+    Committed,
+    Conflict,
+    Duplicate,
+    Function,
+    Keys,
+    Loaded,
+    RecordRow,
+    SessionRow,
+    Slot,
+    TaskRow,
+    View,
+    check_key,
+)
+from trunkline.store.ledger.postgres import PostgresDriver
+from trunkline.store.ledger.reader import Entry, Reader, RecordQuery
+from trunkline.store.ledger.schema import Shelf, shelves
+from trunkline.store.ledger.settle import Failed, Item
+from trunkline.store.ledger.sqlite import SqliteDriver
+from trunkline.store.ledger.writer import LedgerCounters, Writer
+from trunkline.store.sql import driver_url
+
+__all__ = ["Book"]
+
+C = TypeVar("C", bound=Change)
+
+
+class Book:
+    """The ledger at ``url``: SQLite in a file, PostgreSQL or MariaDB.
+
+    Args:
+        url: as in :func:`trunkline.store.sql.driver_url`; not SQLite in memory.
+        queue: changes that may wait to be written.
+        batch: changes in one transaction at most.
+        timeout: s; for a batch, and for a query.
+        writers: connections that write, where the database lets several; each more is worth
+            something only while another waits for the disk.
+        cached: accounts, and as many sessions, whose documents are remembered. What is remembered
+            is used only while the database has the same version.
+        failures: so many batches in a row without an answer open the breaker.
+        pause: s until a trial.
+
+    Raises:
+        TrunklineError: ``store.ledger-url`` and ``store.sql-url`` when it is made.
+        StoreUnavailable: ``store.ledger-unavailable`` by every method; ``store.ledger-full`` and
+            ``store.ledger-unknown`` by `update` and `commit`.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        queue: int = 10_000,
+        batch: int = 256,
+        timeout: float = 5.0,
+        writers: int = 2,
+        cached: int = 50_000,
+        failures: int = 3,
+        pause: float = 1.0,
+    ) -> None:
+        self.url = url
+        kept = shelves(cached=cached)
+        self._reader = Reader(url, kept, timeout=timeout, failures=failures, pause=pause)
+        self._writer = Writer(
+            _drivers(url, kept, timeout, writers),
+            kept,
+            where=f"ledger ({hide_password(url)})",
+            limit=queue,
+            batch=batch,
+            timeout=timeout,
+            failures=failures,
+            pause=pause,
+        )
+
+    @property
+    def counters(self) -> LedgerCounters:
+        """What became of the changes so far."""
+        return self._writer.counters
+
+    @property
+    def waiting(self) -> int:
+        """Changes that wait to be written."""
+        return self._writer.waiting
+
+    async def prepare(self) -> None:
+        """Make the tables where they are missing; before anything else."""
+        await self._reader.prepare()
+
+    async def load(self, keys: Keys) -> Loaded:
+        """What is stored of ``keys``, with versions."""
+        return await self._reader.load(keys.slots())
+
+    async def update(
+        self, keys: Keys, function: Function[C], *, once: str = "", expires: float = 0.0
+    ) -> Committed[C] | Duplicate:
+        """Change what ``function`` says; returns when it is on disk.
+
+        Args:
+            keys: what ``function`` sees, and may change.
+            function: pure. A change of nothing writes nothing: so one reads what is so now.
+            once: the idempotency key: of all changes with the same one, only the first is made.
+            expires: when the answer kept with ``once`` may be forgotten.
+
+        Raises:
+            Exception: what ``function`` raises; nothing was written.
+            TrunklineError: ``store.ledger-undeclared``, ``store.ledger-unbalanced``,
+                ``store.ledger-key``, ``store.ledger-refused``.
+        """
+        if once:
+            check_key(once)
+        outcome = await self._writer.submit(
+            Item(keys.slots(), function, once=once, expires=expires)
+        )
+        if isinstance(outcome, Failed):
+            raise outcome.problem
+        return cast("Committed[C] | Duplicate", outcome)
+
+    async def commit(
+        self,
+        change: C,
+        versions: Mapping[Slot, int],
+        *,
+        once: str = "",
+        expires: float = 0.0,
+    ) -> Committed[C] | Duplicate | Conflict:
+        """Write ``change`` if all of ``versions`` (see `load`) are what they were.
+
+        What is not in ``versions`` cannot be written.
+        """
+        if once:
+            check_key(once)
+
+        def function(_: View) -> Change:
+            return change
+
+        item = Item(tuple(versions), function, versions=versions, once=once, expires=expires)
+        outcome = await self._writer.submit(item)
+        if isinstance(outcome, Failed):
+            raise outcome.problem
+        return cast("Committed[C] | Duplicate | Conflict", outcome)
+
+    async def answer(self, once: str) -> str | None:
+        """What was answered to the change with this idempotency key; ``None``: there was none."""
+        return await self._reader.answer(once)
+
+    async def sessions(
+        self,
+        *,
+        account: str = "",
+        lapsed: float | None = None,
+        after: str = "",
+        limit: int = 1000,
+    ) -> list[SessionRow]:
+        """Sessions in the order of their IDs, of an account, or with a lease until before `lapsed`.
+
+        ``after``: the last ID of the page before.
+        """
+        return await self._reader.sessions(account=account, lapsed=lapsed, after=after, limit=limit)
+
+    async def records(self, query: RecordQuery) -> list[RecordRow]:
+        """Records in the order in which they came."""
+        return await self._reader.records(query)
+
+    async def movements(
+        self, *, account: str = "", reference: str = "", after: int = 0, limit: int = 1000
+    ) -> list[Entry]:
+        """Movements in their order, of an account or with a reference."""
+        return await self._reader.movements(
+            account=account, reference=reference, after=after, limit=limit
+        )
+
+    async def claim(self, now: float, until: float, limit: int = 100) -> list[TaskRow]:
+        """Tasks that are due, for the caller alone until ``until``, when they are due again.
+
+        A change that removes a task does it once: name the task among its keys, and do nothing if
+        it is gone.
+        """
+        return await self._reader.claim(now, until, limit)
+
+    async def purge(self, now: float, limit: int = 10_000) -> int:
+        """Forget answers that expired before ``now``; returns how many."""
+        return await self._reader.purge(now, limit)
+
+    async def audit(self, progress: Callable[[int, int], None] | None = None) -> Audit:
+        """Whether everything adds up; see :func:`~.audit.audit`."""
+        return await audit(self._reader, progress)
+
+    async def close(self) -> None:
+        """Write what waits, and close the connections."""
+        await self._writer.close()
+        await self._reader.close()
+
+
+def _drivers(url: str, kept: Sequence[Shelf], timeout: float, writers: int) -> list[Driver]:
+    patience = timeout * 0.8  # shorter than ours: the database says why
+    found = make_url(driver_url(url))
+    if found.get_backend_name() == "sqlite":
+        if not found.database or found.database == ":memory:":
+            raise TrunklineError(
+                "store.ledger-url",
+                f"{url!r}: a ledger in memory would be lost: name a file, sqlite:///ledger.db",
+            )
+        return [SqliteDriver(found.database, kept, patience)]
+    if found.get_backend_name() == "postgresql":
+        return [PostgresDriver(url, kept, patience) for _ in range(writers)]
+    return [MariadbDriver(url, kept, patience) for _ in range(writers)]

@@ -1,0 +1,327 @@
+"""What is asked of the ledger besides changing it: documents, sessions, records, movements, tasks.
+
+Through SQLAlchemy, on connections of their own: no query waits for the writer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import TYPE_CHECKING, cast
+
+from sqlalchemy import Select, delete, event, make_url, select, update
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from trunkline.charging.model import Movement
+from trunkline.store.guard import Guard, hide_password
+from trunkline.store.ledger.model import (
+    RECORD,
+    SESSION,
+    TASK,
+    Loaded,
+    RecordRow,
+    SessionRow,
+    Slot,
+    Stored,
+    TaskRow,
+)
+from trunkline.store.ledger.schema import (
+    ANSWERS,
+    METADATA,
+    MOVEMENTS,
+    RECORDS,
+    SESSIONS,
+    TASKS,
+    Cells,
+    Shelf,
+)
+from trunkline.store.ledger.settle import State, view_of
+from trunkline.store.ledger.sqlite import full_synchronous
+from trunkline.store.sql import driver_url
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+__all__ = ["Entry", "Reader", "RecordQuery"]
+
+_CONNECTIONS = 4
+_IN_FLIGHT = 1000
+_PAGE = 500  # keys in one statement
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A movement as it stands in the ledger."""
+
+    seq: int
+    """Counts up: of one account, in the order in which they happened."""
+    time: float
+    movement: Movement
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordQuery:
+    """Which records: those that fit every field that is not empty."""
+
+    ids: Sequence[str] = ()
+    runs: Sequence[str] = ()
+    tenants: Sequence[str] = ()
+    accounts: Sequence[str] = ()
+    subjects: Sequence[str] = ()
+    categories: Sequence[str] = ()
+    types: Sequence[str] = ()
+    request_types: Sequence[str] = ()
+    origin_ids: Sequence[str] = ()
+    origin_hosts: Sequence[str] = ()
+    sources: Sequence[str] = ()
+    since: float | None = None
+    """Of the record's time, inclusive."""
+    until: float | None = None
+    """Exclusive."""
+    after: int = 0
+    """Of a higher order only: the order of the last record of the page before."""
+    limit: int = 1000
+
+
+_EQUALS = {
+    "ids": RECORDS.c.record,
+    "runs": RECORDS.c.run,
+    "tenants": RECORDS.c.tenant,
+    "accounts": RECORDS.c.account,
+    "subjects": RECORDS.c.subject,
+    "categories": RECORDS.c.category,
+    "types": RECORDS.c.type,
+    "request_types": RECORDS.c.request_type,
+    "origin_ids": RECORDS.c.origin_id,
+    "origin_hosts": RECORDS.c.origin_host,
+    "sources": RECORDS.c.source,
+}
+
+
+class Reader:
+    """Queries of the ledger at ``url``.
+
+    Raises:
+        StoreUnavailable: ``store.ledger-unavailable`` by every query.
+    """
+
+    def __init__(
+        self, url: str, shelves: Sequence[Shelf], *, timeout: float, failures: int, pause: float
+    ) -> None:
+        self._url = make_url(driver_url(url))
+        self._shelves = {shelf.kind: shelf for shelf in shelves}
+        self._timeout = timeout
+        self._engine: AsyncEngine | None = None
+        self._guard = Guard(
+            "store.ledger-unavailable",
+            "ledger",
+            url,
+            timeout=timeout,
+            in_flight=_IN_FLIGHT,
+            failures=failures,
+            pause=pause,
+        )
+        self._where = f"ledger ({hide_password(url)})"
+
+    async def prepare(self) -> None:
+        """Make the tables where they are missing."""
+        async with self._errors():
+            try:
+                await self._create()
+            except SQLAlchemyError:
+                await self._create()  # of two that make them at once, PostgreSQL refuses one
+
+    async def _create(self) -> None:
+        async with self.engine().begin() as connection:
+            for table in METADATA.sorted_tables:
+                await connection.execute(CreateTable(table, if_not_exists=True))
+                for index in sorted(table.indexes, key=lambda each: str(each.name)):
+                    await connection.execute(CreateIndex(index, if_not_exists=True))
+
+    async def load(self, slots: Sequence[Slot]) -> Loaded:
+        """What is stored of ``slots``, with versions."""
+        state: State = dict.fromkeys(slots, (0, None))
+        keys: dict[str, list[str]] = {}
+        for kind, key in state:
+            keys.setdefault(kind, []).append(key)
+        async with self._connection() as connection:
+            for kind, names in keys.items():
+                shelf = self._shelves[kind]
+                table = shelf.table
+                columns = [table.c[name] for name in ("id", "version", *shelf.columns)]
+                for start in range(0, len(names), _PAGE):
+                    page = names[start : start + _PAGE]
+                    query = select(*columns).where(table.c.id.in_(page))
+                    for row in await connection.execute(query):
+                        key, version, *cells = row
+                        state[kind, key] = version, shelf.load(key, tuple(cells))
+        versions = {slot: version for slot, (version, _) in state.items()}
+        return Loaded(view_of(slots, state), versions)
+
+    async def answer(self, once: str) -> str | None:
+        """What was answered to the change with this idempotency key, if it was made."""
+        query = select(ANSWERS.c.answer).where(ANSWERS.c.id == once)
+        async with self._connection() as connection:
+            return cast("str | None", (await connection.execute(query)).scalar())
+
+    async def sessions(
+        self, *, account: str, lapsed: float | None, after: str, limit: int
+    ) -> list[SessionRow]:
+        """See :meth:`Book.sessions`."""
+        shelf = self._shelves[SESSION]
+        query = self._documents(shelf).where(SESSIONS.c.id > after)
+        if account:
+            query = query.where(SESSIONS.c.account == account)
+        if lapsed is not None:
+            query = query.where(SESSIONS.c.lease_until < lapsed)
+        query = query.order_by(SESSIONS.c.id).limit(limit)
+        async with self._connection() as connection:
+            rows = await connection.execute(query)
+            return [cast(SessionRow, _stored(shelf, tuple(row))) for row in rows]
+
+    async def records(self, query: RecordQuery) -> list[RecordRow]:
+        """See :meth:`Book.records`."""
+        shelf = self._shelves[RECORD]
+        statement = self._documents(shelf, "order_id").where(RECORDS.c.order_id > query.after)
+        for name, column in _EQUALS.items():
+            if values := getattr(query, name):
+                statement = statement.where(column.in_(list(values)))
+        if query.since is not None:
+            statement = statement.where(RECORDS.c.time >= query.since)
+        if query.until is not None:
+            statement = statement.where(RECORDS.c.time < query.until)
+        statement = statement.order_by(RECORDS.c.order_id).limit(query.limit)
+        async with self._connection() as connection:
+            found = []
+            for row in await connection.execute(statement):
+                *cells, order = tuple(row)
+                record = cast(RecordRow, _stored(shelf, cells))
+                found.append(replace(record, order=cast(int, order)))
+            return found
+
+    async def movements(
+        self, *, account: str, reference: str, after: int, limit: int
+    ) -> list[Entry]:
+        """See :meth:`Book.movements`."""
+        query = select(MOVEMENTS).where(MOVEMENTS.c.seq > after)
+        if account:
+            query = query.where(MOVEMENTS.c.account == account)
+        if reference:
+            query = query.where(MOVEMENTS.c.reference == reference)
+        query = query.order_by(MOVEMENTS.c.seq).limit(limit)
+        async with self._connection() as connection:
+            rows = (await connection.execute(query)).mappings()
+            return [_entry(cast("Mapping[str, object]", row)) for row in rows]
+
+    async def claim(self, now: float, until: float, limit: int) -> list[TaskRow]:
+        """See :meth:`Book.claim`."""
+        shelf = self._shelves[TASK]
+        due = (
+            select(TASKS.c.id)
+            .where(TASKS.c.due <= now)
+            .order_by(TASKS.c.due, TASKS.c.id)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+        taken = {"due": until, "version": TASKS.c.version + 1}
+        columns = [TASKS.c[name] for name in ("id", *shelf.columns)]
+        async with self._connection() as connection:
+            if connection.dialect.name in ("mysql", "mariadb"):  # UPDATE says nothing there
+                ids = list((await connection.execute(due)).scalars())
+                await connection.execute(update(TASKS).where(TASKS.c.id.in_(ids)).values(taken))
+                rows = await connection.execute(select(*columns).where(TASKS.c.id.in_(ids)))
+            else:
+                statement = update(TASKS).where(TASKS.c.id.in_(due.scalar_subquery()))
+                rows = await connection.execute(statement.values(taken).returning(*columns))
+            found = [cast(TaskRow, _stored(shelf, tuple(row))) for row in rows]
+            await connection.commit()
+        return sorted(found, key=lambda task: task.id)
+
+    async def purge(self, now: float, limit: int) -> int:
+        """See :meth:`Book.purge`."""
+        old = select(ANSWERS.c.id).where(ANSWERS.c.expires < now).limit(limit)
+        async with self._connection() as connection:
+            ids = list((await connection.execute(old)).scalars())
+            for start in range(0, len(ids), _PAGE):
+                page = ids[start : start + _PAGE]
+                await connection.execute(delete(ANSWERS).where(ANSWERS.c.id.in_(page)))
+            await connection.commit()
+        return len(ids)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            await engine.dispose()
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[AsyncConnection]:
+        """A connection that sees one state of the ledger, however long it looks."""
+        async with self._errors(), self.engine().connect() as connection:
+            if connection.dialect.name == "sqlite":
+                await connection.exec_driver_sql("BEGIN")  # or each SELECT sees a state of its own
+            else:
+                connection = await connection.execution_options(isolation_level="REPEATABLE READ")
+            yield connection
+            await connection.rollback()
+
+    def engine(self) -> AsyncEngine:
+        """Made by the first query."""
+        if self._engine is None:
+            from sqlalchemy.ext.asyncio import create_async_engine
+            from sqlalchemy.pool import AsyncAdaptedQueuePool
+
+            sqlite = self._url.get_backend_name() == "sqlite"
+            self._engine = create_async_engine(
+                self._url,
+                poolclass=AsyncAdaptedQueuePool,
+                pool_size=_CONNECTIONS,
+                max_overflow=0,
+                pool_pre_ping=not sqlite,
+                hide_parameters=True,
+            )
+            if sqlite:
+                listener = full_synchronous(self._timeout * 0.8)
+                event.listen(self._engine.sync_engine, "connect", listener)
+        return self._engine
+
+    @staticmethod
+    def _documents(shelf: Shelf, *more: str) -> Select[tuple[object, ...]]:
+        return select(*(shelf.table.c[name] for name in ("id", *shelf.columns, *more)))
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[AsyncConnection]:
+        async with self._guard.call(), self._errors(), self.engine().connect() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _errors(self) -> AsyncIterator[None]:
+        try:
+            yield
+        except (SQLAlchemyError, OSError) as problem:
+            origin = getattr(problem, "orig", None) or problem
+            reason = " ".join(str(origin).split()) or type(origin).__name__
+            raise self._guard.unavailable(reason) from problem
+
+
+def _stored(shelf: Shelf, row: Sequence[object]) -> Stored:
+    """The document of a row of `Reader._documents`."""
+    key, *cells = row
+    return shelf.load(cast(str, key), cast(Cells, tuple(cells)))
+
+
+def _entry(row: Mapping[str, object]) -> Entry:
+    texts = cast("Mapping[str, str]", row)
+    movement = Movement(
+        account=texts["account"],
+        balance=texts["balance"],
+        type=texts["type"],
+        amount=Decimal(texts["amount"]),
+        value=Decimal(texts["value"]),
+        cause=texts["cause"],
+        reference=texts["reference"],
+    )
+    return Entry(cast(int, row["seq"]), cast(float, row["time"]), movement)

@@ -1,0 +1,308 @@
+"""The tables of the ledger.
+
+Amounts are decimal text: no database's own number keeps every digit of every amount. Keys are
+compared octet by octet, in all three databases.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TypeAlias, cast
+
+from sqlalchemy import BigInteger, Column, Double, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy.dialects.mysql import LONGTEXT, VARCHAR
+from sqlalchemy.types import TypeEngine
+
+from trunkline.charging.documents import account_from_json, account_to_json
+from trunkline.charging.model import Account, Movement
+from trunkline.store.ledger.model import (
+    ACCOUNT,
+    RECORD,
+    SESSION,
+    TASK,
+    RecordRow,
+    SessionRow,
+    Stored,
+    TaskRow,
+)
+
+__all__ = [
+    "ACCOUNTS",
+    "ANSWERS",
+    "ANSWER_COLUMNS",
+    "METADATA",
+    "MOVEMENTS",
+    "MOVEMENT_COLUMNS",
+    "RECORDS",
+    "SESSIONS",
+    "TASKS",
+    "Cell",
+    "Cells",
+    "Shelf",
+    "account_of",
+    "account_text",
+    "movement_row",
+    "shelves",
+]
+
+Cell: TypeAlias = str | int | float | None
+Cells: TypeAlias = tuple[Cell, ...]
+
+
+def _varchar(length: int) -> TypeEngine[str]:
+    exact = VARCHAR(length, charset="utf8mb4", collation="utf8mb4_nopad_bin")
+    return (
+        String(length)
+        .with_variant(String(length, collation="C"), "postgresql")
+        .with_variant(exact, "mysql", "mariadb")
+    )
+
+
+def _key(name: str, *, primary_key: bool = False) -> Column[str]:
+    return Column(name, _varchar(255), primary_key=primary_key, nullable=False)
+
+
+def _long(name: str) -> Column[str]:
+    text = Text().with_variant(LONGTEXT(charset="utf8mb4"), "mysql", "mariadb")
+    return Column(name, text, nullable=False)
+
+
+def _number(name: str) -> Column[int]:
+    """A primary key that counts up."""
+    integer = BigInteger().with_variant(Integer(), "sqlite")
+    return Column(name, integer, primary_key=True, autoincrement=True)
+
+
+METADATA = MetaData()
+
+ACCOUNTS = Table(
+    "ledger_accounts",
+    METADATA,
+    _key("id", primary_key=True),
+    Column("version", BigInteger, nullable=False),
+    _long("document"),
+    sqlite_with_rowid=False,  # one tree instead of two
+)
+MOVEMENTS = Table(
+    "ledger_movements",
+    METADATA,
+    _number("seq"),
+    Column("time", Double, nullable=False),
+    _key("account"),
+    _key("balance"),
+    _key("type"),
+    Column("amount", String(100), nullable=False),
+    Column("value", String(100), nullable=False),
+    _key("cause"),
+    _key("reference"),
+    Index("ledger_movements_account", "account", "seq"),
+    Index("ledger_movements_reference", "reference"),
+    sqlite_autoincrement=True,
+)
+SESSIONS = Table(
+    "ledger_sessions",
+    METADATA,
+    _key("id", primary_key=True),
+    Column("version", BigInteger, nullable=False),
+    _key("account"),
+    Column("lease_until", Double, nullable=False),
+    _long("document"),
+    Index("ledger_sessions_account", "account"),
+    Index("ledger_sessions_lease", "lease_until"),
+    sqlite_with_rowid=False,
+)
+RECORDS = Table(
+    "ledger_records",
+    METADATA,
+    _number("order_id"),
+    Column("id", _varchar(255), unique=True, nullable=False),  # of two names: see record_key
+    Column("version", BigInteger, nullable=False),
+    _key("record"),
+    _key("run"),
+    _key("tenant"),
+    _key("account"),
+    _key("subject"),
+    _key("destination"),
+    _key("category"),
+    _key("type"),
+    _key("request_type"),
+    _key("origin_id"),
+    _key("origin_host"),
+    _key("source"),
+    Column("time", Double, nullable=False),
+    Column("usage", BigInteger, nullable=False),
+    Column("cost", String(100)),
+    _key("reference"),
+    _long("document"),
+    Index("ledger_records_record", "record"),
+    Index("ledger_records_account", "account", "time"),
+    Index("ledger_records_time", "time"),
+    Index("ledger_records_origin", "origin_id"),
+    sqlite_autoincrement=True,
+)
+TASKS = Table(
+    "ledger_tasks",
+    METADATA,
+    _key("id", primary_key=True),
+    Column("version", BigInteger, nullable=False),
+    Column("due", Double, nullable=False),
+    _long("document"),
+    Index("ledger_tasks_due", "due"),
+    sqlite_with_rowid=False,
+)
+ANSWERS = Table(
+    "ledger_answers",
+    METADATA,
+    _key("id", primary_key=True),
+    Column("expires", Double, nullable=False),
+    _long("answer"),
+    Index("ledger_answers_expires", "expires"),
+    sqlite_with_rowid=False,
+)
+
+MOVEMENT_COLUMNS = tuple(column.name for column in MOVEMENTS.columns)[1:]
+ANSWER_COLUMNS = tuple(column.name for column in ANSWERS.columns)
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """A table of versioned documents, and how one of them becomes a row and back."""
+
+    kind: str
+    table: Table
+    columns: tuple[str, ...]
+    """Besides ``id`` and ``version``."""
+    dump: Callable[[Stored], Cells]
+    """The cells of ``columns``."""
+    load: Callable[[str, Cells], Stored]
+    """From the key and the cells of ``columns``."""
+    cached: int
+    """So many are remembered."""
+
+
+def exact(amount: Decimal) -> str:
+    """An amount as text that every database and program reads: no exponent."""
+    return format(amount, "f")
+
+
+def movement_row(time: float, movement: Movement) -> Cells:
+    """The cells of :data:`MOVEMENT_COLUMNS`."""
+    return (
+        time,
+        movement.account,
+        movement.balance,
+        movement.type,
+        exact(movement.amount),
+        exact(movement.value),
+        movement.cause,
+        movement.reference,
+    )
+
+
+def _session_cells(stored: Stored) -> Cells:
+    session = cast(SessionRow, stored)
+    return session.account, session.lease_until, session.document
+
+
+def _session(key: str, cells: Cells) -> Stored:
+    account, lease_until, document = cells
+    return SessionRow(key, cast(str, account), cast(float, lease_until), cast(str, document))
+
+
+_RECORD_TEXTS = (
+    "tenant",
+    "account",
+    "subject",
+    "destination",
+    "category",
+    "type",
+    "request_type",
+    "origin_id",
+    "origin_host",
+    "source",
+)
+
+
+def _record_cells(stored: Stored) -> Cells:
+    record = cast(RecordRow, stored)
+    return (
+        record.id,
+        record.run,
+        *(getattr(record, name) for name in _RECORD_TEXTS),
+        record.time,
+        record.usage,
+        None if record.cost is None else exact(record.cost),
+        record.reference,
+        record.document,
+    )
+
+
+def _record(_: str, cells: Cells) -> Stored:
+    texts = dict(zip(_RECORD_TEXTS, cast("tuple[str, ...]", cells[2:-5]), strict=True))
+    identifier, run = cast("tuple[str, str]", cells[:2])
+    time, usage, cost, reference, document = cells[-5:]
+    return RecordRow(
+        id=identifier,
+        run=run,
+        document=cast(str, document),
+        tenant=texts["tenant"],
+        account=texts["account"],
+        subject=texts["subject"],
+        destination=texts["destination"],
+        category=texts["category"],
+        type=texts["type"],
+        request_type=texts["request_type"],
+        origin_id=texts["origin_id"],
+        origin_host=texts["origin_host"],
+        source=texts["source"],
+        time=cast(float, time),
+        usage=cast(int, usage),
+        cost=None if cost is None else Decimal(cast(str, cost)),
+        reference=cast(str, reference),
+    )
+
+
+def _task_cells(stored: Stored) -> Cells:
+    task = cast(TaskRow, stored)
+    return task.due, task.document
+
+
+def _task(key: str, cells: Cells) -> Stored:
+    due, document = cells
+    return TaskRow(key, float(cast(float, due)), cast(str, document))  # SQLite: 20 for 20.0
+
+
+def account_text(account: Account) -> str:
+    """The document of an account."""
+    return json.dumps(account_to_json(account), separators=(",", ":"), ensure_ascii=False)
+
+
+def account_of(text: str) -> Account:
+    """The account of a document."""
+    return account_from_json(json.loads(text))
+
+
+def _account_cells(stored: Stored) -> Cells:
+    return (account_text(cast(Account, stored)),)
+
+
+def _account(_: str, cells: Cells) -> Stored:
+    return account_of(cast(str, cells[0]))
+
+
+def shelves(*, cached: int) -> tuple[Shelf, ...]:
+    """The four tables; ``cached`` accounts, and as many sessions, are remembered."""
+
+    def columns(table: Table) -> tuple[str, ...]:
+        names = (column.name for column in table.columns)
+        return tuple(name for name in names if name not in ("id", "version", "order_id"))
+
+    return (
+        Shelf(ACCOUNT, ACCOUNTS, columns(ACCOUNTS), _account_cells, _account, cached),
+        Shelf(SESSION, SESSIONS, columns(SESSIONS), _session_cells, _session, cached),
+        Shelf(RECORD, RECORDS, columns(RECORDS), _record_cells, _record, 0),
+        Shelf(TASK, TASKS, columns(TASKS), _task_cells, _task, 0),
+    )
