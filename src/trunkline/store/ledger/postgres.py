@@ -8,7 +8,7 @@ pipeline, COMMIT included.
 
 from __future__ import annotations
 
-import math
+import asyncio
 import os
 import socket
 from collections.abc import Sequence
@@ -100,12 +100,10 @@ class PostgresDriver:
         if self._connection is None:
             from psycopg import AsyncConnection
 
-            arguments = {"connect_timeout": math.ceil(self._timeout), **self._arguments}
-            self._connection = await AsyncConnection.connect(
-                **arguments,
-                autocommit=True,
-                prepare_threshold=1,
-            )
+            async with asyncio.timeout(self._timeout):
+                self._connection = await AsyncConnection.connect(
+                    **self._arguments, autocommit=True, prepare_threshold=1
+                )
             wait = round(self._timeout * 800)
             # Everything goes by key: no plan but the index's, however young the statistics are.
             await self._connection.execute(

@@ -83,6 +83,26 @@ class _Waiting:
     future: asyncio.Future[Outcome | StoreUnavailable]
 
 
+class _Deadline:
+    """The time that one batch has."""
+
+    def __init__(self, timeout: float, driver: Driver) -> None:
+        self.over = False
+        self._timeout = timeout
+        self._driver = driver
+        self._timer = asyncio.get_running_loop().call_later(timeout, self._pass)
+
+    def _pass(self) -> None:
+        self.over = True
+        self._driver.abort()
+
+    def reason(self, problem: Lost) -> str:
+        return f"no answer in {self._timeout:g} s" if self.over else str(problem)
+
+    def cancel(self) -> None:
+        self._timer.cancel()
+
+
 class Writer:
     """Writes the items that it is given, each once, in batches of up to ``batch``.
 
@@ -210,9 +230,9 @@ class Writer:
             TrunklineError: ``store.ledger-refused``.
         """
         for _ in range(_RACES):
-            deadline = asyncio.get_running_loop().call_later(self._timeout, driver.abort)
+            deadline = _Deadline(self._timeout, driver)
             try:
-                return await self._attempt(driver, items)
+                return await self._attempt(driver, items, deadline)
             except Raced as problem:
                 self.counters.raced += 1
                 self._reason = str(problem)
@@ -235,9 +255,11 @@ class Writer:
         except (Lost, Raced, Refused):
             await driver.close()
 
-    async def _attempt(self, driver: Driver, items: Sequence[Item]) -> list[Outcome]:
+    async def _attempt(
+        self, driver: Driver, items: Sequence[Item], deadline: _Deadline
+    ) -> list[Outcome]:
         known = self._known(items)
-        found = await self._read(driver, _wanted(items, known))
+        found = await self._read(driver, _wanted(items, known), deadline)
         state = self._state(items, known, found)
         before = dict(state)
         rows, outcomes = settle(items, state, found.answers, self._shelves)
@@ -245,12 +267,12 @@ class Writer:
             await driver.write(rows)
         except Lost as problem:
             if not rows:
-                raise self._unavailable(str(problem)) from problem
+                raise self._unavailable(deadline.reason(problem)) from problem
             self.counters.unknown += len(items)
             raise self._error(
                 "store.ledger-unknown",
-                f"{problem}; what was under way is written or not: ask again with the same "
-                "idempotency key",
+                f"{deadline.reason(problem)}; what was under way is written or not: ask again with "
+                "the same idempotency key",
             ) from problem
         self.counters.batches += bool(rows)
         for slot, (version, stored) in state.items():
@@ -258,19 +280,19 @@ class Writer:
                 self._caches[slot[0]].put(slot[1], version, stored)
         return outcomes
 
-    async def _read(self, driver: Driver, wanted: Wanted) -> Found:
+    async def _read(self, driver: Driver, wanted: Wanted, deadline: _Deadline) -> Found:
         try:
             if driver.connected:
                 try:
                     return await driver.read(wanted)
                 except Lost as problem:
                     await driver.close()
-                    if not problem.dead:
+                    if not problem.dead or deadline.over:
                         raise
                     # It may have been dead since the batch before: nothing is lost yet.
             return await driver.read(wanted)
         except Lost as problem:
-            raise self._unavailable(str(problem)) from problem
+            raise self._unavailable(deadline.reason(problem)) from problem
 
     def _known(self, items: Sequence[Item]) -> State:
         """What this process remembers of what the items want; version 0: nothing."""
