@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from trunkline.config.cgrates.accounts import ChargingRows, load_charging
 from trunkline.config.cgrates.console import EXAMPLE, parse_cost_line
 from trunkline.config.cgrates.csvfolder import (
     Line,
@@ -16,6 +17,7 @@ from trunkline.config.cgrates.times import parse_time
 
 __all__ = [
     "EXAMPLE",
+    "ChargingRows",
     "Line",
     "LoadReport",
     "Loaded",
@@ -24,6 +26,7 @@ __all__ = [
     "TariffErrors",
     "compile_lines",
     "folder_size",
+    "load_charging",
     "load_folder",
     "parse_cost_line",
     "parse_time",

@@ -53,6 +53,10 @@ class Fields:
         text = f"{name} {shown(value)!r} {message}" if value else f"{name} {message}"
         self._problems.warn(code, text, self.row.place(index), hint, name, value)
 
+    def name(self, index: int) -> str:
+        """The column's name."""
+        return self._names[index]
+
     def text(self, index: int) -> str:
         """The value as it is."""
         return self.row.values[index]
@@ -180,8 +184,12 @@ class Fields:
 
     def time(self, index: int, zone: tzinfo, now: datetime) -> datetime | None:
         """A point in time; ``None`` where it is empty or ``*unlimited``."""
+        return self.moment(index, self.row.values[index], zone, now)
+
+    def moment(self, index: int, text: str, zone: tzinfo, now: datetime) -> datetime | None:
+        """The same of ``text``, a part of the value."""
         try:
-            return parse_time(self.row.values[index], zone, now)
+            return parse_time(text, zone, now)
         except DecodeError:
             self.error(index, "cgrates.time", "is no time", f"write {FORMS}")
             return None

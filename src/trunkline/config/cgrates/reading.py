@@ -15,11 +15,11 @@ from __future__ import annotations
 import codecs
 import csv
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from trunkline.config.cgrates.files import COLUMNS, KINDS, OTHER_FILES, Kind
+from trunkline.config.cgrates.files import COLUMNS, KINDS, OPTIONAL, OTHER_FILES, Kind
 from trunkline.config.cgrates.problems import Place, Problems, nearest
 
 __all__ = ["LONGEST_LINE", "Advance", "Found", "Pieces", "Row", "find_files", "split_row"]
@@ -57,8 +57,10 @@ class Row:
         return Place(self.file, self.line, 0 if index is None else _column(self.text, index))
 
 
-def find_files(folder: Path, problems: Problems) -> tuple[list[Found], list[str]]:
-    """The files of ``folder`` that rating uses, and the names of known ones that it does not.
+def find_files(
+    folder: Path, problems: Problems, kinds: Sequence[Kind] = KINDS
+) -> tuple[list[Found], list[str]]:
+    """The files of ``folder`` that are of ``kinds``, and the names of known ones that are not.
 
     Notes ``cgrates.folder``, ``cgrates.no-files`` and the warnings ``cgrates.unknown-file``.
     """
@@ -71,7 +73,7 @@ def find_files(folder: Path, problems: Problems) -> tuple[list[Found], list[str]
     unknown: list[str] = []
     for path in _walk(folder, 0, problems):
         file = path.relative_to(folder).as_posix()
-        if path.suffix == ".csv" and path.stem in COLUMNS:
+        if path.suffix == ".csv" and path.stem in kinds:
             used.append(Found(path, file, path.stem, path.stat().st_size))
         elif path.suffix == ".csv" and path.stem in OTHER_FILES:
             unused.add(path.name)
@@ -80,7 +82,7 @@ def find_files(folder: Path, problems: Problems) -> tuple[list[Found], list[str]
     for file in unknown:
         stem = Path(file).stem
         near = nearest(stem, [*KINDS, *OTHER_FILES])
-        hint = f"did you mean {near}.csv?" if near else f"rating reads {', '.join(KINDS)}"
+        hint = f"did you mean {near}.csv?" if near else f"read are {', '.join(kinds)}"
         problems.warn(
             "cgrates.unknown-file", "is not read: no file of this name is known", Place(file), hint
         )
@@ -89,9 +91,9 @@ def find_files(folder: Path, problems: Problems) -> tuple[list[Found], list[str]
             "cgrates.no-files",
             "holds no file of a tariff",
             Place(str(folder)),
-            f"at least one of {', '.join(f'{kind}.csv' for kind in KINDS)} is needed",
+            f"at least one of {', '.join(f'{kind}.csv' for kind in kinds)} is needed",
         )
-    order = {kind: number for number, kind in enumerate(KINDS)}
+    order = {kind: number for number, kind in enumerate(kinds)}
     used.sort(key=lambda found: (order[found.kind], found.file))
     return used, sorted(unused)
 
@@ -211,6 +213,8 @@ def split_row(file: str, kind: Kind, number: int, text: str, problems: Problems)
     else:
         values = text.split(",")
     names = COLUMNS[kind]
+    if len(values) == len(names) - OPTIONAL.get(kind, 0):
+        values = [*values, *("" for _ in names[len(values) :])]
     if len(values) != len(names):
         _wrong_count(Row(file, number, tuple(values), text), names, problems)
         return None
