@@ -79,13 +79,13 @@ def test_every_file_is_read_and_typed(tmp_path: Path) -> None:
         type="*monetary", destinations=(), expires="*unlimited", value=Decimal("10.50")
     )
     assert json.loads(formula.balance.value_text) == {"Method": "*incremental"}
-    assert [(row.actions_id, row.timing_id, row.weight) for row in rows.action_plans] == [
+    assert [(row.actions_id, row.timing_id, int(row.weight)) for row in rows.action_plans] == [
         ("TOPUP", "*asap", 10),
         ("TOPUP", "NIGHT", 0),
         ("TOPUP", "0 4 * * *", 0),
     ]
     [trigger] = rows.action_triggers
-    assert (trigger.threshold_type, trigger.threshold_value) == ("*min_balance", 2)
+    assert (trigger.threshold_type, int(trigger.threshold_value)) == ("*min_balance", 2)
     assert (trigger.recurrent, trigger.min_sleep, trigger.actions_id) == (True, 60 * 10**9, "TOPUP")
     assert (trigger.expires, trigger.activation) == (None, NOW)
     assert trigger.balance == BalanceRow(type="*monetary")
@@ -96,16 +96,16 @@ def test_every_file_is_read_and_typed(tmp_path: Path) -> None:
     assert rule.activation == Activation(start=NOW)
     one, two = rows.attributes
     assert one.filters == ("FLT", "*prefix:~*req.Destination:61")
-    assert (one.contexts, one.blocker, one.weight) == (("*sessions", "*cdrs"), True, 20)
+    assert (one.contexts, one.blocker, int(one.weight)) == (("*sessions", "*cdrs"), True, 20)
     assert (two.attribute_filters, two.value) == (("FLT",), "call")
     [charger] = rows.chargers
     assert (charger.run_id, charger.attributes) == ("*default", ("ATTR", "*none"))
-    assert [(row.id, row.route, row.route_weight) for row in rows.routes] == [
+    assert [(row.id, row.route, int(row.route_weight)) for row in rows.routes] == [
         ("LCR", "carrier1", 10),
         ("LCR", "carrier2", 20),
         ("OLD", "carrier1", 10),
     ]
-    assert (rows.resources[0].ttl, rows.resources[0].limit) == (3600 * 10**9, 7)
+    assert (rows.resources[0].ttl, int(rows.resources[0].limit)) == (3600 * 10**9, 7)
     assert (rows.stats[0].ttl, rows.stats[0].metrics) == (-1, ("*acd", "*tcd"))
     assert (rows.thresholds[0].max_hits, rows.thresholds[0].run_async) == (-1, True)
 
