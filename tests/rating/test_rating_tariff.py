@@ -35,8 +35,8 @@ _TIMING = "T,*any,*any,*any,*any,{}\n".format
     [
         ("DestinationRates", "X,NO,RT_22c_PM,*up,4,,\n", 1, "unknown-tag DestinationID", "NO"),
         ("DestinationRates", "X,*any,NO,*up,4,,\n", 1, "unknown-tag RatesTag", "NO"),
-        ("DestinationRates", "X,*any,RT_22c_PM,*up,16,,\n", 1, "rate RoundingDecimals", "to 15"),
-        ("DestinationRates", "X,*any,RT_22c_PM,*up,-1,,\n", 1, "rate RoundingDecimals", "to 15"),
+        ("DestinationRates", "X,*any,RT_22c_PM,*up,21,,\n", 1, "rate RoundingDecimals", "to 20"),
+        ("DestinationRates", "X,*any,RT_22c_PM,*up,-1,,\n", 1, "rate RoundingDecimals", "to 20"),
         ("DestinationRates", "X,*any,RT_22c_PM,*up,4,-1,*free\n", 1, "rate MaxCost", "negative"),
         ("RatingPlans", "RP_AUS,NO,*any,10\n", 1, "unknown-tag DestinationRatesID", "NO"),
         ("RatingPlans", "RP_AUS,DR_AUS_Fixed,PEAK,10\n", 1, "unknown-tag TimingTag", "PEAK"),

@@ -28,8 +28,9 @@ __all__ = [
     "to_decimal",
 ]
 
-MAX_DECIMALS = 15
-"""The most decimals that a tariff may ask for: beyond it a ``float64`` has none to give."""
+MAX_DECIMALS = 20
+"""The most decimals that a tariff may ask for: its users write 20 where nothing is to be rounded,
+though a ``float64`` has no more than 15 to give."""
 
 _WIDE = Context(prec=200)
 """Wide enough for any price: no result is ever rounded a second time."""

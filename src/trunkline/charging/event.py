@@ -1,0 +1,413 @@
+"""What is asked about: an event, and the fields that rules find in it.
+
+An event is a tenant, fields (``*req``) and options (``*opts``), as they came in JSON. A rule names
+what it looks at by a path: ``*req.Account``, ``*opts.*context``, ``*vars.*processRuns``,
+``*req.Legs[0].Number``, ``*stats.STAT_1.*acd``. A `Scope` is all that paths can reach while one
+event is judged; a path that leads nowhere is `MISSING`, which is not the same as empty.
+
+Rules compare text, as the reference's do: every value has one (`to_text`), and where a rule counts
+or compares, the text is read again (`typed`) as a whole number, a truth, a number, a time, a
+duration, or else stays text, in that order.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta, tzinfo
+from decimal import Decimal
+from enum import Enum
+from types import MappingProxyType
+from typing import Final, Protocol
+
+from trunkline.errors import DecodeError, TrunklineError
+from trunkline.rating.call import epoch_nanoseconds
+from trunkline.rating.durations import format_duration, parse_duration
+from trunkline.rating.model import DEFAULT_TENANT, Timing
+
+__all__ = [
+    "ITEMS",
+    "MISSING",
+    "NO_FIELDS",
+    "Duration",
+    "Event",
+    "EventError",
+    "Missing",
+    "Path",
+    "Scope",
+    "Sources",
+    "nanoseconds_between",
+    "number_text",
+    "parse_time",
+    "read_duration",
+    "time_text",
+    "to_text",
+    "typed",
+]
+
+NO_FIELDS: Final[Mapping[str, object]] = MappingProxyType({})
+ITEMS: Final = ("*accounts", "*resources", "*stats", "*thresholds")
+"""Roots of paths whose next step is the ID of something that a `Sources` knows."""
+
+
+class EventError(TrunklineError):
+    """An event that cannot be judged. ``reference`` is what the reference answers."""
+
+    def __init__(self, code: str, message: str, *, reference: str = "SERVER_ERROR") -> None:
+        super().__init__(code, message)
+        self.reference = reference
+
+
+class Missing(Enum):
+    """The one value of what a path does not find."""
+
+    MISSING = "MISSING"
+
+
+MISSING: Final = Missing.MISSING
+
+
+class Duration(int):
+    """Nanoseconds that are written as a duration: ``1m0s``."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return format_duration(int(self))
+
+
+class Sources(Protocol):
+    """What rules may ask beside the event.
+
+    The tariff's timings and destinations, and things that count: accounts, resources, stats,
+    thresholds.
+    """
+
+    def zone(self, tenant: str) -> tzinfo:
+        """The time zone of times without one."""
+
+    def timing(self, tenant: str, timing_id: str) -> Timing | None:
+        """The timing of that ID."""
+
+    def destinations(self, tenant: str, number: str) -> Collection[str]:
+        """The IDs that have a prefix of ``number``."""
+
+    def item(self, tenant: str, kind: str, item_id: str) -> Mapping[str, object] | None:
+        """The fields of one of ``ITEMS``, None where there is no such one.
+
+        Raises:
+            NotImplementedError: there are none of this kind here.
+        """
+
+
+# Text of values, values of text
+
+
+def number_text(value: Decimal) -> str:
+    """A number without exponent and without zeros at its end."""
+    text = format(value, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def time_text(value: datetime) -> str:
+    """RFC 3339, without fractions of a second, as the reference writes times."""
+    text = value.replace(microsecond=0).isoformat()
+    return text.removesuffix("+00:00") + "Z" if text.endswith("+00:00") else text
+
+
+def to_text(value: object) -> str:
+    """The text of a field, as the reference's ``IfaceAsString``."""
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
+        return number_text(Decimal(repr(value))) if abs(value) < 1e308 else str(value)
+    if isinstance(value, Decimal):
+        return number_text(value)
+    if isinstance(value, datetime):
+        return time_text(value)
+    return json.dumps(value, separators=(",", ":"), default=to_text)
+
+
+_WHOLE = re.compile(r"[+-]?[0-9]{1,19}")
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,2})?")
+_TRUTHS = {"t": True, "T": True, "true": True, "TRUE": True, "True": True}
+_TRUTHS |= {"f": False, "F": False, "false": False, "FALSE": False, "False": False}
+_DIGITS = 40
+_LONGEST = 2**63
+
+
+def read_duration(text: str) -> Duration | None:
+    """A duration with or without a sign; a bare number is nanoseconds. None: it is none."""
+    sign, rest = (-1, text[1:]) if text.startswith("-") else (1, text.removeprefix("+"))
+    try:
+        return Duration(sign * parse_duration(rest))
+    except DecodeError:
+        return None
+
+
+def typed(text: str, now: datetime | None = None, zone: tzinfo = UTC) -> object:
+    """``text`` as what it looks like: int, bool, Decimal, datetime, Duration, or itself."""
+    if not text:
+        return text
+    if _WHOLE.fullmatch(text) and -_LONGEST <= (whole := int(text)) < _LONGEST:
+        return whole
+    if (truth := _TRUTHS.get(text)) is not None:
+        return truth
+    if len(text) <= _DIGITS and _NUMBER.fullmatch(text):
+        return Decimal(text)
+    if (time := parse_time(text, now, zone)) is not None:
+        return time
+    if text[0] in "+-.0123456789" and (duration := read_duration(text)) is not None:
+        return duration
+    return text
+
+
+_SQL = re.compile(r"(\d{4}-\d{2}-\d{2}) (\d{2}:\d{2}:\d{2})(\.\d{1,9})?(?: ?([+-]\d{2}:?\d{2}))?")
+_RFC3339 = re.compile(
+    r"(\d{4}-\d{2}-\d{2})T(\d{2}:\d{2}:\d{2})(\.\d{1,9})?(Z|[+-]\d{2}:?\d{2})?", re.ASCII
+)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_BARE = {10: 1_000_000, 13: 1_000, 16: 1}
+"""Digits of a count since 1970 to microseconds of its unit."""
+
+
+def _since_epoch(text: str) -> datetime | None:
+    if len(text) == 19:
+        return _EPOCH + timedelta(microseconds=int(text) // 1_000)
+    unit = _BARE.get(len(text))
+    return None if unit is None else _EPOCH + timedelta(microseconds=int(text) * unit)
+
+
+def parse_time(text: str, now: datetime | None = None, zone: tzinfo = UTC) -> datetime | None:
+    """A time as the reference detects them.
+
+    RFC 3339, SQL, ``YYYYMMDDhhmmss``, seconds, milliseconds, microseconds or nanoseconds since
+    1970, and with ``now`` also ``*now`` and ``+1h``. Aware: what has no zone is read in ``zone``.
+    None: it is no time.
+    """
+    text = text.strip()
+    if now is not None and text == "*now":
+        return now
+    if now is not None and text.startswith("+"):
+        duration = read_duration(text)
+        return None if duration is None else now + timedelta(microseconds=duration // 1_000)
+    try:
+        if text.isdecimal() and text.isascii():
+            if len(text) == 14:
+                return datetime.strptime(text, "%Y%m%d%H%M%S").replace(tzinfo=zone)
+            return _since_epoch(text)
+        if (found := _RFC3339.fullmatch(text) or _SQL.fullmatch(text)) is None:
+            return None
+        fraction = (found[3] or "")[:7]
+        time = datetime.fromisoformat(f"{found[1]}T{found[2]}{fraction}{found[4] or ''}")
+    except (ValueError, OverflowError):
+        return None
+    return time if time.tzinfo is not None else time.replace(tzinfo=zone)
+
+
+# Paths
+
+_STEP = re.compile(r"([^\[\]]*)((?:\[[^\[\]]*\])*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """Where a value is: a root (``*req``) and the steps from there."""
+
+    root: str
+    steps: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return ".".join((self.root, *self.steps))
+
+    @classmethod
+    def parse(cls, text: str) -> Path:
+        """``*req.Account``; the ``~`` before it, if any, is the rule's, not the path's.
+
+        Raises:
+            DecodeError: ``charging.path``.
+        """
+        text = text.removeprefix("~")
+        if not text.startswith("*"):
+            raise DecodeError(
+                "charging.path",
+                f"{text[:60]!r} is no path: it begins with where to look; write *req.{text[:60]}",
+            )
+        steps: list[str] = []
+        for part in text.split("."):
+            found = _STEP.fullmatch(part)
+            if found is None or not part:
+                raise DecodeError(
+                    "charging.path",
+                    f"{text[:60]!r} is no path: write for example *req.Account or *req.Legs[0].Id",
+                )
+            if found[1]:
+                steps.append(found[1])
+            steps += [index for index in found[2][1:-1].split("][") if found[2]]
+        return cls(steps[0], tuple(steps[1:]))
+
+
+# Events and what is around them
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """The reference's CGREvent."""
+
+    tenant: str = ""
+    id: str = ""
+    time: datetime | None = None
+    """When it happened, where that is not now: activation intervals go by it."""
+    fields: Mapping[str, object] = field(default_factory=lambda: NO_FIELDS)
+    """``Event`` of the reference's JSON: ``Account``, ``Destination``, ``Usage`` …"""
+    opts: Mapping[str, object] = field(default_factory=lambda: NO_FIELDS)
+    """``APIOpts`` (older: ``Opts``)."""
+
+    @property
+    def tenant_or_default(self) -> str:
+        """The tenant, ``cgrates.org`` where there is none."""
+        return self.tenant or DEFAULT_TENANT
+
+    def text(self, name: str, default: str = "") -> str:
+        """The text of a field."""
+        return to_text(self.fields[name]) if name in self.fields else default
+
+    def usage(self, name: str = "Usage") -> int | None:
+        """A field as nanoseconds or units; None where it is not there.
+
+        Raises:
+            EventError: ``charging.field``, it is no usage.
+        """
+        value = self.fields.get(name)
+        if value is None or value == "":
+            return None
+        if isinstance(value, int) and not isinstance(value, bool):
+            return int(value)
+        if isinstance(value, float | Decimal):
+            return int(value)
+        if isinstance(value, str) and (duration := read_duration(value)) is not None:
+            return int(duration)
+        raise EventError(
+            "charging.field",
+            f"{name} {to_text(value)[:60]!r} is no usage; write for example 60s, or nanoseconds",
+        )
+
+    def when(self, name: str, now: datetime, zone: tzinfo = UTC) -> datetime | None:
+        """A field as a time; None where it is not there.
+
+        Raises:
+            EventError: ``charging.field``, it is no time.
+        """
+        value = self.fields.get(name)
+        if value is None or value == "":
+            return None
+        if isinstance(value, datetime):
+            return value if value.tzinfo is not None else value.replace(tzinfo=zone)
+        if (time := parse_time(to_text(value), now, zone)) is not None:
+            return time
+        raise EventError(
+            "charging.field",
+            f"{name} {to_text(value)[:60]!r} is no time; write for example 2024-05-15T10:00:00Z",
+        )
+
+    def as_reply(self) -> dict[str, object]:
+        """As the reference's JSON has it."""
+        return {
+            "Tenant": self.tenant,
+            "ID": self.id,
+            "Time": None if self.time is None else time_text(self.time),
+            "Event": dict(self.fields),
+            "APIOpts": dict(self.opts),
+        }
+
+
+class Scope:
+    """All that paths reach while one event is judged."""
+
+    __slots__ = ("now", "roots", "sources", "tenant")
+
+    def __init__(
+        self,
+        event: Event,
+        now: datetime,
+        sources: Sources | None = None,
+        **roots: Mapping[str, object],
+    ) -> None:
+        """``roots`` are named without their star: ``vars={}``, ``acnt={}``, ``cgreq={}``."""
+        self.tenant = event.tenant_or_default
+        self.now = now
+        self.sources = sources
+        self.roots: dict[str, Mapping[str, object]] = {"*req": event.fields, "*opts": event.opts}
+        for name, fields in roots.items():
+            self.roots[f"*{name}"] = fields
+
+    @property
+    def zone(self) -> tzinfo:
+        """The time zone of times without one."""
+        return UTC if self.sources is None else self.sources.zone(self.tenant)
+
+    def find(self, path: Path) -> object:
+        """What is there, or `MISSING`.
+
+        Raises:
+            EventError: ``charging.no-source``, the path leads to what nobody keeps here.
+        """
+        fields = self.roots.get(path.root)
+        steps = path.steps
+        if fields is None:
+            if path.root == "*tenant":
+                return self.tenant
+            if path.root == "*now":
+                return self.now
+            if path.root not in ITEMS or not steps:
+                return MISSING
+            found = self._item(path)
+            if found is None:
+                return MISSING
+            fields, steps = found, steps[1:]
+        if len(steps) == 1:
+            return fields.get(steps[0], MISSING)
+        value: object = fields
+        for step in steps:
+            if isinstance(value, Mapping):
+                value = value.get(step, MISSING)
+            elif (
+                isinstance(value, Sequence)
+                and not isinstance(value, str | bytes)
+                and step.isdecimal()
+                and len(step) < 10
+                and int(step) < len(value)
+            ):
+                value = value[int(step)]
+            else:
+                return MISSING
+        return value
+
+    def _item(self, path: Path) -> Mapping[str, object] | None:
+        try:
+            if self.sources is None:
+                raise NotImplementedError
+            return self.sources.item(self.tenant, path.root, path.steps[0])
+        except NotImplementedError:
+            raise EventError(
+                "charging.no-source",
+                f"a rule asks for ~{path}, but nothing here keeps {path.root[1:]} yet; "
+                "take the rule out, or pass a source of them",
+            ) from None
+
+    def typed(self, text: str) -> object:
+        """``text`` as what it looks like, in this tenant's time zone."""
+        return typed(text, self.now, self.zone)
+
+
+def nanoseconds_between(start: datetime, end: datetime) -> Duration:
+    """From ``start`` to ``end``; below zero where they are the wrong way round."""
+    return Duration(epoch_nanoseconds(end) - epoch_nanoseconds(start))
