@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from decimal import Context, Decimal, Inexact, InvalidOperation
 
-__all__ = ["ZERO", "add", "subtract", "total"]
+__all__ = ["ZERO", "add", "subtract", "total", "trim"]
 
 ZERO = Decimal(0)
 _EXACT = Context(prec=80, traps=[Inexact, InvalidOperation])
@@ -27,3 +27,12 @@ def total(amounts: Iterable[Decimal]) -> Decimal:
     for amount in amounts:
         result = add(result, amount)
     return result
+
+
+def trim(value: Decimal) -> Decimal:
+    """The same amount without zeros at the end of its decimals: 0.30 is 0.3, and 10 stays 10."""
+    short = _EXACT.normalize(value)
+    exponent = short.as_tuple().exponent
+    return (
+        _EXACT.quantize(short, Decimal(1)) if isinstance(exponent, int) and exponent > 0 else short
+    )

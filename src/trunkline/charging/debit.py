@@ -1,0 +1,801 @@
+"""Taking the cost of a usage from an account.
+
+A usage is always cumulative: the whole call so far, answered when it was answered. What a session
+has taken for it already is given back first, all of it, and taken anew for the longer usage. So
+any partition of a call into updates ends with the balances of the same call in one piece, and what
+a session still holds in the end is what the call costs; only the differences are movements.
+
+From the start of the usage onwards, at each offset the first balance pays that can pay for one
+increment there (``trunkline.charging.payers`` has their order), and it pays as many increments as
+it can: until it is empty, another price applies, or a balance begins or ceases to be active. A run
+of increments is one ``Charge``: the work grows with the prices and balances a call meets, never
+with its length.
+
+- A *unit* balance without a subject of its own is taken from in free steps: a second of voice, one
+  unit of what is not, or the step that ``*zero1m`` and its like name.
+- A unit balance with a rating subject pays in increments of that subject's price: the usage from
+  its units, the price from the first money balance that has it.
+- A *money* balance pays increments at the price of its rating subject, else of the call's.
+- What no balance can pay is either not covered (``Cover.FUNDED``: the usage is cut there) or paid
+  by the default balance below zero (``Cover.ALL``, and accounts that may be negative).
+- What is free needs no balance.
+
+The connect fee is due with the first increment that has a price, if nothing was charged before it:
+a call that begins with free units has none, as in the reference.
+
+Money is summed up exactly and rounded once, by the tariff of the increments that round finest, as
+in ``trunkline.rating``: the cost of a call that one price covers is ``rating.price`` to the digit,
+prepaid and postpaid. What rounding adds is taken from the balance that paid last, or from the next
+that has it; where none has, a funded usage is cut until the rounded cost is covered.
+
+``*free`` ends the cost at its maximum: what it exceeds is not taken. ``*disconnect`` ends a funded
+usage with the increment that reaches it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from enum import Enum, StrEnum
+from fractions import Fraction
+
+from trunkline.charging.groups import SharedGroup
+from trunkline.charging.model import (
+    DEFAULT_BALANCE,
+    Account,
+    Balance,
+    Movement,
+    Taking,
+)
+from trunkline.charging.money import ZERO, add, subtract, trim
+from trunkline.charging.payers import Choice, Purse, Reason, free_step, select
+from trunkline.errors import TrunklineError
+from trunkline.rating.call import VOICE, Call, complete, epoch_nanoseconds
+from trunkline.rating.chain import Match, Part, resolve
+from trunkline.rating.cost import EXACT, Cgrates, Exact, Precision, bill
+from trunkline.rating.errors import RatingError
+from trunkline.rating.explain import longest
+from trunkline.rating.index import Entry, Slot
+from trunkline.rating.model import MaxCostStrategy
+from trunkline.rating.rounding import RoundingMethod, round_float, round_fraction
+from trunkline.rating.spans import Piece, timed
+from trunkline.rating.tariff import Tariff
+
+__all__ = [
+    "AccountError",
+    "Charge",
+    "Cover",
+    "Debit",
+    "End",
+    "Payers",
+    "Rated",
+    "Usage",
+    "debit",
+]
+
+
+_GRAIN = 12
+"""Decimals of a part of a cost that no decimal number is exactly; the last part takes the rest."""
+
+
+class AccountError(TrunklineError):
+    """An account that cannot pay; ``reference`` is what the reference answers."""
+
+    def __init__(self, code: str, message: str, *, reference: str) -> None:
+        super().__init__(code, message)
+        self.reference = reference
+
+
+class Cover(Enum):
+    """What happens to usage that no balance covers."""
+
+    FUNDED = "funded"
+    """It is cut off: prepaid, ``MaxDebit``, ``GetMaxSessionTime``, authorisation."""
+    ALL = "all"
+    """The default balance pays, below zero: postpaid, ``Debit``."""
+
+
+class End(StrEnum):
+    """Why a usage ended where it did."""
+
+    COVERED = "end.covered"
+    """All of it is paid for."""
+    FUNDS = "end.funds"
+    """No balance has the next increment."""
+    BLOCKER = "end.blocker"
+    """A blocker does not have the next increment."""
+    MAX_COST = "end.max-cost"
+    """``*disconnect`` at the maximum cost."""
+    MAX_RATE = "end.max-rate"
+    """The next increment costs more than the highest rate that was asked for."""
+    NO_PRICE = "end.no-price"
+    """The next increment has no price."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Payers:
+    """The account that pays, and those that share balances with it."""
+
+    account: Account
+    members: Sequence[Account] = ()
+    """The accounts with a balance in one of the account's shared groups."""
+    groups: Mapping[str, SharedGroup] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What is to be paid for."""
+
+    call: Call
+    """All of it so far, from its beginning."""
+    cover: Cover
+    taken: tuple[Taking, ...] = ()
+    """What was taken for it before: ``Debit.taken`` of the last time."""
+    max_rate: Fraction | None = None
+    """A funded usage ends before an increment that costs more, in money for a nanosecond of voice
+    or one unit of what is not."""
+    seed: str = ""
+    """Draws the order of ``*random`` groups; the session's ID."""
+    default_uuid: str = DEFAULT_BALANCE
+    """For the default balance, where it must be made."""
+    reference: str = ""
+    """Goes with every movement."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rated:
+    """The price that a charge was made at."""
+
+    match: Match
+    entry: Entry
+    slot: Slot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Charge:
+    """A run of equal increments, all paid in one way."""
+
+    start: int
+    """Its offset in the usage."""
+    usage: int
+    """Of one increment; 0: the connect fee."""
+    count: int
+    price: Fraction
+    """Of one increment, after any maximum."""
+    rated: Rated | None
+    """``None``: a free step of a unit balance."""
+    unit: tuple[str, str] | None = None
+    """The account's key and the UUID of the balance that paid the usage."""
+    units: Fraction = Fraction(0)
+    """Of one increment."""
+    money: tuple[str, str] | None = None
+    """The balance that paid the price; ``None``: there was nothing to pay."""
+
+    @property
+    def end(self) -> int:
+        """The offset at which it ends."""
+        return self.start + self.usage * self.count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Debit:
+    """What a usage takes from whom. Nothing has happened yet: ``accounts`` are for the store."""
+
+    call: Call
+    """With its defaults filled in."""
+    usage: int
+    """How much of it is covered."""
+    rated: int
+    """How much is billed: whole increments, so it may be more."""
+    cost: Decimal
+    """Money for all of it, rounded by the tariff."""
+    event_cost: Decimal
+    """The sum of increments; the same as ``cost`` if exact."""
+    connect_fee: Fraction
+    end: End
+    charges: tuple[Charge, ...]
+    taken: tuple[Taking, ...]
+    """What the session holds from now on."""
+    movements: tuple[Movement, ...]
+    """From what it held before."""
+    accounts: tuple[Account, ...]
+    """Those that changed, as they are afterwards."""
+    choices: tuple[Choice, ...]
+    """What became of each balance."""
+
+
+def debit(tariff: Tariff, payers: Payers, usage: Usage, precision: Precision = EXACT) -> Debit:
+    """Take the cost of a usage so far, after giving back what was taken for it before.
+
+    Raises:
+        RatingError: its beginning has no price and no units cover it, or, where all of it must be
+            paid, some part has none.
+        AccountError: ``charging.account-disabled``.
+    """
+    account = payers.account
+    if account.disabled and (usage.cover is Cover.FUNDED or not usage.taken):
+        raise AccountError(
+            "charging.account-disabled",
+            f"the account {account.key} is disabled; enable it with *enable_account",
+            reference="ACCOUNT_DISABLED",
+        )
+    call = complete(usage.call, tariff.usage_limits)
+    return _Debit(tariff, payers, usage, call, precision).run()
+
+
+class _Prices:
+    """What one subject's increments cost along a call."""
+
+    def __init__(self, tariff: Tariff, call: Call) -> None:
+        self.call = call
+        self.zone = tariff.zone(call.tenant)
+        self.answered = epoch_nanoseconds(call.time)
+        self.refusal: RatingError | None = None
+        self.parts: list[Part] = []
+        self.pieces: list[Piece] = []
+        try:
+            self.parts = resolve(tariff, call, self.zone, self.answered, None)
+            self.pieces = timed(
+                self.parts, self.zone, self.answered, call.usage, voice=call.tor == VOICE
+            )
+        except RatingError as error:
+            self.refusal = error
+        self.position = 0
+
+    def at(self, offset: int) -> tuple[Rated, int]:
+        """The price of what begins at an offset, and where that price ends.
+
+        Raises:
+            RatingError: there is none.
+        """
+        if self.refusal is not None:
+            raise self.refusal
+        if self.position and self.pieces[self.position].start > offset:
+            self.position = 0
+        while self.pieces[self.position].end <= offset:
+            self.position += 1
+        piece = self.pieces[self.position]
+        if piece.entry is None or piece.match is None:
+            bill(self.parts, self.call, self.zone, self.answered)
+            raise AssertionError("a call has a price for a time without one")
+        for slot in piece.entry.terms.slots:
+            if slot.end is None or slot.end > offset:
+                end = piece.end if slot.end is None else min(piece.end, slot.end)
+                return Rated(piece.match, piece.entry, slot), end
+        raise AssertionError("the last slot has no end")
+
+
+@dataclass(slots=True)
+class _Mark:
+    charges: int
+    paid: int
+    spent: Fraction
+    fee_due: bool
+
+
+class _Debit:
+    """One debit. ``run`` does it; everything else is one of its steps."""
+
+    def __init__(
+        self, tariff: Tariff, payers: Payers, usage: Usage, call: Call, precision: Precision
+    ) -> None:
+        self.tariff = tariff
+        self.account = payers.account
+        self.owners = (payers.account, *payers.members)
+        self.asked = usage
+        self.call = call
+        self.precision = precision
+        self.strict = usage.cover is Cover.FUNDED
+        self.negative = usage.cover is Cover.ALL or payers.account.allow_negative
+        selection = select(
+            tariff,
+            call,
+            payers.account,
+            payers.members,
+            payers.groups,
+            usage.taken,
+            usage.seed,
+        )
+        self.units, self.money = selection.units, selection.money
+        self.purses = selection.purses
+        self.choices = selection.choices
+        self.default = self._default()
+        self.prices: dict[str, _Prices] = {}
+        self.limit = call.usage
+        self.end: End | None = None
+        self.fee_due = True
+        self.fee = Fraction(0)
+        self.spent = Fraction(0)
+        self.charges: list[Charge] = []
+        self.paid: list[tuple[Purse, Fraction]] = []
+
+    def _default(self) -> Purse:
+        for purse in self.purses:
+            if purse.account == self.account.key and purse.balance.is_default and purse.present:
+                return purse
+        existing = next((each for each in self.account.balances if each.is_default), None)
+        balance = existing or Balance(uuid=self.asked.default_uuid, id=DEFAULT_BALANCE)
+        return Purse(self.account.key, balance, Fraction(0), present=existing is not None)
+
+    # The walk
+
+    def run(self) -> Debit:
+        ended: End | None = None
+        while True:
+            at = self._walk()
+            shortage = self._settle()
+            if shortage is None:
+                return self._result(at, ended or self.end or End.COVERED)
+            # The rounded cost is not covered: the same again, for as much as is.
+            ended = End.FUNDS
+            self.limit = shortage
+
+    def _walk(self) -> int:
+        self.end = None
+        self.fee_due = True
+        self.spent = self.fee = Fraction(0)
+        self.charges.clear()
+        self.paid.clear()
+        for purse in {id(each): each for each in (*self.purses, self.default)}.values():
+            purse.reset()
+        at = 0
+        while at < self.limit:
+            to = self._step(at)
+            if to == at:
+                break
+            at = to
+        return at
+
+    def _step(self, at: int) -> int:
+        """Where the increments that begin here end once they are paid; ``at``: not paid."""
+        for purses, take in ((self.units, self._take_units), (self.money, self._take_money)):
+            for purse in purses:
+                if not purse.active_at(at):
+                    continue
+                if purse.left > 0:
+                    to = take(purse, at)
+                    if to > at or self.end is not None:
+                        return to
+                else:
+                    purse.reason = purse.reason or Reason.EMPTY
+                if purse.balance.blocker and self.strict and not self.negative:
+                    self.end = End.BLOCKER
+                    return at
+        return self._take_rest(at)
+
+    def _until(self, at: int) -> int:
+        """The offset at which a balance begins or ceases to be active, or the usage ends."""
+        changes = (purse.next_change(at) for purse in (*self.units, *self.money))
+        return min((each for each in changes if each is not None), default=self.limit)
+
+    def _needed(self, at: int, end: int, increment: int) -> int:
+        """Increments from here to what ends first."""
+        return -((at - min(end, self.limit, self._until(at))) // increment)
+
+    # Three ways to pay
+
+    def _take_units(self, purse: Purse, at: int) -> int:
+        step = free_step(purse.balance.rating_subject, self.call.tor)
+        if step is None:
+            return self._take_priced_units(purse, at)
+        amount = self._in_units(purse, step)
+        count = min(self._needed(at, self.limit, step), purse.left // amount)
+        if not count:
+            purse.reason = purse.reason or Reason.INSUFFICIENT
+            return at
+        self.fee_due = False
+        self._charge(at, step, count, Fraction(0), None, unit=purse, units=amount)
+        return at + count * step
+
+    def _take_priced_units(self, purse: Purse, at: int) -> int:
+        found = self._price(purse, at)
+        if found is None:
+            return at
+        rated, single, needed = found
+        mark = self._mark()
+        amount = self._in_units(purse, rated.slot.increment)
+        count = min(needed, purse.left // amount)
+        payer: Purse | None = None
+        if not count:
+            purse.reason = purse.reason or Reason.INSUFFICIENT
+        elif not self._pay_fee(rated, at):
+            purse.reason = purse.reason or Reason.NO_FEE
+            count = 0
+        else:
+            count, single = self._below_maximum(rated, single, count)
+            if single and count:
+                payer, afforded = self._first_with(single, at, purse)
+                count = min(count, afforded)
+                if payer is None:
+                    purse.reason = purse.reason or Reason.NO_MONEY
+        if not count:
+            self._undo(mark)
+            return at
+        self._charge(
+            at, rated.slot.increment, count, single, rated, unit=purse, units=amount, money=payer
+        )
+        return at + count * rated.slot.increment
+
+    def _take_money(self, purse: Purse, at: int) -> int:
+        found = self._price(purse, at)
+        if found is None:
+            return at
+        rated, single, needed = found
+        mark = self._mark()
+        count = needed
+        if not self._pay_fee(rated, at):
+            purse.reason = purse.reason or Reason.NO_FEE
+            count = 0
+        else:
+            count, single = self._below_maximum(rated, single, count)
+            if single:
+                count = min(count, purse.left // single)
+            if not count and self.end is None:
+                purse.reason = purse.reason or Reason.INSUFFICIENT
+        if not count:
+            self._undo(mark)
+            return at
+        self._charge(at, rated.slot.increment, count, single, rated, money=purse)
+        return at + count * rated.slot.increment
+
+    def _take_rest(self, at: int) -> int:
+        """What no balance has: free, below zero, or not covered."""
+        found = self._price(None, at)
+        if found is None:
+            return at
+        rated, single, needed = found
+        mark = self._mark()
+        count = 0
+        if self._pay_fee(rated, at):
+            count, single = self._below_maximum(rated, single, needed)
+            if single and not self.negative:
+                count = 0
+        if not count:
+            self._undo(mark)
+            self.end = self.end or End.FUNDS
+            return at
+        payer = self.default if single else None
+        self._charge(at, rated.slot.increment, count, single, rated, money=payer)
+        return at + count * rated.slot.increment
+
+    # What they have in common
+
+    def _price(self, purse: Purse | None, at: int) -> tuple[Rated, Fraction, int] | None:
+        """The price here, of one increment, and how many of them there are at it.
+
+        ``None`` where there is none for this purse, or (then ``end`` is set) for anybody.
+        """
+        subject = purse.balance.rating_subject if purse else ""
+        own = not subject or free_step(subject, self.call.tor) is not None
+        key = "" if own else subject
+        if key not in self.prices:
+            call = self.call if own else replace(self.call, subject=subject)
+            self.prices[key] = _Prices(self.tariff, call)
+        try:
+            rated, end = self.prices[key].at(at)
+        except RatingError:
+            if not own and purse is not None:
+                purse.reason = purse.reason or Reason.NO_PRICE
+                return None
+            if at == 0 or not self.strict:
+                raise
+            self.end = End.NO_PRICE
+            return None
+        slot = rated.slot
+        rate = slot.rate / slot.unit
+        if self.strict and self.asked.max_rate is not None and rate > self.asked.max_rate:
+            self.end = End.MAX_RATE
+            return None
+        needed = self._needed(at, end, slot.increment)
+        return rated, _single(rated, needed, self.precision), needed
+
+    def _below_maximum(self, rated: Rated, single: Fraction, count: int) -> tuple[int, Fraction]:
+        """As many increments as cost the same until a maximum applies, and what one costs."""
+        terms = rated.entry.terms
+        if not terms.max_cost or not terms.strategy:
+            return count, single
+        room = terms.max_cost - self.spent
+        if terms.strategy is MaxCostStrategy.FREE:
+            if room < 0:
+                self._give_back(-room)
+            if room <= 0:
+                return count, Fraction(0)
+            whole = count if not single else min(count, room // single)
+            return (whole, single) if whole else (1, room)
+        if not self.strict:
+            return count, single
+        if room <= 0:
+            self.end = End.MAX_COST
+            return 0, single
+        return (count if not single else min(count, -(-room // single))), single
+
+    def _pay_fee(self, rated: Rated, at: int) -> bool:
+        """Take the connect fee, where it is due, from the first balance that has it."""
+        fee = rated.entry.terms.connect_fee
+        if not self.fee_due:
+            return True
+        self.fee_due = False
+        payer: Purse | None = None
+        if fee:
+            payer = next((each for each in self._having(fee, at)), None)
+            if payer is None:
+                if not self.negative:
+                    return False
+                payer = self.default
+        self.fee = fee
+        self._charge(at, 0, 1, fee, rated, money=payer)
+        return True
+
+    def _having(self, amount: Fraction, at: int) -> Iterable[Purse]:
+        """The money balances that have so much, in their order, to the first blocker."""
+        for purse in self.money:
+            if not purse.active_at(at):
+                continue
+            if purse.left >= amount:
+                yield purse
+            elif purse.balance.blocker and not self.negative:
+                return
+
+    def _first_with(self, single: Fraction, at: int, but: Purse) -> tuple[Purse | None, int]:
+        """Who pays the price of priced units, and how many increments."""
+        for purse in self._having(single, at):
+            if purse is not but:
+                return purse, purse.left // single
+        return (self.default, self.limit) if self.negative else (None, 0)
+
+    def _in_units(self, purse: Purse, usage: int) -> Fraction:
+        """What a usage takes from a unit balance."""
+        factor = purse.balance.factor(self.call.tor)
+        if not factor or factor < 0:
+            return Fraction(usage)
+        amount = Fraction(usage) / Fraction(factor)
+        if isinstance(self.precision, Cgrates):
+            decimals = self.precision.decimals
+            return Fraction(round_fraction(amount, decimals, RoundingMethod.UP))
+        return amount
+
+    def _charge(
+        self,
+        at: int,
+        usage: int,
+        count: int,
+        price: Fraction,
+        rated: Rated | None,
+        *,
+        unit: Purse | None = None,
+        units: Fraction = Fraction(0),
+        money: Purse | None = None,
+    ) -> None:
+        if unit is not None:
+            unit.left -= units * count
+            unit.units += units * count
+        if money is not None and price:
+            amount = price * count
+            money.left -= amount
+            money.money += amount
+            self.paid.append((money, amount))
+        self.spent += price * count
+        self.charges.append(
+            Charge(
+                start=at,
+                usage=usage,
+                count=count,
+                price=price,
+                rated=rated,
+                unit=(unit.account, unit.balance.uuid) if unit else None,
+                units=units,
+                money=(money.account, money.balance.uuid) if money else None,
+            )
+        )
+
+    def _give_back(self, amount: Fraction) -> None:
+        """Less money than was taken, from those who paid last."""
+        self.spent -= amount
+        while amount:
+            purse, paid = self.paid.pop()
+            back = min(amount, paid)
+            purse.left += back
+            purse.money -= back
+            amount -= back
+            if paid > back:
+                self.paid.append((purse, paid - back))
+
+    def _mark(self) -> _Mark:
+        return _Mark(len(self.charges), len(self.paid), self.spent, self.fee_due)
+
+    def _undo(self, mark: _Mark) -> None:
+        for purse, amount in self.paid[mark.paid :]:
+            purse.left += amount
+            purse.money -= amount
+        del self.paid[mark.paid :]
+        del self.charges[mark.charges :]
+        self.spent, self.fee_due = mark.spent, mark.fee_due
+        if self.fee_due:
+            self.fee = Fraction(0)
+
+    # The whole
+
+    def _settle(self) -> int | None:
+        """Round the whole and take what that adds. Where nobody has it: what can be covered."""
+        priced = [each for each in self.charges if each.rated is not None]
+        self.amounts = {id(purse): _decimal(purse.money) for purse, _ in self.paid}
+        if not priced:
+            self.cost = self.event = ZERO
+            return None
+        by = longest([each.rated.entry.terms for each in priced if each.rated is not None])
+        if isinstance(self.precision, Exact):
+            self.cost = self.event = round_fraction(self.spent, by.decimals, by.rounding)
+        else:
+            self.event = _decimal(self.spent)
+            rounded = round_float(float(self.spent), by.decimals, by.rounding)
+            self.cost = Decimal(repr(rounded))
+        missing = self.cost
+        for amount in self.amounts.values():
+            missing = subtract(missing, amount)
+        for purse in reversed([each for each, _ in self.paid]):
+            if missing >= 0:
+                break
+            back = min(self.amounts[id(purse)], -missing)
+            self.amounts[id(purse)] = subtract(self.amounts[id(purse)], back)
+            missing = add(missing, back)
+        if missing <= 0:
+            return None
+        last = [self.paid[-1][0]] if self.paid else []
+        candidates = [*last, *self.money]
+        if self.negative:
+            candidates.append(self.default)
+        for purse in candidates:
+            taken = self.amounts.get(id(purse), ZERO)
+            if purse is self.default and self.negative:
+                room = missing
+            else:
+                room = max(ZERO, _decimal(purse.start - purse.units - Fraction(taken)))
+            more = min(room, missing)
+            if more:
+                self.amounts[id(purse)] = add(taken, more)
+                missing = subtract(missing, more)
+            if not missing:
+                return None
+        return self._shorter(Fraction(subtract(self.cost, missing)), by.decimals, by.rounding)
+
+    def _shorter(self, funds: Fraction, decimals: int, method: RoundingMethod) -> int:
+        """The usage whose rounded cost these funds cover: fewer increments from the end."""
+        unit = Fraction(1, 10**decimals)
+        most = funds // unit * unit
+        if method is RoundingMethod.MIDDLE:
+            most += unit / 2
+        elif method is RoundingMethod.DOWN:
+            most += unit
+        excess = self.spent - most
+        strictly = method is not RoundingMethod.UP
+        for charge in reversed(self.charges):
+            if not charge.usage:
+                continue
+            if charge.price:
+                fewer = max(
+                    1, excess // charge.price + 1 if strictly else -(-excess // charge.price)
+                )
+                if fewer < charge.count:
+                    return charge.end - fewer * charge.usage
+                excess -= charge.price * charge.count
+                if excess < 0 or (excess == 0 and not strictly):
+                    return charge.start
+        return 0
+
+    def _result(self, at: int, end: End) -> Debit:
+        taken: list[Taking] = []
+        movements: list[Movement] = []
+        changed: dict[str, dict[str, Decimal]] = {}
+        everyone = {id(each): each for each in (*self.purses, self.default)}
+        for number, purse in everyone.items():
+            amount = trim(add(self.amounts.get(number, ZERO), _decimal(purse.units, up=True)))
+            if amount > 0:
+                balance = replace(purse.balance, value=ZERO)
+                taken.append(Taking(account=purse.account, balance=balance, amount=amount))
+            net = trim(subtract(_decimal(purse.held), amount))
+            if not net or not (purse.present or purse is self.default):
+                continue
+            value = trim(add(purse.balance.value if purse.present else ZERO, net))
+            changed.setdefault(purse.account, {})[purse.balance.uuid] = value
+            movements.append(
+                Movement(
+                    account=purse.account,
+                    balance=purse.balance.uuid,
+                    type=purse.balance.type,
+                    amount=net,
+                    value=value,
+                    cause="*debit" if net < 0 else "*refund",
+                    reference=self.asked.reference,
+                )
+            )
+        return Debit(
+            call=self.call,
+            usage=min(at, self.call.usage),
+            rated=at,
+            cost=trim(self.cost),
+            event_cost=trim(self.event),
+            connect_fee=self.fee if at else Fraction(0),
+            end=end,
+            charges=tuple(_merged(self.charges)),
+            taken=tuple(taken),
+            movements=tuple(movements),
+            accounts=tuple(
+                self._changed(each, changed) for each in self.owners if each.key in changed
+            ),
+            choices=tuple(self._choices(end)),
+        )
+
+    def _changed(self, account: Account, changed: Mapping[str, Mapping[str, Decimal]]) -> Account:
+        values = changed[account.key]
+        balances = [
+            replace(each, value=values[each.uuid]) if each.uuid in values else each
+            for each in account.balances
+        ]
+        default = self.default
+        if account is self.account and not default.present and default.balance.uuid in values:
+            balances.append(replace(default.balance, value=values[default.balance.uuid]))
+        return replace(account, balances=tuple(balances))
+
+    def _choices(self, end: End) -> Iterable[Choice]:
+        """First those that paid, then the others in their order."""
+        rest: dict[int, Choice] = {}
+        unused = {
+            End.COVERED: Reason.NOT_NEEDED,
+            End.BLOCKER: Reason.BLOCKED,
+            End.FUNDS: Reason.INSUFFICIENT,
+        }.get(end, Reason.ENDED)
+        for purse in (*self.units, *self.money):
+            used = purse.units or self.amounts.get(id(purse), ZERO)
+            reason = Reason.USED if used else (purse.reason or unused)
+            rest.setdefault(id(purse), Choice(purse.account, purse.balance, reason))
+        below = Fraction(self.amounts.get(id(self.default), ZERO)) > self.default.start
+        if below and id(self.default) in self.amounts:
+            rest[id(self.default)] = Choice(
+                self.default.account, self.default.balance, Reason.NEGATIVE
+            )
+        paying = (Reason.USED, Reason.NEGATIVE)
+        yield from (each for each in rest.values() if each.reason in paying)
+        yield from (each for each in rest.values() if each.reason not in paying)
+        yield from self.choices
+
+
+def _single(rated: Rated, count: int, precision: Precision) -> Fraction:
+    """What one of so many increments costs."""
+    slot = rated.slot
+    if isinstance(precision, Exact):
+        return Fraction(slot.price, rated.entry.terms.denominator)
+    rate = float(slot.rate) / float(slot.unit)
+    duration = float(count * slot.increment)
+    rounded = round_float(duration * rate / count, precision.decimals, RoundingMethod.MIDDLE)
+    return Fraction(repr(rounded))
+
+
+def _decimal(value: Fraction, *, up: bool = False) -> Decimal:
+    """``value`` exactly, or cut off (``up``: filled up) to ``_GRAIN`` decimals."""
+    denominator = value.denominator
+    twos = (denominator & -denominator).bit_length() - 1
+    denominator >>= twos
+    fives = 0
+    while denominator % 5 == 0:
+        denominator //= 5
+        fives += 1
+    places = max(twos, fives) if denominator == 1 and max(twos, fives) <= 40 else _GRAIN
+    return round_fraction(value, places, RoundingMethod.UP if up else RoundingMethod.DOWN)
+
+
+def _merged(charges: Iterable[Charge]) -> Iterable[Charge]:
+    """Charges that follow on one another and differ in nothing else, as one."""
+    merged: list[Charge] = []
+    for charge in charges:
+        last = merged[-1] if merged else None
+        if (
+            last is not None
+            and last.usage
+            and last.end == charge.start
+            and replace(charge, start=last.start, count=last.count) == last
+        ):
+            merged[-1] = replace(last, count=last.count + charge.count)
+        else:
+            merged.append(charge)
+    return merged
