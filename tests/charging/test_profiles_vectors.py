@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from datetime import UTC, datetime
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -17,53 +14,19 @@ from trunkline.charging.attributes import Attributes
 from trunkline.charging.chargers import Chargers
 from trunkline.charging.event import Event
 from trunkline.charging.filters import Filters
-from trunkline.charging.rows import AttributeRow, ChargerRow, FilterRow
+from trunkline.config.cgrates import load_charging
 from trunkline.rating import Call, Cgrates, price
-from trunkline.rating.errors import Source
 
 NOW = datetime(2024, 5, 15, 10, tzinfo=UTC)
 
 
-def _lines(files: dict[str, str], name: str) -> list[tuple[Source, list[str]]]:
-    rows = csv.reader(io.StringIO(files.get(name, "")))
-    return [(Source(name, number), row) for number, row in enumerate(rows, 1) if row]
-
-
-def _list(text: str) -> tuple[str, ...]:
-    return tuple(part for part in text.split(";") if part and part != "*any")
-
-
-def _rooms(files: dict[str, str]) -> tuple[Attributes, Chargers]:
-    filters = Filters.from_rows(
-        FilterRow(
-            tenant=row[0], id=row[1], type=row[2], element=row[3], values=_list(row[4]),
-            source=source,
-        )
-        for source, row in _lines(files, "Filters.csv")
-    )  # fmt: skip
-    attributes = Attributes.from_rows(
-        (
-            AttributeRow(
-                tenant=row[0], id=row[1], contexts=_list(row[2]), filters=_list(row[3]),
-                attribute_filters=_list(row[5]), path=row[6], type=row[7], value=row[8],
-                blocker=row[9] == "true", weight=Decimal(row[10] or 0), source=source,
-            )
-            for source, row in _lines(files, "Attributes.csv")
-        ),
-        filters,
-    )  # fmt: skip
-    chargers = Chargers.from_rows(
-        (
-            ChargerRow(
-                tenant=row[0], id=row[1], filters=_list(row[2]), run_id=row[4],
-                attributes=_list(row[5]), weight=Decimal(row[6] or 0), source=source,
-            )
-            for source, row in _lines(files, "Chargers.csv")
-        ),
-        filters,
-        attributes,
-    )  # fmt: skip
-    return attributes, chargers
+def _rooms(files: dict[str, str], folder: Path) -> tuple[Attributes, Chargers]:
+    for name, text in files.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    rows = load_charging(folder, now=NOW)
+    filters = Filters.from_rows(rows.filters)
+    attributes = Attributes.from_rows(rows.attributes, filters)
+    return attributes, Chargers.from_rows(rows.chargers, filters, attributes)
 
 
 def _event(query: dict[str, Any]) -> Event:
@@ -82,12 +45,13 @@ def _cases(vectors: Path) -> list[dict[str, Any]]:
     return cases
 
 
-def test_attributes_rewrite_the_subject_before_it_is_rated(vectors: Path) -> None:
+def test_attributes_rewrite_the_subject_before_it_is_rated(vectors: Path, tmp_path: Path) -> None:
     cases = [case for case in _cases(vectors) if "Attributes.csv" in case["csv"]]
     assert len(cases) == 2
     for case in cases:
         query = case["query"]
-        attributes, _ = _rooms(case["csv"])
+        (folder := tmp_path / case["id"]).mkdir()
+        attributes, _ = _rooms(case["csv"], folder)
         changed = attributes.process(_event(query), NOW, context="*cdrs").event
         assert changed.text("Subject") != query["subject"]
         time = changed.when("AnswerTime", NOW)
@@ -106,11 +70,12 @@ def test_attributes_rewrite_the_subject_before_it_is_rated(vectors: Path) -> Non
         assert price(tariff(case["csv"]), call).total == case["expect"]["cost"]
 
 
-def test_the_chargers_of_the_cases_make_one_run_each(vectors: Path) -> None:
+def test_the_chargers_of_the_cases_make_one_run_each(vectors: Path, tmp_path: Path) -> None:
     cases = [case for case in _cases(vectors) if "Chargers.csv" in case["csv"]]
     assert len(cases) > 15
     for case in cases:
-        _, chargers = _rooms(case["csv"])
+        (folder := tmp_path / case["id"]).mkdir()
+        _, chargers = _rooms(case["csv"], folder)
         event = _event(case["query"])
         [run] = chargers.process(event, NOW)
         assert run.profile.id == "CHRG_1"

@@ -28,7 +28,7 @@ from trunkline.charging.event import (
     Scope,
     Sources,
     nanoseconds_between,
-    parse_time,
+    read_time,
     time_text,
     to_text,
 )
@@ -75,7 +75,7 @@ def _text(value: Parsers, scope: Scope) -> str:
 
 
 def _time(text: str, scope: Scope, name: str) -> datetime:
-    if (time := parse_time(text, scope.now, scope.zone)) is None:
+    if (time := read_time(text, scope.now, scope.zone)) is None:
         raise EventError("charging.convert", f"{text[:60]!r} is no time, for {name}")
     return time
 

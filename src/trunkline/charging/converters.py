@@ -13,7 +13,7 @@ import ipaddress
 import json
 import re
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Context, Decimal, localcontext
 from types import MappingProxyType
 from typing import Final
@@ -22,8 +22,8 @@ from urllib.parse import quote_plus, unquote_plus
 from trunkline.charging.event import (
     Duration,
     EventError,
-    parse_time,
     read_duration,
+    read_time,
     time_text,
     to_text,
 )
@@ -35,6 +35,7 @@ Converter = Callable[[object], object]
 _CONTEXT: Final = Context(prec=17)
 _ROUNDINGS: Final = {"*up": ROUND_CEILING, "*down": ROUND_FLOOR, "*middle": ROUND_HALF_UP}
 _NUMBER = re.compile(r"[+-]?(?:[0-9]{1,40}\.?[0-9]{0,40}|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,2})?")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LONGEST = 15
 """Decimals of a rounding."""
 
@@ -84,8 +85,10 @@ def round_number(value: Decimal, decimals: int, method: str = "*middle") -> Deci
 def _time(value: object, name: str) -> datetime:
     if isinstance(value, datetime):
         return value
-    if (found := parse_time(to_text(value))) is not None:
+    text = to_text(value)
+    if not text.startswith(("*", "+")) and (found := read_time(text, _EPOCH)) is not None:
         return found
+    # What is relative to now is no time: a converter knows no now.
     raise _refuse(value, name, "time")
 
 

@@ -16,7 +16,7 @@ import json
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 from enum import Enum
 from types import MappingProxyType
@@ -26,6 +26,7 @@ from trunkline.errors import DecodeError, TrunklineError
 from trunkline.rating.call import epoch_nanoseconds
 from trunkline.rating.durations import format_duration, parse_duration
 from trunkline.rating.model import DEFAULT_TENANT, Timing
+from trunkline.rating.times import parse_time
 
 __all__ = [
     "ITEMS",
@@ -40,8 +41,8 @@ __all__ = [
     "Sources",
     "nanoseconds_between",
     "number_text",
-    "parse_time",
     "read_duration",
+    "read_time",
     "time_text",
     "to_text",
     "typed",
@@ -153,7 +154,10 @@ def read_duration(text: str) -> Duration | None:
         return None
 
 
-def typed(text: str, now: datetime | None = None, zone: tzinfo = UTC) -> object:
+_MAY_BE_TIME = re.compile(r"[0-9+*]")
+
+
+def typed(text: str, now: datetime, zone: tzinfo = UTC) -> object:
     """``text`` as what it looks like: int, bool, Decimal, datetime, Duration, or itself."""
     if not text:
         return text
@@ -163,54 +167,19 @@ def typed(text: str, now: datetime | None = None, zone: tzinfo = UTC) -> object:
         return truth
     if len(text) <= _DIGITS and _NUMBER.fullmatch(text):
         return Decimal(text)
-    if (time := parse_time(text, now, zone)) is not None:
+    if _MAY_BE_TIME.match(text) and (time := read_time(text, now, zone)) is not None:
         return time
     if text[0] in "+-.0123456789" and (duration := read_duration(text)) is not None:
         return duration
     return text
 
 
-_SQL = re.compile(r"(\d{4}-\d{2}-\d{2}) (\d{2}:\d{2}:\d{2})(\.\d{1,9})?(?: ?([+-]\d{2}:?\d{2}))?")
-_RFC3339 = re.compile(
-    r"(\d{4}-\d{2}-\d{2})T(\d{2}:\d{2}:\d{2})(\.\d{1,9})?(Z|[+-]\d{2}:?\d{2})?", re.ASCII
-)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_BARE = {10: 1_000_000, 13: 1_000, 16: 1}
-"""Digits of a count since 1970 to microseconds of its unit."""
-
-
-def _since_epoch(text: str) -> datetime | None:
-    if len(text) == 19:
-        return _EPOCH + timedelta(microseconds=int(text) // 1_000)
-    unit = _BARE.get(len(text))
-    return None if unit is None else _EPOCH + timedelta(microseconds=int(text) * unit)
-
-
-def parse_time(text: str, now: datetime | None = None, zone: tzinfo = UTC) -> datetime | None:
-    """A time as the reference detects them.
-
-    RFC 3339, SQL, ``YYYYMMDDhhmmss``, seconds, milliseconds, microseconds or nanoseconds since
-    1970, and with ``now`` also ``*now`` and ``+1h``. Aware: what has no zone is read in ``zone``.
-    None: it is no time.
-    """
-    text = text.strip()
-    if now is not None and text == "*now":
-        return now
-    if now is not None and text.startswith("+"):
-        duration = read_duration(text)
-        return None if duration is None else now + timedelta(microseconds=duration // 1_000)
+def read_time(text: str, now: datetime, zone: tzinfo = UTC) -> datetime | None:
+    """A time in any of the reference's forms, `trunkline.rating.times`; None: it is none."""
     try:
-        if text.isdecimal() and text.isascii():
-            if len(text) == 14:
-                return datetime.strptime(text, "%Y%m%d%H%M%S").replace(tzinfo=zone)
-            return _since_epoch(text)
-        if (found := _RFC3339.fullmatch(text) or _SQL.fullmatch(text)) is None:
-            return None
-        fraction = (found[3] or "")[:7]
-        time = datetime.fromisoformat(f"{found[1]}T{found[2]}{fraction}{found[4] or ''}")
-    except (ValueError, OverflowError):
+        return parse_time(text, zone, now)
+    except DecodeError:
         return None
-    return time if time.tzinfo is not None else time.replace(tzinfo=zone)
 
 
 # Paths
@@ -311,7 +280,7 @@ class Event:
             return None
         if isinstance(value, datetime):
             return value if value.tzinfo is not None else value.replace(tzinfo=zone)
-        if (time := parse_time(to_text(value), now, zone)) is not None:
+        if (time := read_time(to_text(value), now, zone)) is not None:
             return time
         raise EventError(
             "charging.field",

@@ -32,7 +32,7 @@ from trunkline.charging.event import (
     EventError,
     Path,
     Scope,
-    parse_time,
+    read_time,
     to_text,
 )
 from trunkline.charging.goregex import compile_pattern
@@ -254,7 +254,7 @@ def _equal(element: Parser, values: Parsers) -> Test:
 
 
 def _moment(parser: Parser, text: str, scope: Scope) -> datetime:
-    if (time := parse_time(text, scope.now, scope.zone)) is None:
+    if (time := read_time(text, scope.now, scope.zone)) is None:
         raise EventError("charging.field", f"{parser.source[:60]}: {text[:60]!r} is no time")
     return time
 

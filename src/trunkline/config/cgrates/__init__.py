@@ -13,7 +13,7 @@ from trunkline.config.cgrates.csvfolder import (
     load_folder,
 )
 from trunkline.config.cgrates.problems import Place, Problem, TariffErrors
-from trunkline.config.cgrates.times import parse_time
+from trunkline.rating.times import parse_time
 
 __all__ = [
     "EXAMPLE",

@@ -29,6 +29,7 @@ from trunkline.charging.rows import (
     StatRow,
     ThresholdRow,
 )
+from trunkline.charging.rsr import split
 from trunkline.config.cgrates.assemble import Assembly
 from trunkline.config.cgrates.fields import Fields
 from trunkline.config.cgrates.files import CHARGING_KINDS, Kind
@@ -378,7 +379,8 @@ class _Reader:
                 id=fields.tag(1),
                 type=fields.tag(2),
                 element=fields.text(3),
-                values=fields.words(4),
+                # An empty value is a value: the missing start of a *ai.
+                values=tuple(split(fields.text(4))) if fields.text(4) else (),
                 activation=fields.interval(5, self._zone, self._now),
                 source=source,
             )

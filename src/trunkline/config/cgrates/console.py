@@ -20,11 +20,11 @@ from datetime import UTC, datetime, tzinfo
 from typing import Final
 
 from trunkline.config.cgrates.problems import closest, shown
-from trunkline.config.cgrates.times import FORMS, parse_time
 from trunkline.errors import DecodeError
 from trunkline.rating.call import VOICE, Call
 from trunkline.rating.durations import parse_duration
 from trunkline.rating.model import DEFAULT_TENANT
+from trunkline.rating.times import FORMS, parse_time
 
 __all__ = ["EXAMPLE", "KEYS", "LONGEST", "parse_cost_line"]
 

@@ -14,9 +14,9 @@ from typing import Final
 from trunkline.config.cgrates.files import COLUMNS, LIST_SEPARATOR, Kind
 from trunkline.config.cgrates.problems import Problems, closest, shown
 from trunkline.config.cgrates.reading import Row
-from trunkline.config.cgrates.times import FORMS, parse_time
 from trunkline.errors import DecodeError
 from trunkline.rating.durations import SECOND, parse_duration
+from trunkline.rating.times import FORMS, parse_time
 
 __all__ = ["HIGHEST_MONEY", "LONGEST_DURATION", "MOST_DECIMALS", "Fields"]
 
