@@ -21,6 +21,7 @@ from trunkline.rating.result import Json
 
 __all__ = [
     "VERSION",
+    "Reader",
     "account_from_json",
     "account_to_json",
     "balance_from_json",
@@ -37,8 +38,11 @@ VERSION: Final = 1
 _Fields = dict[str, Json]
 
 
-class _Reader:
-    """One object of a document: each field by its type, and what is wrong with it."""
+class Reader:
+    """One object of a document: each field by its type.
+
+    Every method raises TrunklineError, ``charging.document``, where the field is of another.
+    """
 
     def __init__(self, value: object, place: str) -> None:
         if not isinstance(value, dict):
@@ -47,27 +51,32 @@ class _Reader:
         self.place = place
 
     def text(self, name: str, default: str = "") -> str:
+        """Text; ``default`` where it lacks."""
         value = self.fields.get(name, default)
         if not isinstance(value, str):
             raise _refuse(f"{self.place}.{name}", "text", value)
         return value
 
     def flag(self, name: str) -> bool:
+        """True or false; false where it lacks."""
         value = self.fields.get(name, False)
         if not isinstance(value, bool):
             raise _refuse(f"{self.place}.{name}", "true or false", value)
         return value
 
     def whole(self, name: str, default: int = 0) -> int:
+        """A whole number."""
         value = self.fields.get(name, default)
         if not isinstance(value, int) or isinstance(value, bool):
             raise _refuse(f"{self.place}.{name}", "a whole number", value)
         return value
 
     def number(self, name: str) -> Decimal:
+        """An exact number, which is written as text; 0 where it lacks."""
         return self.decimal(self.fields.get(name, "0"), name)
 
     def decimal(self, value: object, name: str) -> Decimal:
+        """The exact number that ``value``, from the field ``name``, is."""
         try:
             if isinstance(value, str) and (number := Decimal(value)).is_finite():
                 return number
@@ -76,6 +85,7 @@ class _Reader:
         raise _refuse(f"{self.place}.{name}", "a number as text", value)
 
     def time(self, name: str) -> datetime | None:
+        """An aware time; ``None`` where it lacks."""
         value = self.fields.get(name)
         if value is None:
             return None
@@ -87,29 +97,34 @@ class _Reader:
         raise _refuse(f"{self.place}.{name}", "a time with its offset", value)
 
     def several(self, name: str) -> list[object]:
+        """A list; empty where it lacks."""
         value = self.fields.get(name, [])
         if not isinstance(value, list):
             raise _refuse(f"{self.place}.{name}", "a list", value)
         return value
 
     def texts(self, name: str) -> tuple[str, ...]:
+        """A list of text."""
         values = self.several(name)
         if not all(isinstance(value, str) for value in values):
             raise _refuse(f"{self.place}.{name}", "a list of text", values)
         return tuple(cast(list[str], values))
 
     def wholes(self, name: str) -> tuple[int, ...]:
+        """A list of whole numbers."""
         values = self.several(name)
         if not all(isinstance(value, int) for value in values):
             raise _refuse(f"{self.place}.{name}", "a list of whole numbers", values)
         return tuple(cast(list[int], values))
 
-    def inner(self, name: str) -> _Reader:
-        return _Reader(self.fields.get(name, {}), f"{self.place}.{name}")
+    def inner(self, name: str) -> Reader:
+        """An object within this one."""
+        return Reader(self.fields.get(name, {}), f"{self.place}.{name}")
 
-    def inners(self, name: str) -> list[_Reader]:
+    def inners(self, name: str) -> list[Reader]:
+        """A list of objects."""
         return [
-            _Reader(value, f"{self.place}.{name}[{number}]")
+            Reader(value, f"{self.place}.{name}[{number}]")
             for number, value in enumerate(self.several(name))
         ]
 
@@ -117,7 +132,7 @@ class _Reader:
 def _refuse(place: str, kind: str, value: object) -> TrunklineError:
     return TrunklineError(
         "charging.document",
-        f"the account's document has {str(value)[:60]!r} at {place}, which is not {kind}; it was "
+        f"the stored document has {str(value)[:60]!r} at {place}, which is not {kind}; it was "
         "not written by this program: restore it from the ledger",
     )
 
@@ -152,7 +167,7 @@ def _timing_to_json(timing: Timing) -> _Fields:
     )
 
 
-def _timing_from_json(reader: _Reader) -> Timing:
+def _timing_from_json(reader: Reader) -> Timing:
     return Timing(
         reader.text("id"),
         reader.wholes("years"),
@@ -192,7 +207,7 @@ def balance_from_json(value: object, place: str = "balance") -> Balance:
     Raises:
         TrunklineError: ``charging.document``.
     """
-    reader = value if isinstance(value, _Reader) else _Reader(value, place)
+    reader = value if isinstance(value, Reader) else Reader(value, place)
     factors = reader.inner("factors")
     return Balance(
         uuid=reader.text("uuid"),
@@ -234,7 +249,7 @@ def _filter_to_json(row: BalanceRow) -> _Fields:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _filter_from_json(reader: _Reader) -> BalanceRow:
+def _filter_from_json(reader: Reader) -> BalanceRow:
     said = reader.fields
     return BalanceRow(
         id=reader.text("id") if "id" in said else None,
@@ -277,7 +292,7 @@ def _trigger_to_json(trigger: Trigger) -> _Fields:
     )
 
 
-def _trigger_from_json(reader: _Reader) -> Trigger:
+def _trigger_from_json(reader: Reader) -> Trigger:
     return Trigger(
         row=ActionTriggerRow(
             id=reader.text("id"),
@@ -309,7 +324,7 @@ def _counter_to_json(counter: Counter) -> _Fields:
     )
 
 
-def _counter_from_json(reader: _Reader) -> Counter:
+def _counter_from_json(reader: Reader) -> Counter:
     return Counter(
         kind=reader.text("kind"),
         type=reader.text("type"),
@@ -348,7 +363,7 @@ def account_from_json(value: object) -> Account:
         TrunklineError: ``charging.document``, with the place of what is wrong;
             ``charging.document-version``, where a later program wrote it.
     """
-    reader = _Reader(value, "account")
+    reader = Reader(value, "account")
     version = reader.whole("version")
     if not 1 <= version <= VERSION:
         raise TrunklineError(
@@ -383,7 +398,7 @@ def taking_from_json(value: object) -> Taking:
     Raises:
         TrunklineError: ``charging.document``.
     """
-    reader = _Reader(value, "taking")
+    reader = Reader(value, "taking")
     return Taking(
         account=reader.text("account"),
         balance=balance_from_json(reader.inner("balance")),
