@@ -22,6 +22,7 @@ from pathlib import Path
 from bench import (
     breakdown,
     idle,
+    ledger,
     micro,
     rating,
     sip_breakdown,
@@ -233,6 +234,24 @@ def _rating_table(figures: _Figures, plan: _Plan) -> str:
     )
 
 
+def _measure_ledger(plan: _Plan, progress: _Progress) -> _Figures:
+    found = ledger.run(plan.runs == 1, progress)
+    return {
+        database: {name: Figure.of([value]) for name, value in figures.items()}
+        for database, figures in found.items()
+    }
+
+
+def _ledger_table(figures: _Figures, plan: _Plan) -> str:
+    return table(
+        ("one process, CPython", *figures),
+        (
+            (text, *(f"{found[name].median:,.2f}" for found in figures.values()))
+            for name, text in ledger.TITLES.items()
+        ),
+    )
+
+
 _SIP_RATE = 1500  # calls a second
 
 
@@ -319,6 +338,7 @@ _BENCHES: dict[str, _Bench] = {
         _sip_breakdown_table,
     ),
     "rating": _Bench("python -m bench.rating", _measure_rating, _rating_table),
+    "ledger": _Bench("python -m bench.ledger", _measure_ledger, _ledger_table),
 }
 
 

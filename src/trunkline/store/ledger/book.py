@@ -79,7 +79,7 @@ class Book:
         url: str,
         *,
         queue: int = 10_000,
-        batch: int = 256,
+        batch: int = 100,
         timeout: float = 5.0,
         writers: int = 2,
         cached: int = 50_000,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -22,6 +23,8 @@ from trunkline.store.ledger.schema import ANSWER_COLUMNS, MOVEMENT_COLUMNS, Shel
 from trunkline.store.ledger.settle import Rows, Writes
 
 __all__ = ["SqliteDriver", "full_synchronous"]
+
+_BETWEEN = 0.0005  # s; from one try for another's lock to the next
 
 T = TypeVar("T")
 
@@ -126,13 +129,14 @@ class SqliteDriver:
             except BaseException:
                 found.close()
                 raise
+            found.execute("PRAGMA busy_timeout=0")  # see _begin
             self._connection = found
         return self._connection
 
     def _read(self, wanted: Wanted) -> Found:
         connection = self._open()
         found = Found()
-        connection.execute("BEGIN IMMEDIATE")
+        self._begin(connection)
         try:
             for kind, versions in wanted.versions.items():
                 rows = connection.execute(self._statements[kind].read, (json.dumps(versions),))
@@ -148,6 +152,21 @@ class SqliteDriver:
             self._undo()
             raise
         return found
+
+    def _begin(self, connection: sqlite3.Connection) -> None:
+        # SQLite's own patience sleeps for up to 100 ms at a time, and a process that writes all the
+        # time leaves gaps of less than one.
+        deadline = time.monotonic() + self._timeout
+        while True:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as problem:
+                busy = problem.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+                if not busy or time.monotonic() > deadline:
+                    raise
+                time.sleep(_BETWEEN)
+            else:
+                return
 
     def _write(self, rows: Rows) -> None:
         connection = self._open()
