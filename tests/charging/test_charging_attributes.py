@@ -316,6 +316,18 @@ def test_profiles_can_be_named_or_spelled_out() -> None:
     with pytest.raises(EventError, match="no attribute profile"):  # filters hold for them, too
         held.process(event(A="1"), NOW, profile_ids=["TWO"])
     assert held.process(event(A="1"), NOW, profile_ids=["TWO", "ONE"]).matched_profiles == ("ONE",)
+    trace: list[Judged] = []
+    held.process(event(A="1"), NOW, profile_ids=["TWO", "ONE", "NONE"], trace=trace)
+    assert [(each.profile, each.verdict) for each in trace] == [
+        ("ONE", Verdict.MATCHED),
+        ("TWO", Verdict.LOWER_WEIGHT),
+    ]
+    trace.clear()
+    held.process(event(A="2"), NOW, profile_ids=["TWO", "ONE"], process_runs=2, trace=trace)
+    assert [(each.profile, each.verdict) for each in trace] == [
+        ("ONE", Verdict.FILTERED),
+        ("TWO", Verdict.LAST),
+    ]
     inline = "*constant:*req.RequestType:*rated;*sum:*req.N:1&~*req.M&2"
     result = held.process(event(A="1", M=5), NOW, profile_ids=[inline])
     assert result.event.fields == {"A": "1", "M": 5, "RequestType": "*rated", "N": "8"}
@@ -398,6 +410,32 @@ def test_rows_of_one_id_are_one_profile() -> None:
     assert (made.activation, made.blocker, made.weight) == (interval, True, Decimal(20))
     assert [str(each.path) for each in made.attributes] == ["*req.X", "*req.Y"]
     assert str(made.source) == "Attributes.csv:1"
+    assert made.as_reply() == {
+        "Tenant": TENANT,
+        "ID": "ATTR",
+        "Contexts": ["*cdrs", "*sessions"],
+        "FilterIDs": ["*string:~*req.A:1", "*exists:~*req.B"],
+        "ActivationInterval": {
+            "ActivationTime": "2024-05-15T10:00:00Z",
+            "ExpiryTime": "0001-01-01T00:00:00Z",
+        },
+        "Attributes": [
+            {
+                "FilterIDs": ["*exists:~*req.C"],
+                "Path": "*req.X",
+                "Type": "*constant",
+                "Value": [{"Rules": "1"}],
+            },
+            {
+                "FilterIDs": [],
+                "Path": "*req.Y",
+                "Type": "*variable",
+                "Value": [{"Rules": "~*req.B"}],
+            },
+        ],
+        "Blocker": True,
+        "Weight": Decimal(20),
+    }
     result = held.process(event(A="1", B="2"), NOW, context="*cdrs")
     assert result.event.fields == {"A": "1", "B": "2", "Y": "2"}
 

@@ -138,7 +138,18 @@ def test_rows_of_one_id_are_one_charger() -> None:
     assert made is not None
     assert (made.run_id, made.weight, made.attribute_ids) == ("run", Decimal(5), ("A1", "A2"))
     assert made.filter_ids == ("*exists:~*req.A", "*exists:~*req.B")
-    assert made.activation.start == NOW
+    assert made.as_reply() == {
+        "Tenant": TENANT,
+        "ID": "D",
+        "FilterIDs": ["*exists:~*req.A", "*exists:~*req.B"],
+        "ActivationInterval": {
+            "ActivationTime": "2024-05-15T10:00:00Z",
+            "ExpiryTime": "0001-01-01T00:00:00Z",
+        },
+        "RunID": "run",
+        "AttributeIDs": ["A1", "A2"],
+        "Weight": Decimal(5),
+    }
 
 
 def test_all_that_is_wrong_is_told_with_file_and_line() -> None:

@@ -109,6 +109,7 @@ CASES: dict[str, list[tuple[str, str, list[dict[str, object]], list[dict[str, ob
             [{"A": "11", "B": 1}],
             [{"A": "10", "B": 1}, {"A": "11"}],
         ),
+        ("", r"~*req.A:s/^(0)(\d)$/$2/(5)", [{"A": "05"}], [{"A": "06"}]),
     ],
     "*destinations": [
         (
@@ -248,6 +249,7 @@ def test_an_inline_filter_is_judged_as_a_stored_one() -> None:
         ("*rsr", "~*req.A", ["~("], "charging.regex", "not closed"),
         ("*ipnet", "~*req.A", ["10.0.0.0/33"], "charging.filter-value", "10.0.0.0/8"),
         ("*ai", "~*req.A", ["", "", ""], "charging.filter-value", "start;end"),
+        ("*rsr", "", ["1001(^1)"], "charging.filter-element", "no event"),
     ],
 )
 def test_what_is_no_rule(
@@ -409,3 +411,31 @@ def test_rules_that_look_under_one_root_can_be_judged_later() -> None:
     for cost, holds in ((5, True), (6, False)):
         assert late.holds(Scope(Event(), NOW, vars={"Cost": cost})) is holds
     assert filters.get("cgrates.org", "FLT").activation is ALWAYS
+
+
+def test_a_filter_as_the_references_json_has_it() -> None:
+    interval = Activation(start=NOW)
+    filters = Filters.from_rows(
+        [
+            row("FLT", "*string", "~*req.A", "1;2", activation=interval),
+            row("B", "*exists", "~*req.B", ""),
+        ]
+    )
+    assert [each.as_reply() for each in filters.stored("cgrates.org")] == [
+        {
+            "Tenant": "cgrates.org",
+            "ID": "FLT",
+            "Rules": [{"Type": "*string", "Element": "~*req.A", "Values": ["1", "2"]}],
+            "ActivationInterval": {
+                "ActivationTime": "2024-05-15T10:00:00Z",
+                "ExpiryTime": "0001-01-01T00:00:00Z",
+            },
+        },
+        {
+            "Tenant": "cgrates.org",
+            "ID": "B",
+            "Rules": [{"Type": "*exists", "Element": "~*req.B", "Values": []}],
+            "ActivationInterval": None,
+        },
+    ]
+    assert filters.stored("example.org") == []

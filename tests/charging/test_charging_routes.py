@@ -25,7 +25,7 @@ from trunkline.charging.routes import (
 )
 from trunkline.charging.rows import RouteRow
 from trunkline.charging.selection import Judged
-from trunkline.rating import Call, RatingError
+from trunkline.rating import Call, Cgrates, RatingError
 from trunkline.rating.durations import MINUTE, SECOND
 from trunkline.rating.errors import Source
 
@@ -169,6 +169,29 @@ def test_by_least_and_highest_cost() -> None:
         "cheap",
         "dear",
         "cheap-and-heavy",
+    ]
+
+
+def test_a_cost_in_the_references_precision() -> None:
+    files = {
+        "Destinations.csv": "DST_1002,1002\nDST_10,10\n",
+        "Rates.csv": "RT_1,0,0.01,60s,1s,0s\nRT_40,0.8,0.4,60s,30s,0s\nRT_40,0,0.2,60s,10s,60s\n",
+        "DestinationRates.csv": "DR_1,DST_1002,RT_1,*up,4,0,\nDR_40,DST_10,RT_40,*up,4,0,\n",
+        "RatingPlans.csv": "RP_SPECIAL,DR_1,*any,10\nRP_RETAIL,DR_40,*any,10\n",
+        "RatingProfiles.csv": "",
+    }
+    rows = [
+        row("route1", sorting="*lc", plans=("RP_SPECIAL",), weight="10"),
+        row("route2", plans=("RP_RETAIL",), weight="20"),
+        row("route3", plans=("RP_SPECIAL",), weight="15"),
+    ]
+    held = Routes.from_rows(rows, Filters(), costs=TariffCosts(tariff(files), Cgrates(5)))
+    asked = Event(tenant=TENANT, fields={**EVENT.fields, "Destination": "1002"})
+    found = held.sort(asked, NOW)
+    assert [(each.route.id, each.data["Cost"]) for each in found.routes] == [
+        ("route3", Decimal("0.0102")),
+        ("route1", Decimal("0.0102")),
+        ("route2", Decimal("1.2")),
     ]
 
 
@@ -437,7 +460,28 @@ def test_rows_of_one_route_under_the_same_filters_are_one_route() -> None:
     assert profile is not None
     [route] = profile.routes
     assert route.rating_plans == ("RP_DE", "RP_1")
-    assert (route.weight, route.blocker, route.parameters) == (Decimal(4), True, "x")
+    assert profile.as_reply() == {
+        "Tenant": TENANT,
+        "ID": "ROUTES",
+        "FilterIDs": [],
+        "ActivationInterval": None,
+        "Sorting": "*lc",
+        "SortingParameters": [],
+        "Routes": [
+            {
+                "ID": "r",
+                "FilterIDs": [],
+                "AccountIDs": [],
+                "RatingPlanIDs": ["RP_DE", "RP_1"],
+                "ResourceIDs": [],
+                "StatIDs": [],
+                "Weight": Decimal(4),
+                "Blocker": True,
+                "RouteParameters": "x",
+            }
+        ],
+        "Weight": Decimal(0),
+    }
 
 
 def test_all_that_is_wrong_is_told_with_file_and_line() -> None:

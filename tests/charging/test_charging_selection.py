@@ -173,7 +173,7 @@ def test_thousands_of_profiles_cost_no_scan() -> None:
     assert (time.perf_counter() - began) / 200 < 0.001
 
 
-def test_a_rule_that_is_not_always_active_is_no_key() -> None:
+def test_a_rule_is_a_key_only_while_it_is_active() -> None:
     row = FilterRow(
         tenant=TENANT,
         id="FLT",
@@ -182,10 +182,13 @@ def test_a_rule_that_is_not_always_active_is_no_key() -> None:
         values=("1",),
         activation=Activation(end=NOW),
     )
-    condition = Filters.from_rows([row]).condition(TENANT, ["FLT", "*prefix:~*req.B:2"])
+    condition = Filters.from_rows([row]).condition(TENANT, ["FLT", "*suffix:~*req.B:2"])
     selection = Selection([Plain("P", condition)])
-    assert looked_at(selection, B="23") == 1
-    assert answer(selection, {"B": "23"}, NOW, indexed=True) == ["P"]
+    before = NOW - timedelta(seconds=1)
+    for at, number in ((before, 0), (NOW, 1)):
+        held = selection._tenants[TENANT]
+        assert len(list(held.candidates(Scope(Event(fields={"B": "32"}), at)))) == number
+        assert answer(selection, {"B": "32"}, at, indexed=True) == ["P"] * number
 
 
 def test_a_judgement_prints_its_rules() -> None:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Context, Decimal
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
@@ -32,7 +33,14 @@ from trunkline.charging.event import (
     time_text,
     to_text,
 )
-from trunkline.charging.filters import ALWAYS_HOLDS, Condition, Filters, ProfilesError
+from trunkline.charging.filters import (
+    ALWAYS_HOLDS,
+    Condition,
+    Filters,
+    Finding,
+    ProfilesError,
+    activation_reply,
+)
 from trunkline.charging.rows import ALWAYS, Activation, AttributeRow
 from trunkline.charging.rsr import Parsers, parse, split
 from trunkline.charging.selection import Judged, Selection, Verdict
@@ -274,6 +282,15 @@ class Attribute:
             )
         return cls(target, type_, value, condition, source)
 
+    def as_reply(self) -> dict[str, object]:
+        """As the reference's JSON has it."""
+        return {
+            "FilterIDs": [each.id for each in self.condition.filters],
+            "Path": str(self.path),
+            "Type": self.type,
+            "Value": [{"Rules": parser.source} for parser in self.value.parsers],
+        }
+
     def compute(self, scope: Scope) -> str:
         """The text that is to be written.
 
@@ -302,6 +319,19 @@ class AttributeProfile:
     def in_context(self, context: str) -> bool:
         """Whether it counts in a context."""
         return not self.contexts or ANY in self.contexts or context in self.contexts
+
+    def as_reply(self) -> dict[str, object]:
+        """As the reference's JSON has it."""
+        return {
+            "Tenant": self.tenant,
+            "ID": self.id,
+            "Contexts": list(self.contexts) or [ANY],
+            "FilterIDs": list(self.filter_ids),
+            "ActivationInterval": activation_reply(self.activation),
+            "Attributes": [each.as_reply() for each in self.attributes],
+            "Blocker": self.blocker,
+            "Weight": self.weight,
+        }
 
     @classmethod
     def inline(cls, tenant: str, text: str, source: Source | None = None) -> AttributeProfile:
@@ -348,6 +378,11 @@ class Result:
             "AlteredFields": list(self.altered_fields),
             **self.event.as_reply(),
         }
+
+
+@lru_cache(maxsize=1_024)
+def _inline(tenant: str, text: str) -> AttributeProfile:
+    return AttributeProfile.inline(tenant, text)
 
 
 class _Draft:
@@ -439,7 +474,7 @@ class Attributes:
         if not profile_id.startswith("*"):
             return self.selection.get(tenant, profile_id)
         try:
-            return AttributeProfile.inline(tenant, profile_id)
+            return _inline(tenant, profile_id)
         except DecodeError as error:
             raise EventError(error.code, error.message) from None
 
@@ -473,19 +508,22 @@ class Attributes:
         return self.selection.first(scope, at, trace, passed_over)
 
     def _named(
-        self, scope: Scope, at: datetime, profile_ids: Sequence[str], last: str
+        self, scope: Scope, profile_ids: Sequence[str], last: str, trace: list[Judged] | None
     ) -> AttributeProfile | None:
-        best: AttributeProfile | None = None
-        for profile_id in profile_ids:
-            profile = self.profile(scope.tenant, profile_id)
-            if (
-                profile is not None
-                and profile.id != last
-                and (best is None or profile.weight > best.weight)
-                and profile.condition.holds(scope)
-            ):
-                best = profile
-        return best
+        found = (self.profile(scope.tenant, profile_id) for profile_id in profile_ids)
+        named = sorted((each for each in found if each is not None), key=lambda p: -p.weight)
+        for number, profile in enumerate(named):
+            findings: list[Finding] | None = None if trace is None else []
+            verdict = Verdict.LAST if profile.id == last else Verdict.MATCHED
+            if verdict is Verdict.MATCHED and not profile.condition.holds(scope, findings):
+                verdict = Verdict.FILTERED
+            if trace is not None:
+                trace.append(Judged(profile.id, verdict, tuple(findings or ())))
+            if verdict is Verdict.MATCHED:
+                if trace is not None:
+                    trace += [Judged(p.id, Verdict.LOWER_WEIGHT) for p in named[number + 1 :]]
+                return profile
+        return None
 
     def process(
         self,
@@ -521,7 +559,7 @@ class Attributes:
             if trace is not None:
                 trace.clear()
             if profile_ids:
-                profile = self._named(scope, at, profile_ids, last)
+                profile = self._named(scope, profile_ids, last, trace)
             else:
                 profile = self._choose(scope, at, context, last, trace)
             if profile is None:

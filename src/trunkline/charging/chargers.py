@@ -15,7 +15,13 @@ from typing import Final
 
 from trunkline.charging.attributes import AttributeProfile, Attributes
 from trunkline.charging.event import Event, EventError, Scope, Sources
-from trunkline.charging.filters import ALWAYS_HOLDS, Condition, Filters, ProfilesError
+from trunkline.charging.filters import (
+    ALWAYS_HOLDS,
+    Condition,
+    Filters,
+    ProfilesError,
+    activation_reply,
+)
 from trunkline.charging.rows import ALWAYS, Activation, ChargerRow
 from trunkline.charging.selection import Judged, Selection
 from trunkline.errors import DecodeError
@@ -41,6 +47,18 @@ class ChargerProfile:
     attribute_ids: tuple[str, ...] = ()
     weight: Decimal = Decimal(0)
     source: Source | None = None
+
+    def as_reply(self) -> dict[str, object]:
+        """As the reference's JSON has it."""
+        return {
+            "Tenant": self.tenant,
+            "ID": self.id,
+            "FilterIDs": list(self.filter_ids),
+            "ActivationInterval": activation_reply(self.activation),
+            "RunID": self.run_id,
+            "AttributeIDs": list(self.attribute_ids),
+            "Weight": self.weight,
+        }
 
 
 @dataclass(frozen=True, slots=True)

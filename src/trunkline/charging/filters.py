@@ -33,6 +33,7 @@ from trunkline.charging.event import (
     Path,
     Scope,
     read_time,
+    time_text,
     to_text,
 )
 from trunkline.charging.goregex import compile_pattern
@@ -53,6 +54,7 @@ __all__ = [
     "ProfilesError",
     "Reason",
     "Rule",
+    "activation_reply",
     "active_at",
     "read_inline",
 ]
@@ -105,6 +107,20 @@ def active_at(activation: Activation, at: datetime) -> bool:
     return (activation.start is None or activation.start <= at) and (
         activation.end is None or at < activation.end
     )
+
+
+def activation_reply(activation: Activation) -> dict[str, object] | None:
+    """An interval as the reference's JSON has it: None for always, year 1 for an open end."""
+    if activation == ALWAYS:
+        return None
+    return {
+        "ActivationTime": _reply_time(activation.start),
+        "ExpiryTime": _reply_time(activation.end),
+    }
+
+
+def _reply_time(time: datetime | None) -> str:
+    return "0001-01-01T00:00:00Z" if time is None else time_text(time)
 
 
 # Types
@@ -395,14 +411,18 @@ def _rsr(element: Parser, values: Parsers) -> Test:
     return test
 
 
-def _rsr_values(values: Sequence[str]) -> Test:
-    """The older form, without an element: ``~*req.Account(~^1;!^10)``, all of which must hold."""
+def _rsr_values(values: Sequence[str]) -> tuple[Test, frozenset[str]]:
+    """The older form, without an element: ``~*req.Account(~^1&!^10)``, all of which must hold.
+
+    The test, and the roots it looks under.
+    """
     pairs: list[tuple[Parser, list[Callable[[str, Scope], bool]]]] = []
     for text in values:
         rule, opened, rest = text.removesuffix(")").rpartition("(")
         if not text.endswith(")") or not opened:
             rule, rest = text, ""
         pairs.append((Parser(rule), [_rsr_filter(part) for part in rest.split("&")]))
+    roots = frozenset().union(*(parser.roots() for parser, _ in pairs))
 
     def test(scope: Scope) -> bool:
         for parser, filters in pairs:
@@ -411,7 +431,7 @@ def _rsr_values(values: Sequence[str]) -> Test:
                 return False
         return True
 
-    return test
+    return test, roots
 
 
 TYPES: Final[Mapping[str, Callable[[Parser, Parsers], Test]]] = MappingProxyType(
@@ -491,11 +511,12 @@ class Rule:
         if not values and kind not in _WITHOUT_VALUES:
             raise DecodeError("charging.filter-value", f"{type_} needs values")
         if kind == "*rsr" and not element:
-            parsed = [text.partition("(")[0] for text in values]
-            roots = parse_list(parsed).roots()
-            return cls(
-                type_, "", tuple(values), _rsr_values(values), negative, None, roots, None, source
-            )
+            test, roots = _rsr_values(values)
+            if not roots:
+                raise DecodeError(
+                    "charging.filter-element", "this *rsr looks at no event; write ~*req.Field(…)"
+                )
+            return cls(type_, "", tuple(values), test, negative, None, roots, None, source)
         if not element:
             raise DecodeError("charging.filter-element", f"{type_} needs an element to look at")
         parser = Parser(element)
@@ -567,6 +588,18 @@ class Filter:
     activation: Activation = ALWAYS
     source: Source | None = None
 
+    def as_reply(self) -> dict[str, object]:
+        """As the reference's JSON has it."""
+        return {
+            "Tenant": self.tenant,
+            "ID": self.id,
+            "Rules": [
+                {"Type": rule.type, "Element": rule.element, "Values": list(rule.values)}
+                for rule in self.rules
+            ],
+            "ActivationInterval": activation_reply(self.activation),
+        }
+
 
 _INLINE = re.compile(
     r"(\*[^:]*):"
@@ -627,13 +660,9 @@ class Condition:
         return False
 
     def indexable(self) -> list[tuple[Filter, Rule]]:
-        """The rules that an index can stand for: none of a filter that is not always active."""
+        """The rules that an index can stand for, while their filter is active."""
         return [
-            (each, rule)
-            for each in self.filters
-            if each.activation is ALWAYS or each.activation == ALWAYS
-            for rule in each.rules
-            if rule.key is not None
+            (each, rule) for each in self.filters for rule in each.rules if rule.key is not None
         ]
 
     def led_by(self, filter_: Filter, rule: Rule) -> Condition:
@@ -708,6 +737,10 @@ class Filters:
             Filter(*key, tuple(held), activations.get(key, ALWAYS), firsts[key].source)
             for key, held in rules.items()
         )
+
+    def stored(self, tenant: str) -> list[Filter]:
+        """The stored filters of a tenant, in the order of their rows."""
+        return [each for (owner, _), each in self._stored.items() if owner == tenant]
 
     def get(self, tenant: str, filter_id: str, source: Source | None = None) -> Filter:
         """A stored filter, or the one that ``filter_id`` spells out.

@@ -28,7 +28,14 @@ from types import MappingProxyType
 from typing import Final, Protocol
 
 from trunkline.charging.event import Event, EventError, Scope, Sources, number_text
-from trunkline.charging.filters import ALWAYS_HOLDS, Condition, Filters, Finding, ProfilesError
+from trunkline.charging.filters import (
+    ALWAYS_HOLDS,
+    Condition,
+    Filters,
+    Finding,
+    ProfilesError,
+    activation_reply,
+)
 from trunkline.charging.rows import ALWAYS, Activation, RouteRow
 from trunkline.charging.selection import Judged, Selection
 from trunkline.errors import DecodeError, TrunklineError
@@ -153,6 +160,20 @@ class Route:
     parameters: str = ""
     source: Source | None = None
 
+    def as_reply(self) -> dict[str, object]:
+        """As the reference's JSON has it."""
+        return {
+            "ID": self.id,
+            "FilterIDs": list(self.filter_ids),
+            "AccountIDs": list(self.accounts),
+            "RatingPlanIDs": list(self.rating_plans),
+            "ResourceIDs": list(self.resources),
+            "StatIDs": list(self.stats),
+            "Weight": self.weight,
+            "Blocker": self.blocker,
+            "RouteParameters": self.parameters,
+        }
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouteProfile:
@@ -170,6 +191,19 @@ class RouteProfile:
     routes: tuple[Route, ...] = ()
     weight: Decimal = Decimal(0)
     source: Source | None = None
+
+    def as_reply(self) -> dict[str, object]:
+        """As the reference's JSON has it."""
+        return {
+            "Tenant": self.tenant,
+            "ID": self.id,
+            "FilterIDs": list(self.filter_ids),
+            "ActivationInterval": activation_reply(self.activation),
+            "Sorting": self.sorting,
+            "SortingParameters": list(self.parameters),
+            "Routes": [each.as_reply() for each in self.routes],
+            "Weight": self.weight,
+        }
 
 
 class RouteReason(StrEnum):

@@ -1,10 +1,11 @@
 """Which profiles match an event: the heaviest first, found by an index and not by a scan.
 
 Every profile whose filters include a rule that can be looked up (``*string``, ``*prefix`` or
-``*exists`` of a field, with constants, not negated, always active) is filed under the one of those
-rules that the fewest profiles share, and that rule is judged first. So the index leaves out only
-profiles whose first rule fails, and the answer (refusals included) is that of a scan. Profiles
-without such a rule are looked at each time, as are those without filters.
+``*exists`` of a field, with constants, not negated) is filed under the one of those rules that the
+fewest profiles share, and that rule is judged first. So the index leaves out only profiles whose
+first rule fails, and the answer (refusals included) is that of a scan. Profiles without such a rule
+are looked at each time, as are those without filters, and those whose rule is of a filter that is
+out of its activation interval and so is passed over.
 
 The reference indexes what its configuration lists, finds the longest prefix only, and does not see
 a profile without an indexed field; none of that changes an answer here.
@@ -22,7 +23,7 @@ from typing import Generic, Protocol, TypeVar
 
 from trunkline.charging.event import MISSING, Path, Scope, to_text
 from trunkline.charging.filters import Condition, Filter, Finding, Rule, active_at
-from trunkline.charging.rows import Activation
+from trunkline.charging.rows import ALWAYS, Activation
 
 __all__ = ["Judged", "Profile", "Selection", "Verdict"]
 
@@ -101,6 +102,7 @@ class _Tenant:
         self.strings: dict[Path, dict[str, list[int]]] = {}
         self.prefixes: dict[Path, dict[str, list[int]]] = {}
         self.exists: dict[Path, list[int]] = {}
+        self.intervals: dict[Activation, list[int]] = {}
         for number, condition in enumerate(conditions):
             best: tuple[int, Filter, Rule] | None = None
             for each, rule in condition.indexable():
@@ -113,6 +115,8 @@ class _Tenant:
                 continue
             _, each, rule = best
             self.conditions.append(condition.led_by(each, rule))
+            if each.activation != ALWAYS:
+                self.intervals.setdefault(each.activation, []).append(number)
             for kind, path, value in _buckets(rule):
                 if kind == "*exists":
                     self.exists.setdefault(path, []).append(number)
@@ -141,6 +145,9 @@ class _Tenant:
                         found.append(held)
         for path, numbers in self.exists.items():
             if scope.find(path) is not MISSING:
+                found.append(numbers)
+        for activation, numbers in self.intervals.items():
+            if not active_at(activation, scope.now):
                 found.append(numbers)
         if len(found) == 1:
             return iter(found[0])
