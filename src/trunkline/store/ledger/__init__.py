@@ -5,7 +5,7 @@ change of it counts as a whole or not at all, and whoever made it is answered wh
 
 - `model`: what is kept, and a change of it
 - `book`: the door, :class:`~trunkline.store.ledger.book.Book`
-- `settle`: a batch of changes, one after the other, to rows; a pure function
+- `settle`: a batch of changes, one after the other, to rows
 - `writer`: group commit; `sqlite`, `postgres` and `mariadb`: its statements
 - `schema`, `reader`, `audit`: the tables, queries, and whether all adds up
 """

@@ -4,7 +4,7 @@ All changes of a batch are of one transaction, yet each stands for itself: one t
 that comes too late, or that was made before, leaves no trace, and the next one sees what those
 before it left. Of an account that many of them change, only the last state is written.
 
-Pure: what is stored comes in, what is to be written comes out.
+No database here: what is stored comes in, what is to be written comes out.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from trunkline.store.ledger.model import (
 )
 from trunkline.store.ledger.schema import Cells, Shelf, movement_row
 
-__all__ = ["Failed", "Item", "Outcome", "Rows", "State", "Writes", "settle", "view_of"]
+__all__ = ["Failed", "Item", "Outcome", "Rows", "Settlement", "State", "Writes", "view_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,72 +89,69 @@ class Rows:
         return bool(self.writes or self.movements or self.answers)
 
 
-def settle(
-    items: Sequence[Item],
-    state: State,
-    answers: dict[str, str],
-    shelves: Sequence[Shelf],
-    first_version: Callable[[], int] = lambda: randbits(62) + 1,
-) -> tuple[Rows, list[Outcome]]:
-    """The rows that ``items`` lead to from ``state``, and what becomes of each.
+class Settlement:
+    """Takes one item after the other, from ``state`` on.
 
-    ``state`` holds every slot of every item and becomes the state afterwards; ``answers`` holds
+    ``state`` holds every slot of every item, and becomes what is afterwards; ``answers`` holds
     those of the items' idempotency keys that were used before, and gets the new ones.
 
     A document that is new begins at a version drawn at random: one that went and came again is
     never taken for what it was.
     """
-    rows = Rows()
-    before: State = {}  # of what is changed, at the begin of the batch
-    outcomes: list[Outcome] = []
-    for item in items:
-        if item.once and item.once in answers:
-            outcomes.append(Duplicate(answers[item.once]))
-            continue
+
+    def __init__(self, state: State, answers: dict[str, str]) -> None:
+        self.state = state
+        self._answers = answers
+        self._before: State = {}  # of what is changed, at the begin of the batch
+        self._movements: list[Cells] = []
+        self._new_answers: list[Cells] = []
+
+    def settle(self, item: Item) -> Outcome:
+        """What becomes of ``item``."""
+        state = self.state
+        if item.once and item.once in self._answers:
+            return Duplicate(self._answers[item.once])
         if item.versions is not None:
             late = [slot for slot, known in item.versions.items() if state[slot][0] != known]
             if late:
-                outcomes.append(Conflict(tuple(late)))
-                continue
+                return Conflict(tuple(late))
         try:
             change = item.function(view_of(item.slots, state))
             puts = _puts(change)
             _check(item, change, puts, state)
             moved = [movement_row(change.time, movement) for movement in change.movements]
         except Exception as problem:
-            outcomes.append(Failed(problem))
-            continue
+            return Failed(problem)
         for slot, stored in puts:
-            version, _ = before.setdefault(slot, state[slot])
+            version, _ = state[slot]
+            self._before.setdefault(slot, state[slot])
             if stored is None:
                 state[slot] = 0, None
             else:
-                version = state[slot][0]
-                state[slot] = (version + 1 if version else first_version()), stored
-        rows.movements += moved
+                state[slot] = (version + 1 if version else randbits(62) + 1), stored
+        self._movements += moved
         if item.once:
-            answers[item.once] = change.answer
-            rows.answers.append((item.once, item.expires, change.answer))
-        outcomes.append(Committed(change))
-    _fill(rows, before, state, shelves)
-    return rows, outcomes
+            self._answers[item.once] = change.answer
+            self._new_answers.append((item.once, item.expires, change.answer))
+        return Committed(change)
 
-
-def _fill(rows: Rows, before: State, state: State, shelves: Sequence[Shelf]) -> None:
-    """What is different after the batch from before it, as cells; in the order of the keys."""
-    by_kind = {shelf.kind: shelf for shelf in shelves}
-    for slot in sorted(before):
-        kind, key = slot
-        old, _ = before[slot]
-        version, stored = state[slot]
-        if not old and stored is None:
-            continue  # it came and went within the batch
-        writes = rows.writes.setdefault(kind, Writes())
-        if stored is None:
-            writes.gone.append(key)
-            continue
-        cells = (key, version, *by_kind[kind].dump(stored))
-        (writes.changed if old else writes.new).append(cells)
+    def rows(self, shelves: Sequence[Shelf]) -> Rows:
+        """What is different from before the batch, as cells; in the order of the keys."""
+        rows = Rows(movements=self._movements, answers=self._new_answers)
+        by_kind = {shelf.kind: shelf for shelf in shelves}
+        for slot in sorted(self._before):
+            kind, key = slot
+            old, _ = self._before[slot]
+            version, stored = self.state[slot]
+            if not old and stored is None:
+                continue  # it came and went within the batch
+            writes = rows.writes.setdefault(kind, Writes())
+            if stored is None:
+                writes.gone.append(key)
+                continue
+            cells = (key, version, *by_kind[kind].dump(stored))
+            (writes.changed if old else writes.new).append(cells)
+        return rows
 
 
 def view_of(slots: Sequence[Slot], state: State) -> View:

@@ -17,6 +17,7 @@ Whoever waits for an answer may stop waiting. The change goes on: it is written 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import OrderedDict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,10 +29,12 @@ from trunkline.store.guard import StoreUnavailable
 from trunkline.store.ledger.driver import Driver, Found, Lost, Raced, Refused, Wanted
 from trunkline.store.ledger.model import Stored
 from trunkline.store.ledger.schema import Shelf
-from trunkline.store.ledger.settle import Failed, Item, Outcome, State, settle
+from trunkline.store.ledger.settle import Failed, Item, Outcome, Settlement, State
 
 __all__ = ["LedgerCounters", "Writer"]
 
+_SLICE: Final = 0.002
+"""s; so long a batch computes before others have a turn on the loop."""
 _RACES: Final = 20
 """So often a batch begins again; each time means that another process wrote the same key."""
 
@@ -262,7 +265,15 @@ class Writer:
         found = await self._read(driver, _wanted(items, known), deadline)
         state = self._state(items, known, found)
         before = dict(state)
-        rows, outcomes = settle(items, state, found.answers, self._shelves)
+        settlement = Settlement(state, found.answers)
+        outcomes = []
+        pause = time.monotonic() + _SLICE
+        for item in items:
+            outcomes.append(settlement.settle(item))
+            if time.monotonic() > pause:
+                await asyncio.sleep(0)
+                pause = time.monotonic() + _SLICE
+        rows = settlement.rows(self._shelves)
         try:
             await driver.write(rows)
         except Lost as problem:
