@@ -249,6 +249,7 @@ def test_an_inline_filter_is_judged_as_a_stored_one() -> None:
         ("*rsr", "~*req.A", ["~("], "charging.regex", "not closed"),
         ("*ipnet", "~*req.A", ["10.0.0.0/33"], "charging.filter-value", "10.0.0.0/8"),
         ("*ai", "~*req.A", ["", "", ""], "charging.filter-value", "start;end"),
+        ("*ai", "~*req.A", ["2024-13-01T00:00:00Z"], "charging.filter-value", "is no time"),
         ("*rsr", "", ["1001(^1)"], "charging.filter-element", "no event"),
     ],
 )

@@ -14,14 +14,12 @@ from tests.rating.folder import tariff
 
 from trunkline.charging.event import Event, EventError
 from trunkline.charging.filters import Filters, ProfilesError
+from trunkline.charging.route_sources import AccountUsage, PlanCost, TariffCosts
 from trunkline.charging.routes import (
     SORTINGS,
-    AccountUsage,
-    PlanCost,
     RouteReason,
     Routes,
     SortedRoutes,
-    TariffCosts,
 )
 from trunkline.charging.rows import RouteRow
 from trunkline.charging.selection import Judged

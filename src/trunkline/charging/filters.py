@@ -6,9 +6,8 @@ written where it is used (``*string:~*req.Account:1001;1002``). A profile's filt
 but those whose activation interval is over, or still to come, are passed over; if that leaves none,
 the profile does not match.
 
-Rules are compiled once, into functions of a `Scope`. ``TYPES`` is the one list of types: what is
-not there is refused when the rows are read, with file and line. A rule that cannot be judged (a
-word compared with a number) is an `EventError`, as in the reference, and no guess.
+Rules are compiled once (`trunkline.charging.filter_types`); a type that is not there is refused
+when the rows are read, with file and line.
 
 Every decision can be written down as it is made: pass a list, and each rule that decided leaves a
 `Finding` in it.
@@ -16,32 +15,33 @@ Every decision can be written down as it is made: pass a list, and each rule tha
 
 from __future__ import annotations
 
-import ipaddress
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import Decimal
 from enum import StrEnum
-from types import MappingProxyType
 from typing import Final
 
 from trunkline.charging.event import (
-    ITEMS,
-    MISSING,
-    EventError,
-    Path,
     Scope,
-    read_time,
     time_text,
-    to_text,
 )
-from trunkline.charging.goregex import compile_pattern
+from trunkline.charging.filter_types import (
+    ELSEWHERE,
+    PATTERNS,
+    TYPES,
+    WITHOUT_VALUES,
+    IndexKey,
+    Pattern,
+    Test,
+    active_at,
+    index_key,
+    rsr_values,
+)
 from trunkline.charging.rows import ALWAYS, Activation, FilterRow
 from trunkline.charging.rsr import Parser, Parsers, parse_list, split
 from trunkline.errors import DecodeError, TrunklineError
 from trunkline.rating.errors import Problem, Source
-from trunkline.rating.index import active_on
 
 __all__ = [
     "ALWAYS_HOLDS",
@@ -58,8 +58,6 @@ __all__ = [
     "active_at",
     "read_inline",
 ]
-
-Test = Callable[[Scope], bool]
 
 
 class ProfilesError(TrunklineError):
@@ -102,13 +100,6 @@ class Finding:
         return f"{what} [{self.reason}]{found}{where}"
 
 
-def active_at(activation: Activation, at: datetime) -> bool:
-    """Whether an interval holds: from its start on, and before its end."""
-    return (activation.start is None or activation.start <= at) and (
-        activation.end is None or at < activation.end
-    )
-
-
 def activation_reply(activation: Activation) -> dict[str, object] | None:
     """An interval as the reference's JSON has it: None for always, year 1 for an open end."""
     if activation == ALWAYS:
@@ -121,358 +112,6 @@ def activation_reply(activation: Activation) -> dict[str, object] | None:
 
 def _reply_time(time: datetime | None) -> str:
     return "0001-01-01T00:00:00Z" if time is None else time_text(time)
-
-
-# Types
-
-
-@dataclass(frozen=True, slots=True)
-class IndexKey:
-    """What an event must have for a rule to hold, in a form that can be looked up."""
-
-    kind: str
-    """``*string``, ``*prefix`` or ``*exists``."""
-    path: Path
-    values: tuple[str, ...] = ()
-
-
-def _one_of(element: Parser, values: Parsers, fits: Callable[[str, str], bool]) -> Test:
-    """Whether the element's text fits one of the values'; a value that is not there fits none."""
-    parsers = values.parsers
-
-    def test(scope: Scope) -> bool:
-        text = element.text(scope)
-        if text is None:
-            return False
-        for parser in parsers:
-            value = parser.text(scope)
-            if value is not None and fits(text, value):
-                return True
-        return False
-
-    return test
-
-
-def _constants(values: Parsers) -> tuple[str, ...] | None:
-    texts = [parser.constant for parser in values.parsers]
-    return None if None in texts else tuple(text for text in texts if text is not None)
-
-
-def _string(element: Parser, values: Parsers) -> Test:
-    constants = _constants(values)
-    if constants is None:
-        return _one_of(element, values, str.__eq__)
-    wanted = frozenset(constants)
-    return lambda scope: element.text(scope) in wanted
-
-
-def _affix(method: Callable[[str, tuple[str, ...]], bool]) -> Callable[[Parser, Parsers], Test]:
-    def make(element: Parser, values: Parsers) -> Test:
-        constants = _constants(values)
-        if constants is None:
-            return _one_of(element, values, lambda text, value: method(text, (value,)))
-
-        def test(scope: Scope) -> bool:
-            text = element.text(scope)
-            return text is not None and method(text, constants)
-
-        return test
-
-    return make
-
-
-def _starts(text: str, values: tuple[str, ...]) -> bool:
-    return text.startswith(values)
-
-
-def _ends(text: str, values: tuple[str, ...]) -> bool:
-    return text.endswith(values)
-
-
-def _contains(element: Parser, values: Parsers) -> Test:
-    return _one_of(element, values, lambda text, value: value in text)
-
-
-def _exists(element: Parser, values: Parsers) -> Test:
-    return lambda scope: element.value(scope) is not MISSING
-
-
-def _empty(element: Parser, values: Parsers) -> Test:
-    def test(scope: Scope) -> bool:
-        value = element.value(scope)
-        if value is MISSING or value is None:
-            return True
-        return not value if isinstance(value, str | Sequence | Mapping) else False
-
-    return test
-
-
-def _order(one: object, other: object) -> int:
-    """Below, at or above 0, as ``one`` is to ``other``: numbers and durations, or times."""
-    if isinstance(one, datetime) and isinstance(other, datetime):
-        return (one > other) - (one < other)
-    if (
-        isinstance(one, int | Decimal)
-        and isinstance(other, int | Decimal)
-        and not isinstance(one, bool)
-        and not isinstance(other, bool)
-    ):
-        # A Duration is an int of nanoseconds: compared with a number it counts as that.
-        return (one > other) - (one < other)
-    raise EventError(
-        "charging.incomparable",
-        f"incomparable: <{to_text(one)[:60]}> with <{to_text(other)[:60]}>; only numbers, "
-        "durations and times have an order",
-    )
-
-
-def _comparison(holds: Callable[[int], bool]) -> Callable[[Parser, Parsers], Test]:
-    def make(element: Parser, values: Parsers) -> Test:
-        parsers = values.parsers
-
-        def test(scope: Scope) -> bool:
-            text = element.text(scope)
-            if text is None:
-                return False
-            one = scope.typed(text)
-            for parser in parsers:
-                value = parser.text(scope)
-                if value is not None and holds(_order(one, scope.typed(value))):
-                    return True
-            return False
-
-        return test
-
-    return make
-
-
-def _equal(element: Parser, values: Parsers) -> Test:
-    parsers = values.parsers
-
-    def test(scope: Scope) -> bool:
-        text = element.text(scope)
-        if text is None:
-            return False
-        one = scope.typed(text)
-        for parser in parsers:
-            value = parser.text(scope)
-            if value is None:
-                continue
-            other = scope.typed(value)
-            if isinstance(one, str) and isinstance(other, str):
-                if one == other:
-                    return True
-            elif _order(one, other) == 0:
-                return True
-        return False
-
-    return test
-
-
-def _moment(parser: Parser, text: str, scope: Scope) -> datetime:
-    if (time := read_time(text, scope.now, scope.zone)) is None:
-        raise EventError("charging.field", f"{parser.source[:60]}: {text[:60]!r} is no time")
-    return time
-
-
-def _timings(element: Parser, values: Parsers) -> Test:
-    def test(scope: Scope) -> bool:
-        text = element.text(scope)
-        if text is None:
-            return False
-        time = _moment(element, text, scope)
-        sources = scope.sources
-        if sources is None:
-            raise EventError(
-                "charging.no-source", "a *timings rule is asked where no timings were passed"
-            )
-        local = time.astimezone(scope.zone)
-        second = (local.hour * 60 + local.minute) * 60 + local.second
-        for parser in values.parsers:
-            timing_id = parser.text(scope)
-            timing = None if timing_id is None else sources.timing(scope.tenant, timing_id)
-            if (
-                timing is not None
-                and timing.start <= second < timing.end
-                and active_on(timing, local.toordinal())
-            ):
-                return True
-        return False
-
-    return test
-
-
-def _destinations(element: Parser, values: Parsers) -> Test:
-    def test(scope: Scope) -> bool:
-        number = element.text(scope)
-        if number is None:
-            return False
-        if scope.sources is None:
-            raise EventError(
-                "charging.no-source",
-                "a *destinations rule is asked where no destinations were passed",
-            )
-        found = scope.sources.destinations(scope.tenant, number)
-        return any(parser.text(scope) in found for parser in values.parsers)
-
-    return test
-
-
-def _network(element: Parser, values: Parsers) -> Test:
-    for parser in values.parsers:
-        if parser.constant is not None:
-            try:
-                ipaddress.ip_network(parser.constant, strict=False)
-            except ValueError as error:
-                raise DecodeError("charging.filter-value", f"{error}; write 10.0.0.0/8") from None
-
-    def fits(text: str, value: str) -> bool:
-        try:
-            return ipaddress.ip_address(text) in ipaddress.ip_network(value, strict=False)
-        except ValueError:
-            return False
-
-    return _one_of(element, values, fits)
-
-
-def _regex(element: Parser, values: Parsers) -> Test:
-    patterns = [compile_pattern(parser.source) for parser in values.parsers]
-
-    def test(scope: Scope) -> bool:
-        text = element.text(scope)
-        return text is not None and any(pattern.search(text) for pattern in patterns)
-
-    return test
-
-
-def _activation_interval(element: Parser, values: Parsers) -> Test:
-    if len(values) > 2:
-        raise DecodeError("charging.filter-value", "*ai takes a start, an end, or both: start;end")
-
-    def test(scope: Scope) -> bool:
-        text = element.text(scope)
-        if text is None:
-            return False
-        bounds: list[datetime | None] = []
-        for parser in values.parsers:
-            bound = parser.text(scope)
-            if bound is None:
-                raise EventError("charging.field", f"*ai: {parser.source[:60]} is not there")
-            bounds.append(_moment(parser, bound, scope) if bound else None)
-        interval = Activation(start=bounds[0], end=bounds[1] if len(bounds) == 2 else None)
-        return active_at(interval, _moment(element, text, scope))
-
-    return test
-
-
-_COMPARED = re.compile(r"(>=|<=|>|<)(.+)", re.DOTALL)
-_COMPARISONS: Final[Mapping[str, Callable[[int], bool]]] = MappingProxyType(
-    {
-        ">=": lambda order: order >= 0,
-        "<=": lambda order: order <= 0,
-        ">": lambda order: order > 0,
-        "<": lambda order: order < 0,
-    }
-)
-
-
-def _rsr_filter(text: str) -> Callable[[str, Scope], bool]:
-    """``~pattern``, ``^start``, ``end$``, ``^all$``, ``>=1``, ``all``; a ``!`` turns it round."""
-    if text.startswith("!"):
-        inner = _rsr_filter(text[1:])
-        return lambda value, scope: not inner(value, scope)
-    if not text:
-        return lambda value, scope: True
-    if text.startswith("~"):
-        pattern = compile_pattern(text[1:])
-        return lambda value, scope: pattern.search(value) is not None
-    if text.startswith("^"):
-        if text.endswith("$") and len(text) > 1:
-            return lambda value, scope: value == text[1:-1]
-        return lambda value, scope: value.startswith(text[1:])
-    if text.endswith("$"):
-        return lambda value, scope: value.endswith(text[:-1])
-    if compared := _COMPARED.fullmatch(text):
-        holds, operand = _COMPARISONS[compared[1]], compared[2]
-        return lambda value, scope: holds(_order(scope.typed(value), scope.typed(operand)))
-    return lambda value, scope: value == text
-
-
-def _rsr(element: Parser, values: Parsers) -> Test:
-    filters = [_rsr_filter(parser.source) for parser in values.parsers]
-    nothing = [parser.source for parser in values.parsers] == ["^$"]
-
-    def test(scope: Scope) -> bool:
-        text = element.text(scope)
-        if text is None:
-            return nothing
-        return any(fits(text, scope) for fits in filters)
-
-    return test
-
-
-def _rsr_values(values: Sequence[str]) -> tuple[Test, frozenset[str]]:
-    """The older form, without an element: ``~*req.Account(~^1&!^10)``, all of which must hold.
-
-    The test, and the roots it looks under.
-    """
-    pairs: list[tuple[Parser, list[Callable[[str, Scope], bool]]]] = []
-    for text in values:
-        rule, opened, rest = text.removesuffix(")").rpartition("(")
-        if not text.endswith(")") or not opened:
-            rule, rest = text, ""
-        pairs.append((Parser(rule), [_rsr_filter(part) for part in rest.split("&")]))
-    roots = frozenset().union(*(parser.roots() for parser, _ in pairs))
-
-    def test(scope: Scope) -> bool:
-        for parser, filters in pairs:
-            text = parser.text(scope)
-            if text is None or not all(fits(text, scope) for fits in filters):
-                return False
-        return True
-
-    return test, roots
-
-
-TYPES: Final[Mapping[str, Callable[[Parser, Parsers], Test]]] = MappingProxyType(
-    {
-        "*string": _string,
-        "*contains": _contains,
-        "*prefix": _affix(_starts),
-        "*suffix": _affix(_ends),
-        "*empty": _empty,
-        "*exists": _exists,
-        "*timings": _timings,
-        "*rsr": _rsr,
-        "*destinations": _destinations,
-        "*ipnet": _network,
-        "*cidr": _network,
-        "*eq": _equal,
-        "*gt": _comparison(_COMPARISONS[">"]),
-        "*gte": _comparison(_COMPARISONS[">="]),
-        "*lt": _comparison(_COMPARISONS["<"]),
-        "*lte": _comparison(_COMPARISONS["<="]),
-        "*regex": _regex,
-        "*ai": _activation_interval,
-        "*activation_interval": _activation_interval,
-    }
-)
-"""Every type; each also with ``*not`` for its ``*``."""
-_WITHOUT_VALUES: Final = frozenset({"*empty", "*exists"})
-_NOT_RULES: Final = frozenset({"*rsr", "*regex"})
-"""Whose values are patterns, not rules."""
-_ELSEWHERE: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "*stats": "compare a metric: *gte:~*stats.STAT_1.*acd:60",
-        "*resources": "compare its usage: *lt:~*resources.RES_1.TotalUsage:10",
-        "*threshold": "compare its hits: *lt:~*thresholds.THD_1.Hits:3",
-        "*thresholds": "compare its hits: *lt:~*thresholds.THD_1.Hits:3",
-        "*accounts": "compare a field: *gt:~*accounts.1001.Disabled:0",
-        "*apiban": "nothing here asks a server; load the addresses and use *ipnet",
-        "*sentrypeer": "nothing here asks a server; load the addresses and use *ipnet",
-        "*http": "nothing here asks a server; put the answer into the event and look at that",
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -506,12 +145,12 @@ class Rule:
         make = TYPES.get(kind)
         if make is None:
             base = kind.partition("#")[0]
-            hint = _ELSEWHERE.get(base, f"choose of {', '.join(TYPES)}, each also as *not…")
+            hint = ELSEWHERE.get(base, f"choose of {', '.join(TYPES)}, each also as *not…")
             raise DecodeError("charging.filter-type", f"there is no filter type {type_!r}; {hint}")
-        if not values and kind not in _WITHOUT_VALUES:
+        if not values and kind not in WITHOUT_VALUES:
             raise DecodeError("charging.filter-value", f"{type_} needs values")
         if kind == "*rsr" and not element:
-            test, roots = _rsr_values(values)
+            test, roots = rsr_values(values)
             if not roots:
                 raise DecodeError(
                     "charging.filter-element", "this *rsr looks at no event; write ~*req.Field(…)"
@@ -520,10 +159,10 @@ class Rule:
         if not element:
             raise DecodeError("charging.filter-element", f"{type_} needs an element to look at")
         parser = Parser(element)
-        if kind in _WITHOUT_VALUES:
+        if kind in WITHOUT_VALUES:
             rules = Parsers(())
-        elif kind in _NOT_RULES:
-            rules = Parsers(_Pattern(text) for text in values)
+        elif kind in PATTERNS:
+            rules = Parsers(Pattern(text) for text in values)
         else:
             rules = parse_list(values)
         roots = parser.roots() | rules.roots()
@@ -533,7 +172,7 @@ class Rule:
                 f"{type_} looks at the constant {element[:60]!r} and so at no event; "
                 f"write ~*req.{element[:60]}",
             )
-        key = None if negative else _key(kind, parser, rules)
+        key = None if negative else index_key(kind, parser, rules)
         test = make(parser, rules)
         return cls(type_, element, tuple(values), test, negative, key, roots, parser, source)
 
@@ -545,34 +184,12 @@ class Rule:
         """
         return self.test(scope) is not self.negative
 
-    def finding(self, filter_id: str, scope: Scope, held: bool) -> Finding:
-        """What to write down of a decision."""
+    def finding(self, each: Filter, scope: Scope, held: bool) -> Finding:
+        """What to write down of a decision about this rule of a filter."""
         found = None if self.parser is None else self.parser.text(scope)
         missing = found is None and self.parser is not None
         reason = Reason.HELD if held else Reason.MISSING if missing else Reason.FAILED
-        return Finding(filter_id, str(self), reason, found, self.source)
-
-
-class _Pattern(Parser):
-    """A value that is a pattern: kept as it is written."""
-
-    __slots__ = ()
-
-    def __init__(self, source: str) -> None:
-        super().__init__("")
-        self.source = source
-
-
-def _key(kind: str, element: Parser, values: Parsers) -> IndexKey | None:
-    path = element.plain
-    if path is None or path.root in ITEMS or len(path.steps) != 1:
-        return None
-    if kind == "*exists":
-        return IndexKey(kind, path)
-    if kind not in ("*string", "*prefix"):
-        return None
-    constants = _constants(values)
-    return None if constants is None else IndexKey(kind, path, constants)
+        return Finding(each.id, str(self), reason, found, self.source or each.source)
 
 
 # Filters
@@ -650,7 +267,7 @@ class Condition:
             for rule in each.rules:
                 held = rule.test(scope) is not rule.negative
                 if trace is not None:
-                    trace.append(rule.finding(each.id, scope, held))
+                    trace.append(rule.finding(each, scope, held))
                 if not held:
                     return False
         if active or not self.needs_active:
@@ -699,9 +316,10 @@ ALWAYS_HOLDS: Final = Condition()
 
 
 class Filters:
-    """All stored filters, compiled, and the inline ones that were asked for."""
+    """All stored filters, compiled, and each inline one that profiles have, once."""
 
     def __init__(self, filters: Iterable[Filter] = ()) -> None:
+        self._inline: dict[str, Rule] = {}
         self._stored = {(each.tenant, each.id): each for each in filters}
 
     @classmethod
@@ -749,7 +367,9 @@ class Filters:
             DecodeError: ``charging.filter-unknown``, or what is wrong with an inline filter.
         """
         if filter_id.startswith("*"):
-            rule = Rule.make(*read_inline(filter_id), source)
+            rule = self._inline.get(filter_id)
+            if rule is None:
+                rule = self._inline[filter_id] = Rule.make(*read_inline(filter_id))
             return Filter(tenant, filter_id, (rule,), ALWAYS, source)
         found = self._stored.get((tenant, filter_id))
         if found is None:

@@ -25,185 +25,37 @@ from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from fractions import Fraction
 from types import MappingProxyType
-from typing import Final, Protocol
+from typing import Final
 
 from trunkline.charging.event import Event, EventError, Scope, Sources, number_text
 from trunkline.charging.filters import (
-    ALWAYS_HOLDS,
-    Condition,
     Filters,
     Finding,
     ProfilesError,
-    activation_reply,
 )
-from trunkline.charging.rows import ALWAYS, Activation, RouteRow
+from trunkline.charging.route_profiles import SORTINGS, Route, RouteProfile, make_profile
+from trunkline.charging.route_sources import Costs, Resources, Stats
+from trunkline.charging.rows import RouteRow
 from trunkline.charging.selection import Judged, Selection
-from trunkline.errors import DecodeError, TrunklineError
-from trunkline.rating import EXACT, Call, Precision, RatingError, Tariff, price, price_plans
+from trunkline.rating import Call, RatingError
 from trunkline.rating.durations import MINUTE
-from trunkline.rating.errors import Problem, Source
+from trunkline.rating.errors import Problem
 
 __all__ = [
     "SORTINGS",
-    "AccountUsage",
-    "Costs",
-    "PlanCost",
-    "Resources",
-    "Route",
-    "RouteProfile",
     "RouteReason",
     "Routes",
     "SortedRoute",
     "SortedRoutes",
-    "Stats",
-    "TariffCosts",
     "Untaken",
 ]
 
-SORTINGS: Final = ("*weight", "*lc", "*hc", "*qos", "*reas", "*reds", "*load")
 EVENT_COST: Final = "*event_cost"
-VARS: Final = "*vars"
 PDD: Final = "*pdd"
 _WORST_PDD: Final = Decimal(10_000_000)
 _NO_METRIC: Final = Decimal(-1)
 """What counts where a stat has no such metric, as in the reference."""
 DEFAULT_RATIO: Final = 1
-
-
-# What routes ask
-
-
-@dataclass(frozen=True, slots=True)
-class PlanCost:
-    """What a call costs by one of a route's rating plans."""
-
-    cost: Decimal
-    rating_plan: str
-
-
-@dataclass(frozen=True, slots=True)
-class AccountUsage:
-    """Which of a route's accounts covers a call with units, and how much of it."""
-
-    account: str
-    usage: int
-
-
-class Costs(Protocol):
-    """Prices. All of them raise `RatingError` where there is none."""
-
-    def on_plans(self, call: Call, plan_ids: Sequence[str]) -> PlanCost:
-        """The price by the first of these plans that has one."""
-
-    def of_event(self, call: Call) -> Decimal:
-        """The price by the caller's own profile, for ``MaxCost`` ``*event_cost``."""
-
-    def on_accounts(self, call: Call, account_ids: Sequence[str]) -> AccountUsage | None:
-        """The account whose units cover most of the call."""
-
-
-class Stats(Protocol):
-    """Metrics of stat queues."""
-
-    def metrics(self, tenant: str, stat_id: str) -> Mapping[str, Decimal] | None:
-        """The metrics by name, None where there is no such queue."""
-
-
-class Resources(Protocol):
-    """Resources in use."""
-
-    def usage(self, tenant: str, resource_id: str) -> Decimal | None:
-        """The total usage, None where there is no such resource."""
-
-
-class TariffCosts:
-    """`Costs` by a tariff; no accounts."""
-
-    def __init__(self, tariff: Tariff, precision: Precision = EXACT) -> None:
-        self._tariff = tariff
-        self._precision = precision
-
-    def on_plans(self, call: Call, plan_ids: Sequence[str]) -> PlanCost:
-        """The price by the first of these plans that has one."""
-        cost = price_plans(self._tariff, call, plan_ids, self._precision)
-        return PlanCost(cost.total, cost.spans[0].match.active.plan.id)
-
-    def of_event(self, call: Call) -> Decimal:
-        """The price by the caller's own profile."""
-        return price(self._tariff, call, self._precision, reasons=False).total
-
-    def on_accounts(self, call: Call, account_ids: Sequence[str]) -> AccountUsage | None:
-        """None: a tariff knows no accounts."""
-        return None
-
-
-# Profiles
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Route:
-    """One route of a profile."""
-
-    id: str
-    filter_ids: tuple[str, ...] = ()
-    condition: Condition = field(default=ALWAYS_HOLDS, repr=False)
-    """What does not look at ``*vars``."""
-    late: Condition = field(default=ALWAYS_HOLDS, repr=False)
-    """What does, and so is judged when the sorting data are there."""
-    accounts: tuple[str, ...] = ()
-    rating_plans: tuple[str, ...] = ()
-    resources: tuple[str, ...] = ()
-    stats: tuple[str, ...] = ()
-    """``ID``, or ``ID:metric`` for ``*load``."""
-    weight: Decimal = Decimal(0)
-    blocker: bool = False
-    parameters: str = ""
-    source: Source | None = None
-
-    def as_reply(self) -> dict[str, object]:
-        """As the reference's JSON has it."""
-        return {
-            "ID": self.id,
-            "FilterIDs": list(self.filter_ids),
-            "AccountIDs": list(self.accounts),
-            "RatingPlanIDs": list(self.rating_plans),
-            "ResourceIDs": list(self.resources),
-            "StatIDs": list(self.stats),
-            "Weight": self.weight,
-            "Blocker": self.blocker,
-            "RouteParameters": self.parameters,
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RouteProfile:
-    """Routes.csv: all rows of one tenant and ID."""
-
-    tenant: str
-    id: str
-    filter_ids: tuple[str, ...] = ()
-    condition: Condition = field(default=ALWAYS_HOLDS, repr=False)
-    activation: Activation = ALWAYS
-    sorting: str = "*weight"
-    parameters: tuple[str, ...] = ()
-    ratios: Mapping[str, int] = field(default_factory=dict, repr=False)
-    """Of ``*load``, by route."""
-    routes: tuple[Route, ...] = ()
-    weight: Decimal = Decimal(0)
-    source: Source | None = None
-
-    def as_reply(self) -> dict[str, object]:
-        """As the reference's JSON has it."""
-        return {
-            "Tenant": self.tenant,
-            "ID": self.id,
-            "FilterIDs": list(self.filter_ids),
-            "ActivationInterval": activation_reply(self.activation),
-            "Sorting": self.sorting,
-            "SortingParameters": list(self.parameters),
-            "Routes": [each.as_reply() for each in self.routes],
-            "Weight": self.weight,
-        }
 
 
 class RouteReason(StrEnum):
@@ -350,7 +202,7 @@ class Routes:
         merged: dict[tuple[str, str], list[RouteRow]] = {}
         for row in rows:
             merged.setdefault((row.tenant, row.id), []).append(row)
-        profiles = [_profile(key, held, filters, problems) for key, held in merged.items()]
+        profiles = [make_profile(key, held, filters, problems) for key, held in merged.items()]
         if problems:
             raise ProfilesError(problems)
         return cls(profiles, costs=costs, stats=stats, resources=resources)
@@ -664,101 +516,3 @@ _SORTERS: Final[Mapping[str, Callable[[RouteProfile], Key]]] = MappingProxyType(
         "*load": _by_load,
     }
 )
-
-
-# Rows
-
-
-def _ratios(parameters: Sequence[str]) -> dict[str, int]:
-    ratios: dict[str, int] = {}
-    for each in parameters:
-        route, _, ratio = each.rpartition(":")
-        if not route or not ratio.isdecimal() or len(ratio) > 9:
-            raise DecodeError(
-                "charging.sorting", f"{each!r}: *load takes route:ratio, or *default:ratio"
-            )
-        ratios[route] = int(ratio)
-    return ratios
-
-
-def _profile(
-    key: tuple[str, str], rows: Sequence[RouteRow], filters: Filters, problems: list[Problem]
-) -> RouteProfile:
-    tenant, profile_id = key
-    filter_ids: dict[str, None] = {}
-    conditions: list[Condition] = []
-    routes: dict[tuple[str, tuple[str, ...]], list[RouteRow]] = {}
-    activation, sorting, weight = ALWAYS, "", Decimal(0)
-    parameters: dict[str, None] = {}
-    first = rows[0]
-
-    def note(error: TrunklineError, source: Source | None) -> None:
-        message = f"route profile {profile_id}: {error.message}"
-        problems.append(Problem(error.code, message, source))
-
-    for row in rows:
-        sorting, weight = row.sorting or sorting, row.weight or weight
-        parameters |= dict.fromkeys(row.sorting_parameters)
-        if row.activation != ALWAYS:
-            activation = row.activation
-        fresh = [each for each in row.filters if each not in filter_ids]
-        filter_ids |= dict.fromkeys(fresh)
-        try:
-            conditions.append(filters.condition(tenant, fresh, row.source))
-            if row.sorting and row.sorting not in SORTINGS:
-                raise DecodeError(
-                    "charging.sorting",
-                    f"there is no sorting {row.sorting!r}; choose of {', '.join(SORTINGS)}",
-                )
-        except DecodeError as error:
-            note(error, row.source)
-        if row.route:
-            # Rows of one route under the same filters are one route, as in the reference.
-            routes.setdefault((row.route, row.route_filters), []).append(row)
-    ratios: dict[str, int] = {}
-    try:
-        if sorting == "*load":
-            ratios = _ratios(tuple(parameters))
-    except DecodeError as error:
-        note(error, first.source)
-    made: list[Route] = []
-    for (route_id, route_filters), held in routes.items():
-        try:
-            condition = filters.condition(tenant, route_filters, held[0].source)
-        except DecodeError as error:
-            note(error, held[0].source)
-            continue
-        early, late = condition.divided(VARS) if condition.filters else (condition, condition)
-        made.append(
-            Route(
-                id=route_id,
-                filter_ids=route_filters,
-                condition=early,
-                late=late,
-                accounts=_union(row.accounts for row in held),
-                rating_plans=_union(row.rating_plans for row in held),
-                resources=_union(row.resources for row in held),
-                stats=_union(row.stats for row in held),
-                weight=next((r.route_weight for r in reversed(held) if r.route_weight), Decimal(0)),
-                blocker=any(row.route_blocker for row in held),
-                parameters=next((r.route_parameters for r in held if r.route_parameters), ""),
-                source=held[0].source,
-            )
-        )
-    return RouteProfile(
-        tenant=tenant,
-        id=profile_id,
-        filter_ids=tuple(filter_ids),
-        condition=Condition(tuple(each for held in conditions for each in held.filters)),
-        activation=activation,
-        sorting=sorting or "*weight",
-        parameters=tuple(parameters),
-        ratios=MappingProxyType(ratios),
-        routes=tuple(made),
-        weight=weight,
-        source=first.source,
-    )
-
-
-def _union(lists: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(each for held in lists for each in held))
