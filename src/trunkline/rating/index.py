@@ -28,6 +28,7 @@ __all__ = [
     "Index",
     "Plan",
     "Profile",
+    "Segments",
     "Slot",
     "Terms",
     "active_on",
