@@ -182,7 +182,13 @@ def test_a_server_that_hangs(kind: str, request: pytest.FixtureRequest) -> None:
             assert time.monotonic() - begun < 1.5
             with pytest.raises(StoreUnavailable, match="left alone"):
                 await book.update(Keys(accounts=[A]), put(A, ONE), once="during")
+            begun = time.monotonic()
+            with pytest.raises(StoreUnavailable, match=r"no answer in 0\.5 s") as gone:
+                await book.load(Keys(accounts=[A]))
+            assert gone.value.code == "store.ledger-unavailable"
+            assert time.monotonic() - begun < 1.5
         await insist(book, A, "after")
+        await asyncio.sleep(0.2)  # the other breaker's pause
         assert len(await book.movements(account=A)) == 2
         assert (await book.audit()).clean
         await book.close()

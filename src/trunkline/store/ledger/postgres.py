@@ -195,6 +195,8 @@ class PostgresDriver:
         from psycopg import errors
 
         reason = " ".join(str(problem).split()) or type(problem).__name__
+        if isinstance(problem, TimeoutError):
+            reason = f"no connection in {self._timeout:g} s"
         if self._connection is None or self._connection.closed or isinstance(problem, OSError):
             return Lost(reason, dead=True)
         if isinstance(

@@ -5,11 +5,12 @@ Through SQLAlchemy, on connections of their own: no query waits for the writer.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from sqlalchemy import Select, delete, event, make_url, select, update
 from sqlalchemy.exc import SQLAlchemyError
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 __all__ = ["Entry", "Reader", "RecordQuery"]
+
+T = TypeVar("T")
 
 _CONNECTIONS = 4
 _IN_FLIGHT = 1000
@@ -115,11 +118,12 @@ class Reader:
         self._shelves = {shelf.kind: shelf for shelf in shelves}
         self._timeout = timeout
         self._engine: AsyncEngine | None = None
+        self._abandoned: set[asyncio.Task[object]] = set()
         self._guard = Guard(
             "store.ledger-unavailable",
             "ledger",
             url,
-            timeout=timeout,
+            timeout=2 * timeout,  # ours comes first
             in_flight=_IN_FLIGHT,
             failures=failures,
             pause=pause,
@@ -143,11 +147,12 @@ class Reader:
 
     async def load(self, slots: Sequence[Slot]) -> Loaded:
         """What is stored of ``slots``, with versions."""
-        state: State = dict.fromkeys(slots, (0, None))
         keys: dict[str, list[str]] = {}
-        for kind, key in state:
+        for kind, key in dict.fromkeys(slots):
             keys.setdefault(kind, []).append(key)
-        async with self._connection() as connection:
+
+        async def work(connection: AsyncConnection) -> State:
+            state: State = dict.fromkeys(slots, (0, None))
             for kind, names in keys.items():
                 shelf = self._shelves[kind]
                 table = shelf.table
@@ -158,14 +163,20 @@ class Reader:
                     for row in await connection.execute(query):
                         key, version, *cells = row
                         state[kind, key] = version, shelf.load(key, tuple(cells))
+            return state
+
+        state = await self._ask(work)
         versions = {slot: version for slot, (version, _) in state.items()}
         return Loaded(view_of(slots, state), versions)
 
     async def answer(self, once: str) -> str | None:
         """What was answered to the change with this idempotency key, if it was made."""
         query = select(ANSWERS.c.answer).where(ANSWERS.c.id == once)
-        async with self._connection() as connection:
+
+        async def work(connection: AsyncConnection) -> str | None:
             return cast("str | None", (await connection.execute(query)).scalar())
+
+        return await self._ask(work)
 
     async def sessions(
         self, *, account: str, lapsed: float | None, after: str, limit: int
@@ -178,9 +189,12 @@ class Reader:
         if lapsed is not None:
             query = query.where(SESSIONS.c.lease_until < lapsed)
         query = query.order_by(SESSIONS.c.id).limit(limit)
-        async with self._connection() as connection:
+
+        async def work(connection: AsyncConnection) -> list[SessionRow]:
             rows = await connection.execute(query)
             return [cast(SessionRow, _stored(shelf, tuple(row))) for row in rows]
+
+        return await self._ask(work)
 
     async def records(self, query: RecordQuery) -> list[RecordRow]:
         """See :meth:`Book.records`."""
@@ -194,13 +208,16 @@ class Reader:
         if query.until is not None:
             statement = statement.where(RECORDS.c.time < query.until)
         statement = statement.order_by(RECORDS.c.order_id).limit(query.limit)
-        async with self._connection() as connection:
+
+        async def work(connection: AsyncConnection) -> list[RecordRow]:
             found = []
             for row in await connection.execute(statement):
                 *cells, order = tuple(row)
                 record = cast(RecordRow, _stored(shelf, cells))
                 found.append(replace(record, order=cast(int, order)))
             return found
+
+        return await self._ask(work)
 
     async def movements(
         self, *, account: str, reference: str, after: int, limit: int
@@ -212,9 +229,12 @@ class Reader:
         if reference:
             query = query.where(MOVEMENTS.c.reference == reference)
         query = query.order_by(MOVEMENTS.c.seq).limit(limit)
-        async with self._connection() as connection:
+
+        async def work(connection: AsyncConnection) -> list[Entry]:
             rows = (await connection.execute(query)).mappings()
             return [_entry(cast("Mapping[str, object]", row)) for row in rows]
+
+        return await self._ask(work)
 
     async def claim(self, now: float, until: float, limit: int) -> list[TaskRow]:
         """See :meth:`Book.claim`."""
@@ -228,7 +248,8 @@ class Reader:
         )
         taken = {"due": until, "version": TASKS.c.version + 1}
         columns = [TASKS.c[name] for name in ("id", *shelf.columns)]
-        async with self._connection() as connection:
+
+        async def work(connection: AsyncConnection) -> list[TaskRow]:
             if connection.dialect.name in ("mysql", "mariadb"):  # UPDATE says nothing there
                 ids = list((await connection.execute(due)).scalars())
                 await connection.execute(update(TASKS).where(TASKS.c.id.in_(ids)).values(taken))
@@ -238,21 +259,27 @@ class Reader:
                 rows = await connection.execute(statement.values(taken).returning(*columns))
             found = [cast(TaskRow, _stored(shelf, tuple(row))) for row in rows]
             await connection.commit()
-        return sorted(found, key=lambda task: task.id)
+            return sorted(found, key=lambda task: task.id)
+
+        return await self._ask(work)
 
     async def purge(self, now: float, limit: int) -> int:
         """See :meth:`Book.purge`."""
         old = select(ANSWERS.c.id).where(ANSWERS.c.expires < now).limit(limit)
-        async with self._connection() as connection:
+
+        async def work(connection: AsyncConnection) -> int:
             ids = list((await connection.execute(old)).scalars())
             for start in range(0, len(ids), _PAGE):
                 page = ids[start : start + _PAGE]
                 await connection.execute(delete(ANSWERS).where(ANSWERS.c.id.in_(page)))
             await connection.commit()
-        return len(ids)
+            return len(ids)
+
+        return await self._ask(work)
 
     async def close(self) -> None:
         """Close the connections."""
+        await asyncio.gather(*self._abandoned, return_exceptions=True)
         engine, self._engine = self._engine, None
         if engine is not None:
             await engine.dispose()
@@ -292,10 +319,33 @@ class Reader:
     def _documents(shelf: Shelf, *more: str) -> Select[tuple[object, ...]]:
         return select(*(shelf.table.c[name] for name in ("id", *shelf.columns, *more)))
 
-    @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[AsyncConnection]:
-        async with self._guard.call(), self._errors(), self.engine().connect() as connection:
-            yield connection
+    async def _ask(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        """What ``work`` finds, or no answer in time.
+
+        Whoever gives up does not wait until the driver has given up too: psycopg, cancelled, waits
+        for a server that hangs for up to ten seconds more.
+        """
+        async with self._guard.call():
+            task = asyncio.create_task(self._work(work))
+            try:
+                await asyncio.wait({task}, timeout=self._timeout)
+            finally:
+                if not task.done():
+                    task.cancel()
+                    self._abandoned.add(task)
+                    task.add_done_callback(self._forget)
+            if not task.done():
+                raise self._guard.unavailable(f"no answer in {self._timeout:g} s")
+            return task.result()
+
+    def _forget(self, task: asyncio.Task[object]) -> None:
+        self._abandoned.discard(task)
+        if not task.cancelled():
+            task.exception()  # seen, and of no interest any more
+
+    async def _work(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        async with self._errors(), self.engine().connect() as connection:
+            return await work(connection)
 
     @asynccontextmanager
     async def _errors(self) -> AsyncIterator[None]:
