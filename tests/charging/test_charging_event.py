@@ -59,11 +59,22 @@ def scope(sources: TariffSources | None = None, /, **fields: object) -> Scope:
             "2024-05-15T10:00:00+02:00",
         ),
         ([1, "a"], '[1,"a"]'),
-        ({"a": Decimal(1)}, '{"a":"1"}'),
+        ({"a": Decimal("1.50")}, '{"a":1.5}'),
+        (float("inf"), "inf"),
     ],
 )
 def test_every_value_has_a_text(value: object, text: str) -> None:
     assert to_text(value) == text
+
+
+def test_what_has_no_text_is_refused() -> None:
+    deep: list[object] = []
+    for _ in range(5_000):
+        deep = [deep]
+    for value in (deep, {1, 2}, object(), [float("nan")]):
+        with pytest.raises(EventError) as refused:
+            to_text(value)
+        assert refused.value.code == "charging.field"
 
 
 @pytest.mark.parametrize(
@@ -162,7 +173,20 @@ def test_paths(text: str, path: Path) -> None:
     assert Path.parse(text) == path
 
 
-@pytest.mark.parametrize("text", ["Account", "", "*req.", "*req..A", "*req.A]", "*req.A[1"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Account",
+        "",
+        "*req.",
+        "*req..A",
+        "*req.A]",
+        "*req.A[1",
+        "*rqe.A",
+        "*nothing",
+        "*req.<~*req.A>",
+    ],
+)
 def test_what_is_no_path(text: str) -> None:
     with pytest.raises(DecodeError) as refused:
         Path.parse(text)

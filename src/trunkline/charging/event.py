@@ -12,17 +12,18 @@ duration, or else stays text, in that order.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
+from difflib import get_close_matches
 from enum import Enum
 from types import MappingProxyType
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 from trunkline.errors import DecodeError, TrunklineError
+from trunkline.jsonrpc.values import Json, encode
 from trunkline.rating.call import epoch_nanoseconds
 from trunkline.rating.durations import format_duration, parse_duration
 from trunkline.rating.model import DEFAULT_TENANT, Timing
@@ -32,6 +33,7 @@ __all__ = [
     "ITEMS",
     "MISSING",
     "NO_FIELDS",
+    "ROOTS",
     "Duration",
     "Event",
     "EventError",
@@ -51,6 +53,13 @@ __all__ = [
 NO_FIELDS: Final[Mapping[str, object]] = MappingProxyType({})
 ITEMS: Final = ("*accounts", "*resources", "*stats", "*thresholds")
 """Roots of paths whose next step is the ID of something that a `Sources` knows."""
+ROOTS: Final = (
+    *("*req", "*opts", "*vars", "*tenant", "*now", *ITEMS),
+    # What agents, readers, exporters and actions put around an event
+    *("*acnt", "*act", "*asm", "*cgreq", "*cgrep", "*cfg", "*dc", "*ec", "*exp", "*hdr", "*rep"),
+    *("*tmp", "*trl", "*uch"),
+)
+"""All roots that a path may have; which of them lead anywhere is a matter of the `Scope`."""
 
 
 class EventError(TrunklineError):
@@ -119,7 +128,11 @@ def time_text(value: datetime) -> str:
 
 
 def to_text(value: object) -> str:
-    """The text of a field, as the reference's ``IfaceAsString``."""
+    """The text of a field, as the reference's ``IfaceAsString``.
+
+    Raises:
+        EventError: ``charging.field``, it has none.
+    """
     if isinstance(value, str):
         return value
     if value is None:
@@ -134,7 +147,17 @@ def to_text(value: object) -> str:
         return number_text(value)
     if isinstance(value, datetime):
         return time_text(value)
-    return json.dumps(value, separators=(",", ":"), default=to_text)
+    return _json_text(value)
+
+
+def _json_text(value: object) -> str:
+    """A list or an object, as Go writes it."""
+    try:
+        return encode(cast("Json", value))
+    except (TypeError, ValueError, RecursionError):
+        raise EventError(
+            "charging.field", f"a field of type {type(value).__name__} has no text; write text"
+        ) from None
 
 
 _WHOLE = re.compile(r"[+-]?[0-9]{1,19}")
@@ -213,7 +236,7 @@ class Path:
         steps: list[str] = []
         for part in text.split("."):
             found = _STEP.fullmatch(part)
-            if found is None or not part:
+            if found is None or not part or "<" in part:
                 raise DecodeError(
                     "charging.path",
                     f"{text[:60]!r} is no path: write for example *req.Account or *req.Legs[0].Id",
@@ -221,6 +244,10 @@ class Path:
             if found[1]:
                 steps.append(found[1])
             steps += [index for index in found[2][1:-1].split("][") if found[2]]
+        if steps[0] not in ROOTS:
+            near = get_close_matches(steps[0], ROOTS, 1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(ROOTS)}"
+            raise DecodeError("charging.path", f"nothing is found under {steps[0][:40]!r}; {hint}")
         return cls(steps[0], tuple(steps[1:]))
 
 
