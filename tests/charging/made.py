@@ -44,6 +44,7 @@ timings = st.builds(
     numbers(0, 6),
     st.integers(0, 43_200),
     st.integers(43_201, 86_400),
+    as_soon=st.booleans(),
 )
 balances = st.builds(
     Balance,
@@ -77,6 +78,7 @@ filters = st.builds(
     weight=st.none() | amounts,
     blocker=st.none() | st.booleans(),
     disabled=st.none() | st.booleans(),
+    uuid=st.none() | names,
 )
 triggers = st.builds(
     Trigger,

@@ -62,6 +62,7 @@ def _timing(source: Source, row: list[str]) -> Timing:
         0 if start.startswith("*") or not start else _clock(start),
         _clock(end) if end else DAY_SECONDS,
         source,
+        as_soon=start == "*asap",
     )
 
 

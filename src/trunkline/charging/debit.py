@@ -204,6 +204,10 @@ class Debit:
     choices: tuple[Choice, ...]
     """What became of each balance."""
 
+    def after(self, account: Account) -> Account:
+        """An account as it is afterwards."""
+        return next((each for each in self.accounts if each.key == account.key), account)
+
 
 def debit(tariff: Tariff, payers: Payers, usage: Usage, precision: Precision = EXACT) -> Debit:
     """Take the cost of a usage so far, after giving back what was taken for it before.

@@ -163,6 +163,7 @@ def _timing_to_json(timing: Timing) -> _Fields:
             "week_days": list(timing.week_days),
             "start": timing.start,
             "end": None if timing.end == DAY_SECONDS else timing.end,
+            "as_soon": timing.as_soon,
         }
     )
 
@@ -176,6 +177,7 @@ def _timing_from_json(reader: Reader) -> Timing:
         reader.wholes("week_days"),
         reader.whole("start"),
         reader.whole("end", DAY_SECONDS),
+        as_soon=reader.flag("as_soon"),
     )
 
 
@@ -245,6 +247,7 @@ def _filter_to_json(row: BalanceRow) -> _Fields:
         "weight": None if row.weight is None else str(row.weight),
         "blocker": row.blocker,
         "disabled": row.disabled,
+        "uuid": row.uuid,
     }
     return {name: value for name, value in fields.items() if value is not None}
 
@@ -265,6 +268,7 @@ def _filter_from_json(reader: Reader) -> BalanceRow:
         weight=reader.number("weight") if "weight" in said else None,
         blocker=reader.flag("blocker") if "blocker" in said else None,
         disabled=reader.flag("disabled") if "disabled" in said else None,
+        uuid=reader.text("uuid") if "uuid" in said else None,
     )
 
 
@@ -467,7 +471,7 @@ def _reference_filter(row: BalanceRow) -> dict[str, Json]:
         return None if values is None else _json_set(values)
 
     return {
-        "Uuid": None,
+        "Uuid": row.uuid,
         "ID": row.id,
         "Type": row.type or None,
         "Value": None

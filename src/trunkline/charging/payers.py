@@ -28,7 +28,7 @@ from trunkline.rating.index import DAY, DayTable
 from trunkline.rating.model import ANY, Timing
 from trunkline.rating.tariff import Tariff
 
-__all__ = ["Choice", "Purse", "Reason", "Selection", "free_step", "select"]
+__all__ = ["Choice", "Purse", "Reason", "Selection", "free_step", "precision", "select"]
 
 _EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 _ZERO = "*zero"
@@ -292,6 +292,14 @@ class _Selector:
         self.choices.setdefault(key, Choice(purse.account, purse.balance, reason))
 
 
+def precision(tariff: Tariff, call: Call, destinations: Sequence[str]) -> int:
+    """How precisely destinations mean a call's number: the length of the longest prefix.
+
+    0: they are every destination; 1: every one that they do not exclude; below 0: not this one.
+    """
+    return _Number(tariff, call.destination).precision(destinations)
+
+
 _EXCLUDED = -2
 _OUTSIDE = -1
 
@@ -314,10 +322,6 @@ class _Number:
         return found
 
     def precision(self, destinations: Sequence[str]) -> int:
-        """The length of the prefix by which a balance has the number; 0: it has every number.
-
-        1 where all it says is which destinations it excludes; below 0 where it has not this one.
-        """
         if not destinations or ANY in destinations:
             return 0
         for length, tags in self.tags:

@@ -76,6 +76,8 @@ class BalanceRow:
     weight: Decimal | None = None
     blocker: bool | None = None
     disabled: bool | None = None
+    uuid: str | None = None
+    """Only in requests: files do not know it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

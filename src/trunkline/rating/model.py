@@ -129,6 +129,8 @@ class Timing:
     end: int = DAY_SECONDS
     """Seconds of the local day, not included; 86400 where the file has no end."""
     source: Source | None = None
+    as_soon: bool = False
+    """The start is ``*asap``: an action plan with it runs once, at once. Prices do not care."""
 
 
 BUILT_IN_TIMINGS: Mapping[str, Timing] = {

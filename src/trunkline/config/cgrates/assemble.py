@@ -174,6 +174,7 @@ class Assembly:
             start=start,
             end=end,
             source=source,
+            as_soon=opening == "*asap",
         )
         other = self.timings.setdefault(tag, timing)
         if other is timing:
