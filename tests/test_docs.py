@@ -6,6 +6,7 @@ import ast
 import contextlib
 import io
 import re
+import runpy
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ import attrs
 import pytest
 
 from trunkline import script, testing
+from trunkline.config import charging as charging_tables
 from trunkline.config import network as network_file
 from trunkline.config import proxy as proxy_tables
 from trunkline.config.network import load_network
@@ -179,6 +181,7 @@ _TABLES = {
     "[node.NAME.proxy.tls]": "TlsFiles",
     "[node.NAME.proxy.destinations.SET]": "DestinationSettings",
     "[[node.NAME.proxy.destinations.SET.targets]]": "DestinationTarget",
+    "[node.NAME.charging]": "ChargingSettings",
     "[[node.NAME.exchange.trunk]]": "TrunkSettings",
     "[[node.NAME.exchange.route]]": "RouteSettings",
     "[sctp]": "SctpSettings",
@@ -199,19 +202,24 @@ def test_no_table_of_the_network_file_is_left_out() -> None:
         yield kind.__name__
         for field in attrs.fields(kind):
             for part in (field.type, *get_args(field.type)):
-                if (
-                    isinstance(part, type)
-                    and attrs.has(part)
-                    and part.__module__ in (network_file.__name__, proxy_tables.__name__)
-                ):
+                if isinstance(part, type) and attrs.has(part) and part.__module__ in modules:
                     yield from tables(part)
 
+    modules = {each.__name__ for each in (network_file, proxy_tables, charging_tables)}
     attrs.resolve_types(network_file._File)
     nested = ("NodeSettings", "ExchangeSettings", "ProxyNodeSettings", "DestinationSettings")
-    for kind in (*nested, "DemoSettings"):
+    for kind in (*nested, "ChargingSettings", "DemoSettings"):
         attrs.resolve_types(getattr(network_file, kind))
-    values = {"_File", "Duration", "Circuits", "HepCollector", "Listen"}
+    values = {"_File", "Duration", "Circuits", "HepCollector", "Listen", "ListenAddress"}
     assert set(tables(network_file._File)) - values == set(_TABLES.values())
+
+
+# The charging API
+
+
+def test_the_table_of_the_charging_api_is_made_from_code_and_tests() -> None:
+    made = runpy.run_path(str(ROOT / "tools" / "charging_api.py"))["page"]()
+    assert text_of("docs/charging-api.md") == made, "run: python tools/charging_api.py"
 
 
 # Routing scripts

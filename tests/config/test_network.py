@@ -119,3 +119,54 @@ def test_each_mistake_about_a_collector_is_located(
         load_network(_write(tmp_path, PROXY.replace(old, new)))
     assert says in refused.value.message
     assert refused.value.line == line
+
+
+CHARGING = """\
+[network]
+name = "lab"
+
+[node.OCS.charging]
+tariff = "tariff"
+rpc_json = "127.0.0.2:2012"
+http = "[::1]:0"
+rpc_bijson = ""
+"""
+
+
+def test_a_charging_node_is_typed(tmp_path: Path) -> None:
+    found = load_network(_write(tmp_path, CHARGING)).nodes["OCS"].charging
+    assert found is not None
+    assert found.tariff == "tariff"
+    assert found.rpc_json.address == ("127.0.0.2", 2012)
+    assert found.http.address == ("::1", 0)
+    assert found.rpc_bijson.address is None
+    plain = load_network(_write(tmp_path, "[node.OCS.charging]\n")).nodes["OCS"].charging
+    assert plain is not None
+    assert plain.rpc_json.address == ("127.0.0.1", 2012)
+    assert plain.http.address == ("127.0.0.1", 2080)
+    assert plain.rpc_bijson.address == ("127.0.0.1", 2014)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "says"),
+    [
+        ('"127.0.0.2:2012"', '"2012"', 6, "is no address to listen on"),
+        ('"127.0.0.2:2012"', "2012", 6, "is no address to listen on"),
+        ('"127.0.0.2:2012"', '"localhost:2012"', 6, "'localhost' is no IP address"),
+        ('"127.0.0.2:2012"', '"127.0.0.1:70000"', 6, "a port is at most 65535"),
+        ('http = "[::1]:0"', 'precision = "fine"', 7, "fine"),
+        ('http = "[::1]:0"', 'store = "sqlite:///a"', 7, "there is a `tariff` already"),
+        ('http = "[::1]:0"', "connections = 0", 7, "connections: 1 to 100000, not 0"),
+        ('http = "[::1]:0"', 'https = ""', 7, "unknown key 'https'"),
+        ("[node.OCS.charging]", '[node.OCS]\nconfig = ["a"]\n[node.OCS.charging]', 4, "is either"),
+        ("[node.OCS.charging]", "[node.OCS.exchange]\n[node.OCS.charging]", 1, "is either"),
+    ],
+)
+def test_each_mistake_about_charging_is_located(
+    tmp_path: Path, old: str, new: str, line: int, says: str
+) -> None:
+    path = _write(tmp_path, CHARGING.replace(old, new))
+    with pytest.raises(NetworkFileError) as refused:
+        load_network(path)
+    assert says in str(refused.value)
+    assert str(refused.value).startswith(f"{path}:{line}: ")

@@ -43,14 +43,20 @@ def main(arguments: Sequence[str]) -> None:
 
     network = load_network(options.file)
     name = network.choose(options.node)
-    proxy = network.nodes[name].proxy
-    if proxy is None:
+    proxy, charging = network.nodes[name].proxy, network.nodes[name].charging
+    if proxy is None and charging is None:
         from trunkline.elements.node import NodePlan, run_node
 
         run_node(NodePlan.of(network, name, sctp=sctp, real_addresses=real))
         return
     if sctp or real:
-        parser.error(f"{name} is a SIP proxy: --sctp and --real-addresses are for routers")
+        parser.error(f"{name} is no router: --sctp and --real-addresses are for routers")
+    if charging is not None:
+        from trunkline.elements.charging.process import ChargingPlan, run_charging
+
+        run_charging(ChargingPlan(network, name, charging))
+        return
+    assert proxy is not None
     from trunkline.elements.proxy.process import ProxyPlan, run_proxy
 
     run_proxy(ProxyPlan(network, name, proxy))

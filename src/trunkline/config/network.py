@@ -34,6 +34,9 @@ trunk = "ToExchangeD"
 script = "edge.py"
 listen = ["udp:127.0.0.1:5060"]
 
+[node.OCS.charging]                      # present: this node charges, and nothing else
+tariff = "../tutorial-tariff"
+
 [rating]                                 # optional: the exchanges price their callers' calls
 tariff = "../tutorial-tariff"
 tenant = "cgrates.org"
@@ -67,6 +70,7 @@ import attrs
 import cattrs
 from cattrs.gen import make_dict_structure_fn
 
+from trunkline.config.charging import ChargingSettings, ListenAddress
 from trunkline.config.proxy import (
     DestinationSettings,
     DestinationTarget,
@@ -79,6 +83,7 @@ from trunkline.config.values import Duration
 from trunkline.errors import TrunklineError
 
 __all__ = [
+    "ChargingSettings",
     "DemoCall",
     "DemoSettings",
     "DestinationSettings",
@@ -170,11 +175,12 @@ class ExchangeSettings:
 
 @attrs.frozen
 class NodeSettings:
-    """One node: a router with its configuration, in layers, and maybe an exchange; or a proxy."""
+    """One node: a router, with its configuration in layers; or a proxy; or one that charges."""
 
     config: tuple[str, ...] = ()
     exchange: ExchangeSettings | None = None
     proxy: ProxyNodeSettings | None = None
+    charging: ChargingSettings | None = None
 
 
 @attrs.frozen
@@ -336,15 +342,18 @@ def _check(path: Path, text: str, name: str, settings: _File) -> None:
                 path, _line_of(text, ("sctp", key)), f"{key}: a port is 1 to 65535, not {port}"
             )
     for node, values in settings.node.items():
-        if (values.proxy is None) != bool(values.config):
+        kinds = (bool(values.config), values.proxy is not None, values.charging is not None)
+        if sum(kinds) != 1 or (values.exchange is not None and not values.config):
             raise NetworkFileError(
                 path,
                 _line_of(text, ("node", node)),
                 f"{node} is either a router, with a `config`, or a proxy, with a table"
-                f" [node.{node}.proxy]",
+                f" [node.{node}.proxy], or charges, with a table [node.{node}.charging]",
             )
         if values.proxy is not None:
             _check_proxy(path, text, node, values.proxy)
+        if values.charging is not None:
+            _check_charging(path, text, node, values.charging)
         exchange = values.exchange
         if exchange is None:
             continue
@@ -415,6 +424,23 @@ def _check_proxy(path: Path, text: str, node: str, proxy: ProxyNodeSettings) -> 
             )
 
 
+def _check_charging(path: Path, text: str, node: str, charging: ChargingSettings) -> None:
+    where = ("node", node, "charging")
+    if charging.tariff and charging.store:
+        raise NetworkFileError(
+            path,
+            _line_of(text, (*where, "store")),
+            "store: there is a `tariff` already; the tariffs of a store are loaded with"
+            " `trunkline rate load`",
+        )
+    if not 1 <= charging.connections <= 100_000:
+        raise NetworkFileError(
+            path,
+            _line_of(text, (*where, "connections")),
+            f"connections: 1 to 100000, not {charging.connections}",
+        )
+
+
 def _converter() -> cattrs.Converter:
     converter = cattrs.Converter(forbid_extra_keys=True)
 
@@ -429,6 +455,7 @@ def _converter() -> cattrs.Converter:
     converter.register_structure_hook_func(lambda kind: kind is object, lambda value, _: value)
     converter.register_structure_hook(Duration, lambda value, _: Duration.parse(value))
     converter.register_structure_hook(HepCollector, lambda value, _: HepCollector.parse(value))
+    converter.register_structure_hook(ListenAddress, lambda value, _: ListenAddress.parse(value))
     converter.register_structure_hook(Listen, lambda value, _: Listen.parse(value))
     converter.register_structure_hook(Circuits, lambda value, _: Circuits.parse(value))
     target = make_dict_structure_fn(DestinationTarget, converter)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from math import isfinite
@@ -32,8 +32,7 @@ class Raw:
 
 
 Json: TypeAlias = (
-    "bool | int | float | Decimal | str | list[Json] | tuple[Json, ...] | Mapping[str, Json] | Raw"
-    " | None"
+    "bool | int | float | Decimal | str | Sequence[Json] | Mapping[str, Json] | Raw | None"
 )
 """What is written; what is read has ``list``, ``dict`` and ``Decimal`` alone."""
 JsonObject: TypeAlias = Mapping[str, Json]

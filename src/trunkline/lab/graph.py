@@ -13,6 +13,7 @@ from xml.sax.saxutils import escape
 
 from attrs import evolve, field, frozen
 
+from trunkline.config.charging import ChargingSettings
 from trunkline.lab.drawing import Box, Drawing, Edge, draw
 from trunkline.lab.layout import arrange
 from trunkline.lab.network import Network, Proxy, Router
@@ -20,6 +21,7 @@ from trunkline.lab.proxies import Way, find_ways
 from trunkline.lab.runtime import is_up, read_state
 from trunkline.lab.status import LabStatus, LinkView, lab_status
 from trunkline.lab.topology import TopologyLink, find_topology
+from trunkline.sip.transport import written
 
 __all__ = [
     "Picture",
@@ -39,7 +41,7 @@ class PictureNode:
 
     name: str
     kind: str
-    """``router``, ``exchange`` or ``proxy``."""
+    """``router``, ``exchange``, ``proxy`` or ``charging``."""
     lines: tuple[str, ...]
     """What is written under the name: the point code, or where it listens."""
     silent: bool = False
@@ -123,10 +125,15 @@ class Picture:
                     "exchange": n.kind == "exchange",
                 }
                 for n in self.nodes
-                if n.kind != "proxy"
+                if n.kind in ("router", "exchange")
             ],
             "proxies": [
                 {"name": n.name, "listen": list(n.lines)} for n in self.nodes if n.kind == "proxy"
+            ],
+            "charging": [
+                {"name": n.name, "listen": list(n.lines)}
+                for n in self.nodes
+                if n.kind == "charging"
             ],
             "ways": [
                 {"from": w.first, "to": w.second, "setting": w.setting, "value": w.value}
@@ -169,6 +176,7 @@ def picture(network: Network) -> Picture:
     nodes = {
         **{r.name: _router_node(r) for r in network.routers.values()},
         **{p.name: _proxy_node(p) for p in network.proxies.values()},
+        **{name: _charging_node(name, each) for name, each in network.chargers.items()},
     }
     edges = [
         PictureEdge(
@@ -202,6 +210,12 @@ def _router_node(router: Router) -> PictureNode:
 def _proxy_node(proxy: Proxy) -> PictureNode:
     lines = tuple(f"{each.transport} {each.address}" for each in proxy.listeners)
     return PictureNode(proxy.name, "proxy", lines)
+
+
+def _charging_node(name: str, settings: ChargingSettings) -> PictureNode:
+    listens = (settings.rpc_json, settings.http, settings.rpc_bijson)
+    lines = (f"TCP {written(each.address)}" for each in listens if each.address is not None)
+    return PictureNode(name, "charging", tuple(lines))
 
 
 def _way_edges(ways: Iterable[Way]) -> list[PictureEdge]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from attrs import field, frozen
 
+from trunkline.config.charging import ChargingSettings
 from trunkline.config.cisco import Cs7Config, Problem, load
 from trunkline.config.network import NetworkSettings, NodeSettings, load_network
 from trunkline.config.proxy import ProxyNodeSettings
@@ -75,11 +76,12 @@ class Proxy:
 
 @frozen
 class Network:
-    """A network file and all that it names: routers and SIP proxies, in the file's order."""
+    """A network file and all that it names: routers, SIP proxies, charging nodes."""
 
     settings: NetworkSettings
     routers: Mapping[str, Router]
     proxies: Mapping[str, Proxy] = field(factory=dict)
+    chargers: Mapping[str, ChargingSettings] = field(factory=dict)
 
     @property
     def nodes(self) -> tuple[str, ...]:
@@ -113,11 +115,12 @@ class Network:
                 "lab.no-such-node",
                 f"network {self.name!r} has no node {name!r}; it has: {', '.join(self.nodes)}",
             )
-        if exact in self.proxies:
+        if exact not in self.routers:
             routers = ", ".join(self.routers) or "none in this network"
+            kind = "is a SIP proxy" if exact in self.proxies else "charges"
             raise TrunklineError(
                 "lab.no-router",
-                f"{exact} is a SIP proxy: it has no point code, and no links or circuits of SS7;"
+                f"{exact} {kind}: it has no point code, and no links or circuits of SS7;"
                 f" routers: {routers}",
             )
         return self.routers[exact]
@@ -156,10 +159,14 @@ def read_network(path: Path) -> Network:
     settings = load_network(path)
     routers: dict[str, Router] = {}
     proxies: dict[str, Proxy] = {}
+    chargers: dict[str, ChargingSettings] = {}
     owners: dict[int, str] = {}
     for name, table in settings.nodes.items():
         if table.proxy is not None:
             proxies[name] = Proxy(name, table.proxy)
+            continue
+        if table.charging is not None:
+            chargers[name] = table.charging
             continue
         files = tuple(settings.layers(name))
         try:
@@ -186,4 +193,4 @@ def read_network(path: Path) -> Network:
             )
         owners[node.point_code] = name
         routers[name] = node
-    return Network(settings, routers, proxies)
+    return Network(settings, routers, proxies, chargers)

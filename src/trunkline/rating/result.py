@@ -1,10 +1,11 @@
-"""The reference's ``EventCost``: the JSON that its console prints for ``cost``.
+"""The reference's ``EventCost``: what its console prints for ``cost``, and what its API answers.
 
-Keys are sorted, durations are text (``1m0s``; plain units for what is not voice), and what charges
-share (rates, ratings, filters, timings) stands once under a key of seven hexadecimal digits. The
-reference draws its keys at random; ours are the beginning of a digest of what they stand for, so
-that the same price always prints the same text. Where two digests begin alike, the later one in
-the order of the call takes the next seven digits.
+Keys are sorted, durations are text (``1m0s``; plain units for what is not voice) at the console
+and integers on the wire, and what charges share (rates, ratings, filters, timings) stands once
+under a key of seven hexadecimal digits. The reference draws its keys at random; ours are the
+beginning of a digest of what they stand for, so that the same price always prints the same text.
+Where two digests begin alike, the later one in the order of the call takes the next seven digits.
+``Usage`` is what is billed: 1m30s of a call of 1m25s that is billed by 30 s.
 
 Money is exact in the model and ``float`` here, since that is what JSON numbers become anywhere;
 an integral amount is an integer. In the exact precision the ``Cost`` of an increment may be a
@@ -16,45 +17,75 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable
 from datetime import UTC
 from decimal import Decimal
 from fractions import Fraction
 
-from trunkline.rating.cost import Cost, Span
+from trunkline.rating.chain import Match
+from trunkline.rating.cost import Cost
 from trunkline.rating.durations import format_usage
-from trunkline.rating.index import Entry
+from trunkline.rating.index import Slot
 from trunkline.rating.model import Timing
 
-__all__ = ["Json", "event_cost", "event_cost_text"]
+__all__ = [
+    "Json",
+    "event_cost",
+    "event_cost_text",
+    "filters_of",
+    "key_of",
+    "number",
+    "rates_of",
+    "start_of",
+    "timing_of",
+]
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
 _KEY_DIGITS = 7
 
 
+_KEYS = 9  # in one digest
+
+
+def key_of(value: object, attempt: int = 0) -> str:
+    """The key under which ``value`` stands, or the next ones where that is another's."""
+    if attempt >= _KEYS:
+        raise AssertionError("nine digests in a row begin alike")
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False)
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return digest[attempt * _KEY_DIGITS : (attempt + 1) * _KEY_DIGITS]
+
+
 class _Table:
     """One of the maps: values by keys made of what they hold."""
 
     def __init__(self) -> None:
-        self.values: dict[str, Json] = {}
+        self.shown: dict[str, Json] = {}
+        self._values: dict[str, Json] = {}
 
-    def add(self, value: Json) -> str:
-        text = json.dumps(value, sort_keys=True, ensure_ascii=False)
-        digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-        for start in range(0, len(digest) - _KEY_DIGITS, _KEY_DIGITS):
-            key = digest[start : start + _KEY_DIGITS]
-            if self.values.setdefault(key, value) == value:
+    def add(self, value: Json, shown: Json = None) -> str:
+        """The key of ``value``, which is shown as ``shown``."""
+        attempt = 0
+        while True:
+            key = key_of(value, attempt)
+            if self._values.setdefault(key, value) == value:
+                self.shown[key] = shown or value
                 return key
-        raise AssertionError("nine digests in a row begin alike")
+            attempt += 1
+
+    def sorted(self) -> dict[str, Json]:
+        return dict(sorted(self.shown.items()))
 
 
-def _number(value: Fraction | Decimal) -> int | float:
+def number(value: Fraction | Decimal) -> int | float:
+    """An amount as JSON has it."""
     exact = Fraction(value)
     return exact.numerator if exact.denominator == 1 else float(exact)
 
 
-def _timing(timing: Timing) -> dict[str, Json]:
+def timing_of(timing: Timing) -> dict[str, Json]:
+    """A value of ``Timings``."""
     hours, rest = divmod(timing.start, 3600)
     minutes, seconds = divmod(rest, 60)
     return {
@@ -66,75 +97,21 @@ def _timing(timing: Timing) -> dict[str, Json]:
     }
 
 
-def _rates(entry: Entry, tor: str) -> list[Json]:
+def rates_of(slots: Iterable[Slot], tor: str, *, wire: bool) -> list[Json]:
+    """A value of ``Rates``."""
     return [
         {
-            "GroupIntervalStart": format_usage(slot.start, tor),
-            "RateIncrement": format_usage(slot.increment, tor),
-            "RateUnit": format_usage(slot.unit, tor),
-            "Value": _number(slot.rate),
+            "GroupIntervalStart": _usage(slot.start, tor, wire),
+            "RateIncrement": _usage(slot.increment, tor, wire),
+            "RateUnit": _usage(slot.unit, tor, wire),
+            "Value": number(slot.rate),
         }
-        for slot in entry.terms.slots
+        for slot in slots
     ]
 
 
-def _increment(usage: int, cost: Fraction, count: int, tor: str) -> dict[str, Json]:
-    return {
-        "AccountingID": "",
-        "CompressFactor": count,
-        "Cost": _number(cost),
-        "Usage": format_usage(usage, tor),
-    }
-
-
-def event_cost(cost: Cost) -> dict[str, Json]:
-    """``cost`` as the reference's console shows it, ready for ``json.dumps``."""
-    tor = cost.call.tor
-    rates, ratings, filters, timings = _Table(), _Table(), _Table(), _Table()
-    charges: list[Json] = []
-    for number, span in enumerate(cost.spans):
-        terms = span.entry.terms
-        rating: dict[str, Json] = {
-            "ConnectFee": _number(terms.connect_fee),
-            "MaxCost": _number(terms.max_cost),
-            "MaxCostStrategy": str(terms.strategy),
-            "RatesID": rates.add(_rates(span.entry, tor)),
-            "RatingFiltersID": filters.add(_filters(span)),
-            "RoundingDecimals": terms.decimals,
-            "RoundingMethod": str(terms.rounding),
-            "TimingID": timings.add(_timing(span.entry.timing)),
-        }
-        increments: list[Json] = []
-        if number == 0:
-            increments.append(_increment(0, cost.connect_fee, 1, tor))
-        if span.count:
-            increments.append(_increment(span.slot.increment, span.price, span.count, tor))
-        charges.append(
-            {"CompressFactor": 1, "Increments": increments, "RatingID": ratings.add(rating)}
-        )
-    return {
-        "AccountSummary": None,
-        "Accounting": {},
-        "CGRID": "",
-        "Charges": charges,
-        "Cost": _number(cost.event_total),
-        "Rates": _sorted(rates.values),
-        "Rating": _sorted(ratings.values),
-        "RatingFilters": _sorted(filters.values),
-        "RunID": "",
-        "StartTime": cost.call.time.astimezone(UTC).isoformat().replace("+00:00", "Z"),
-        "Timings": _sorted(timings.values),
-        "Usage": format_usage(cost.call.usage, tor),
-    }
-
-
-def event_cost_text(cost: Cost) -> str:
-    """The JSON text, indented by one space as the reference's console does."""
-    return json.dumps(event_cost(cost), indent=1, sort_keys=True, ensure_ascii=False)
-
-
-def _filters(span: Span) -> dict[str, Json]:
-    match = span.match
+def filters_of(match: Match) -> dict[str, Json]:
+    """A value of ``RatingFilters``."""
     return {
         "DestinationID": match.group.destination_id,
         "DestinationPrefix": match.prefix,
@@ -143,5 +120,73 @@ def _filters(span: Span) -> dict[str, Json]:
     }
 
 
-def _sorted(values: Mapping[str, Json]) -> dict[str, Json]:
-    return dict(sorted(values.items()))
+def start_of(cost: Cost) -> str:
+    """``StartTime``: RFC 3339, the fraction as long as it has to be."""
+    text = cost.call.time.astimezone(UTC).replace(tzinfo=None).isoformat()
+    return (text.rstrip("0") if "." in text else text) + "Z"
+
+
+def _usage(value: int, tor: str, wire: bool) -> Json:
+    return value if wire else format_usage(value, tor)
+
+
+def _increment(usage: Json, cost: Fraction, count: int) -> dict[str, Json]:
+    return {
+        "AccountingID": "",
+        "CompressFactor": count,
+        "Cost": number(cost),
+        "Usage": usage,
+    }
+
+
+def event_cost(cost: Cost, *, wire: bool = False) -> dict[str, Json]:
+    """``cost`` as the reference's console shows it, ready for ``json.dumps``.
+
+    ``wire``: as its API answers it, with usages as integers.
+    """
+    tor = cost.call.tor
+    rates, ratings, filters, timings = _Table(), _Table(), _Table(), _Table()
+    charges: list[Json] = []
+    billed = 0
+    for index, span in enumerate(cost.spans):
+        terms = span.entry.terms
+        slots = terms.slots
+        rating: dict[str, Json] = {
+            "ConnectFee": number(terms.connect_fee),
+            "MaxCost": number(terms.max_cost),
+            "MaxCostStrategy": str(terms.strategy),
+            "RatesID": rates.add(rates_of(slots, tor, wire=False), rates_of(slots, tor, wire=wire)),
+            "RatingFiltersID": filters.add(filters_of(span.match)),
+            "RoundingDecimals": terms.decimals,
+            "RoundingMethod": str(terms.rounding),
+            "TimingID": timings.add(timing_of(span.entry.timing)),
+        }
+        increments: list[Json] = []
+        if index == 0:
+            increments.append(_increment(_usage(0, tor, wire), cost.connect_fee, 1))
+        if span.count:
+            usage = _usage(span.slot.increment, tor, wire)
+            increments.append(_increment(usage, span.price, span.count))
+            billed += span.slot.increment * span.count
+        charges.append(
+            {"CompressFactor": 1, "Increments": increments, "RatingID": ratings.add(rating)}
+        )
+    return {
+        "AccountSummary": None,
+        "Accounting": {},
+        "CGRID": "",
+        "Charges": charges,
+        "Cost": number(cost.event_total),
+        "Rates": rates.sorted(),
+        "Rating": ratings.sorted(),
+        "RatingFilters": filters.sorted(),
+        "RunID": "",
+        "StartTime": start_of(cost),
+        "Timings": timings.sorted(),
+        "Usage": _usage(billed, tor, wire),
+    }
+
+
+def event_cost_text(cost: Cost) -> str:
+    """The JSON text, indented by one space as the reference's console does."""
+    return json.dumps(event_cost(cost), indent=1, sort_keys=True, ensure_ascii=False)

@@ -1,0 +1,70 @@
+"""The settings of a charging node: the table ``[node.NAME.charging]`` of a network file.
+
+```toml
+[node.OCS.charging]
+tariff = "tariff"                    # a folder of CSV files, relative to the network file
+rpc_json = "127.0.0.1:2012"          # the reference's names and ports
+http = "127.0.0.1:2080"
+rpc_bijson = "127.0.0.1:2014"        # ""  for none
+```
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Literal, TypeAlias
+
+import attrs
+
+__all__ = ["ChargingSettings", "ListenAddress"]
+
+Address: TypeAlias = tuple[str, int]
+
+_ADDRESS = re.compile(r"(\[[^\]]+\]|[^:\s]+):(\d{1,5})")
+
+
+@attrs.frozen
+class ListenAddress:
+    """An address to listen on, written ``"127.0.0.1:2012"``; ``""`` is none."""
+
+    address: Address | None
+
+    @classmethod
+    def parse(cls, text: object) -> ListenAddress:
+        """Read ``text``; ValueError says what is wrong."""
+        if text == "":
+            return cls(None)
+        found = _ADDRESS.fullmatch(text) if isinstance(text, str) else None
+        if found is None:
+            raise ValueError(
+                f'{text!r} is no address to listen on: write "127.0.0.1:2012", or "" for none'
+            )
+        host, port = found[1].strip("[]"), int(found[2])
+        try:
+            address = ipaddress.ip_address(host)
+        except ValueError:
+            raise ValueError(f"{text!r}: {host!r} is no IP address") from None
+        if port > 0xFFFF:
+            raise ValueError(f"{text!r}: a port is at most 65535, not {port}")
+        return cls((str(address), port))
+
+
+def _local(port: int) -> ListenAddress:
+    return ListenAddress(("127.0.0.1", port))
+
+
+@attrs.frozen
+class ChargingSettings:
+    """What makes a node one that charges."""
+
+    tariff: str = ""
+    """A folder of CSV files, relative to the network file."""
+    store: str = ""
+    """Where loaded tariffs are kept, as an SQL URL; empty, without a ``tariff``: yours."""
+    precision: Literal["exact", "cgrates"] = "exact"
+    rpc_json: ListenAddress = _local(2012)  # noqa: RUF009 - immutable
+    http: ListenAddress = _local(2080)  # noqa: RUF009 - immutable
+    rpc_bijson: ListenAddress = _local(2014)  # noqa: RUF009 - immutable
+    connections: int = 1000
+    """That each of them has at once."""

@@ -1,0 +1,212 @@
+"""The charging node's process: a tariff, the methods, and the addresses where they answer."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import ipaddress
+import os
+import signal
+import sys
+import time
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final, cast
+
+from trunkline import __version__
+from trunkline.config.charging import ChargingSettings
+from trunkline.elements.charging.core import Core
+from trunkline.elements.charging.costs import Costs, TariffPlans
+from trunkline.elements.charging.registry import Registry
+from trunkline.elements.charging.tariffs import Tariffs
+from trunkline.elements.log import LogLine, RouterLog
+from trunkline.elements.parameters import Params, bounded
+from trunkline.net.control import Connection, ControlServer, Json, Method, socket_path
+from trunkline.net.jsonrpc import (
+    HttpConnection,
+    RpcServer,
+    RpcSettings,
+    TcpConnection,
+    TwoWayConnection,
+)
+from trunkline.net.loop import new_event_loop
+from trunkline.rating.cost import EXACT, Cgrates
+from trunkline.store.compiled import default_tariff_url
+
+if TYPE_CHECKING:
+    from trunkline.config.network import NetworkSettings
+
+__all__ = ["SERVICES", "ChargingNode", "ChargingPlan", "run_charging"]
+
+SERVICES: Final = (Core, Costs, TariffPlans)
+"""The classes that have the methods."""
+
+_KINDS: Final = {
+    "rpc_json": ("JSON-RPC", TcpConnection),
+    "http": ("HTTP", HttpConnection),
+    "rpc_bijson": ("JSON-RPC both ways", TwoWayConnection),
+}
+
+
+class ChargingPlan:
+    """All that one charging node is to be; its tariff has been read.
+
+    Raises:
+        TrunklineError: what is wrong with the tariff or the store.
+    """
+
+    def __init__(self, network: NetworkSettings, name: str, settings: ChargingSettings) -> None:
+        self.network = network.name
+        self.name = name
+        self.settings = settings
+        precision = EXACT if settings.precision == "exact" else Cgrates()
+        if settings.tariff:
+            self.source = str(network.path.parent / settings.tariff)
+            self.tariffs = Tariffs.of_folder(
+                network.path.parent / settings.tariff, precision=precision
+            )
+        else:
+            url = settings.store or default_tariff_url()
+            self.source = "the active tariff"
+            self.tariffs = Tariffs.of_store(url, precision=precision)
+
+
+class ChargingNode:
+    """A running node. ``start`` it on its loop, then wait for ``stopped``."""
+
+    def __init__(self, plan: ChargingPlan, loop: asyncio.AbstractEventLoop) -> None:
+        self.plan = plan
+        self.loop = loop
+        self.started = time.time()
+        self.stopped = asyncio.Event()
+        self.log = RouterLog(sys.stdout)
+        self.log.listeners.append(self._publish_log)
+        self.registry = Registry(
+            Core(plan.name, datetime.now(UTC)),
+            Costs(plan.tariffs, lambda: datetime.now(UTC)),
+            TariffPlans(plan.tariffs),
+        )
+        self.servers: dict[str, RpcServer] = {}
+        self.control = ControlServer(socket_path(plan.network, plan.name), self._methods())
+
+    async def start(self) -> None:
+        """Listen.
+
+        Raises:
+            TrunklineError: ``rpc.bind``, ``control.in-use``.
+        """
+        settings = self.plan.settings
+        bounds = RpcSettings(connections=settings.connections)
+        for key, (kind, protocol) in _KINDS.items():
+            address = getattr(settings, key).address
+            if address is None:
+                continue
+            server = RpcServer(self.loop, address, self.registry, protocol, bounds)
+            self.servers[key] = server
+            self.log("RPC", 5, "LISTEN", f"{kind} on {_written(server.local)}")
+            if not ipaddress.ip_address(server.local[0]).is_loopback:
+                self.log(
+                    "RPC",
+                    4,
+                    "OPEN",
+                    f"{_written(server.local)} is open to others, without passwords or TLS:"
+                    " whoever reaches it may change accounts",
+                )
+        await self.control.start()
+        self.log(
+            "SYS",
+            5,
+            "RESTART",
+            f"Trunkline {__version__}, charging node {self.plan.name}: {self.plan.source}",
+        )
+
+    async def close(self) -> None:
+        """End everything in good order: calls under way are answered."""
+        await self.control.close()
+        for server in self.servers.values():
+            server.close()
+        for server in self.servers.values():
+            await server.wait_closed()
+
+    def _methods(self) -> dict[str, Method]:
+        return {
+            "node.status": self._status,
+            "node.counters": self._counters,
+            "node.log": self._log_lines,
+            "node.stop": self._stop,
+        }
+
+    def _status(self, _: Connection, __: Params) -> Json:
+        return {
+            "name": self.plan.name,
+            "kind": "charging",
+            "pid": os.getpid(),
+            "version": __version__,
+            "started": self.started,
+            "uptime": time.time() - self.started,
+            "tariff": self.plan.source,
+            "listen": [
+                {"transport": _KINDS[key][0], "address": _written(server.local)}
+                for key, server in self.servers.items()
+            ],
+        }
+
+    def _counters(self, _: Connection, __: Params) -> Json:
+        return {
+            key: {
+                **cast("dict[str, Json]", asdict(server.stats)),
+                "connections": len(server.connections),
+            }
+            for key, server in self.servers.items()
+        }
+
+    def _log_lines(self, _: Connection, params: Params) -> Json:
+        limit = bounded(params, "limit", int, 1, 10_000, 100)
+        return [str(line) for line in list(self.log.lines)[-limit:]]
+
+    def _stop(self, _: Connection, __: Params) -> Json:
+        self.loop.call_soon(self.stopped.set)
+        return {}
+
+    def _publish_log(self, line: LogLine) -> None:
+        if self.control.wanted("log"):
+            event: dict[str, Json] = {
+                "node": self.plan.name,
+                "time": line.time,
+                "kind": "log",
+                "line": str(line),
+            }
+            self.control.publish("log", event)
+
+
+def run_charging(plan: ChargingPlan) -> None:
+    """Run the node until SIGTERM, SIGINT or ``node.stop``.
+
+    Raises:
+        TrunklineError: why it cannot be run.
+    """
+    loop = new_event_loop()
+    asyncio.set_event_loop(loop)
+
+    async def main() -> None:
+        node = ChargingNode(plan, loop)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, node.stopped.set)
+        try:
+            await node.start()
+            gc.collect()
+            if hasattr(gc, "freeze"):  # a tariff stays; the collector need not walk over it
+                gc.freeze()
+            await node.stopped.wait()
+        finally:
+            await node.close()
+
+    try:
+        loop.run_until_complete(main())
+    finally:
+        loop.close()
+
+
+def _written(address: tuple[str, int]) -> str:
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,126 @@
+"""The charging node as a process, as `trunkline run` and the lab have it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from tests.elements.charging.reference_client import JSONClient
+from tests.elements.charging.support import network_file, running, write_folder
+from tests.elements.charging.test_costs import ASKED, RETAIL
+
+from trunkline.config.network import load_network
+from trunkline.elements.charging.process import ChargingPlan
+from trunkline.errors import TrunklineError
+from trunkline.lab.graph import mermaid, picture
+from trunkline.lab.network import read_network
+from trunkline.net.control import ControlClient
+
+
+def test_what_a_node_says_of_itself(tmp_path: Path) -> None:
+    write_folder(tmp_path / "tariff", RETAIL)
+    with (
+        running(network_file(tmp_path, "control", tariff="tariff", rpc_bijson="")) as node,
+        closing(JSONClient(node.servers["rpc_json"].local)) as client,
+        ControlClient(node.control.path) as control,
+    ):
+        assert client.call("CoreSv1.Ping", {}) == "Pong"
+        status = control.call("node.status")
+        assert isinstance(status, dict)
+        assert (status["name"], status["kind"]) == ("OCS", "charging")
+        assert status["tariff"] == str(tmp_path / "tariff")
+        places = {f"{host}:{port}" for host, port in (s.local for s in node.servers.values())}
+        assert isinstance(status["listen"], list)
+        assert {each["address"] for each in status["listen"] if isinstance(each, dict)} == places
+        counters = control.call("node.counters")
+        assert isinstance(counters, dict)
+        assert set(counters) == {"rpc_json", "http"}
+        tcp = counters["rpc_json"]
+        assert isinstance(tcp, dict)
+        assert (tcp["calls"], tcp["connections"], tcp["accepted"]) == (1, 1, 1)
+        lines = control.call("node.log", {"limit": 1})
+        assert isinstance(lines, list)
+        assert "charging node OCS" in str(lines[0])
+        control.call("subscribe", {"topics": ["log"]})
+        node.loop.call_soon_threadsafe(node.log, "SYS", 5, "TEST", "hello")
+        assert "hello" in str(next(control.subscribe(["log"]))["line"])
+        with ControlClient(node.control.path) as other:
+            assert other.call("node.stop") == {}
+        for _ in range(200):
+            if node.stopped.is_set():
+                break
+            time.sleep(0.01)
+        assert node.stopped.is_set()
+
+
+def test_a_port_that_others_have_and_one_that_is_open_to_all(tmp_path: Path) -> None:
+    write_folder(tmp_path / "tariff", RETAIL)
+    with running(network_file(tmp_path, "one", tariff="tariff", http="0.0.0.0:0")) as node:
+        assert any("is open to others" in line.text for line in node.log.lines)
+        taken = f"127.0.0.1:{node.servers['rpc_json'].local[1]}"
+        second = network_file(tmp_path, "two", tariff="tariff", rpc_json=taken)
+        done = subprocess.run(
+            [sys.executable, "-m", "trunkline", "run", str(second)],
+            capture_output=True,
+            text=True,
+            timeout=20,
+        )
+        assert done.returncode == 2
+        assert done.stderr.startswith(f"trunkline: cannot listen on {taken}: ")
+
+
+def test_a_tariff_that_is_not_good(tmp_path: Path) -> None:
+    write_folder(tmp_path / "tariff", RETAIL | {"Rates.csv": "RT,0,x,60s,60s,0s\n"})
+    network = load_network(network_file(tmp_path, "bad", tariff="tariff"))
+    settings = network.nodes["OCS"].charging
+    assert settings is not None
+    with pytest.raises(TrunklineError, match=r"Rates\.csv:1"):
+        ChargingPlan(network, "OCS", settings)
+
+
+def test_run_answers_until_it_is_told_to_end(tmp_path: Path) -> None:
+    write_folder(tmp_path / "tariff", RETAIL)
+    path = network_file(tmp_path, "run", tariff="tariff")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "trunkline", "run", str(path)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    try:
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        assert "JSON-RPC on 127.0.0.1:" in first
+        address = ("127.0.0.1", int(first.rpartition(":")[2]))
+        for line in process.stdout:
+            if "RESTART" in line:
+                break
+        with closing(JSONClient(address)) as client:
+            got = client.call("APIerSv1.GetCost", ASKED)
+            assert isinstance(got, dict)
+            assert got["Cost"] == 0.65
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(10) == 0
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(address, 1)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_the_lab_draws_it_and_gives_it_no_links(tmp_path: Path) -> None:
+    network = read_network(network_file(tmp_path, "drawn", http="", rpc_bijson=""))
+    assert network.nodes == ("OCS",)
+    assert "OCS<br/>TCP 127.0.0.1:0" in mermaid(picture(network))
+    with pytest.raises(TrunklineError, match="OCS charges: it has no point code") as refused:
+        network.router("OCS")
+    assert refused.value.code == "lab.no-router"
+    assert json.dumps([*network.chargers]) == '["OCS"]'
