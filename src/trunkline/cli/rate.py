@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
+from trunkline.cli.auditing import audit
 from trunkline.cli.output import JsonOption, console, grid, print_json, print_table
 from trunkline.cli.progress import Bar
 from trunkline.config.cgrates import (
@@ -210,6 +211,9 @@ def check(
         if report:
             _print_rows(report)
     raise typer.Exit(1 if error_count else 0)
+
+
+app.command()(audit)
 
 
 @app.command(epilog=_EXAMPLE)

@@ -21,6 +21,7 @@ from typing import TypeVar, cast
 from sqlalchemy import make_url
 
 from trunkline.errors import TrunklineError
+from trunkline.store.compiled import default_tariff_url
 from trunkline.store.guard import hide_password
 from trunkline.store.ledger.audit import Audit, audit
 from trunkline.store.ledger.driver import Driver
@@ -48,9 +49,14 @@ from trunkline.store.ledger.sqlite import SqliteDriver
 from trunkline.store.ledger.writer import LedgerCounters, Writer
 from trunkline.store.sql import driver_url
 
-__all__ = ["Book"]
+__all__ = ["Book", "default_ledger_url"]
 
 C = TypeVar("C", bound=Change)
+
+
+def default_ledger_url() -> str:
+    """The SQLite file of accounts in the user's state folder (made where it is missing)."""
+    return f"{default_tariff_url().rpartition('/')[0]}/ledger.sqlite"
 
 
 class Book:
