@@ -13,6 +13,7 @@ from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from trunkline.cli import progress, rate
+from trunkline.cli.app import build
 from trunkline.cli.progress import Bar
 from trunkline.errors import TrunklineError
 
@@ -392,3 +393,28 @@ def test_a_bar_only_for_long_work_on_a_terminal(monkeypatch: pytest.MonkeyPatch)
     with Bar("in a pipe", 10) as bar:
         bar.advance(5)
         assert bar._progress is None
+
+
+def test_a_file_of_records_is_rated(tmp_path: Path) -> None:
+    source, target = tmp_path / "cdrs.csv", tmp_path / "rated.csv"
+    source.write_text(
+        "Account,Destination,AnswerTime,Usage\n"
+        "3005,61412345678,2014-08-04T13:00:00Z,61s\n"
+        "3005,99,2014-08-04T13:00:00Z,61s\n"
+    )
+    command = ["rate", "batch", str(source), str(target), "--tariff", str(TUTORIAL)]
+    result = CliRunner().invoke(build(), command)
+    assert result.exit_code == 1
+    assert re.sub(r"\d+\.\d\d s", "N s", result.stdout) == (
+        f"{target}: 1 of 2 records have a price, after N s\n"
+        "Without a price           Records\n"
+        "UNAUTHORIZED_DESTINATION        1\n"
+    )
+    assert target.read_text() == (
+        "Account,Destination,AnswerTime,Usage,Cost,Error\n"
+        "3005,61412345678,2014-08-04T13:00:00Z,61s,44.0000,\n"
+        "3005,99,2014-08-04T13:00:00Z,61s,,UNAUTHORIZED_DESTINATION\n"
+    )
+    found = json.loads(CliRunner().invoke(build(), [*command, "--json"]).stdout)
+    assert (found["records"], found["priced"]) == (2, 1)
+    assert found["errors"] == {"UNAUTHORIZED_DESTINATION": 1}

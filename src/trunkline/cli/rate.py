@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from trunkline.rating.tariff import Tariff
     from trunkline.store.tariffs import TariffStore
 
-__all__ = ["app"]
+__all__ = ["StoreOption", "TariffOption", "ZoneOption", "app", "chosen_tariff"]
 
 _EXAMPLE = """\b
 Example:
@@ -258,17 +258,21 @@ def _price(
     store: str | None,
 ) -> Cost:
     arithmetic = _arithmetic(precision, decimals)
+    tariff = chosen_tariff(folder, time_zone, store)
+    return price(tariff, parse_cost_line(_line(words), zone_of=tariff.zone), arithmetic)
+
+
+def chosen_tariff(folder: Path | None, time_zone: list[str] | None, store: str | None) -> Tariff:
+    """The tariff in ``folder``; without one, the active one of the store."""
     zone, zones = _zones(time_zone or [])
     if folder is not None:
-        tariff = _read(folder, zone or UTC, zones, None).tariff
-    else:
-        _, tariff = active_tariff(store or default_tariff_url(), compile_lines)
-        tariff = replace(
-            tariff,
-            time_zone=zone or tariff.time_zone,
-            tenant_time_zones={**tariff.tenant_time_zones, **zones},
-        )
-    return price(tariff, parse_cost_line(_line(words), zone_of=tariff.zone), arithmetic)
+        return _read(folder, zone or UTC, zones, None).tariff
+    _, tariff = active_tariff(store or default_tariff_url(), compile_lines)
+    return replace(
+        tariff,
+        time_zone=zone or tariff.time_zone,
+        tenant_time_zones={**tariff.tenant_time_zones, **zones},
+    )
 
 
 def _arithmetic(precision: PrecisionName, decimals: int | None) -> Exact | Cgrates:
