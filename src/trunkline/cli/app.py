@@ -34,7 +34,19 @@ def _run(context: typer.Context) -> None:
 
 def build() -> typer.Typer:
     """Return the application; the rooms of the commands are imported now, not before."""
-    from trunkline.cli import batch, calls, demo, explain, imports, lab, rate, shell, sip, ss7
+    from trunkline.cli import (
+        batch,
+        calls,
+        console,
+        demo,
+        explain,
+        imports,
+        lab,
+        rate,
+        shell,
+        sip,
+        ss7,
+    )
 
     app = typer.Typer(
         name="trunkline",
@@ -54,6 +66,8 @@ def build() -> typer.Typer:
     app.add_typer(imports.app, name="import")
     app.add_typer(lab.app, name="lab")
     rate.app.command("batch", epilog=batch.EXAMPLE)(batch.batch)
+    rate.app.command("console", epilog=console.EXAMPLES)(console.console)
+    rate.app.command("loader", context_settings=console.ALL_ARGUMENTS)(console.loader)
     app.add_typer(rate.app, name="rate")
     app.add_typer(sip.app, name="sip")
     app.add_typer(ss7.app, name="ss7")

@@ -30,5 +30,5 @@ def main() -> None:
             build()()
     except TrunklineError as problem:
         print(f"trunkline: {problem}", file=sys.stderr)
-        absent = problem.code in {"control.unreachable", "lab.not-up"}
+        absent = problem.code in {"control.unreachable", "lab.not-up", "rpc.unreachable"}
         sys.exit(3 if absent else 2)

@@ -47,7 +47,17 @@ if TYPE_CHECKING:
     from trunkline.rating.tariff import Tariff
     from trunkline.store.tariffs import TariffStore
 
-__all__ = ["StoreOption", "TariffOption", "ZoneOption", "app", "chosen_tariff"]
+__all__ = [
+    "StoreOption",
+    "TariffOption",
+    "ZoneOption",
+    "app",
+    "check",
+    "chosen_tariff",
+    "joined",
+    "load",
+    "print_cost",
+]
 
 _EXAMPLE = """\b
 Example:
@@ -231,6 +241,11 @@ def cost(
     typer.echo(event_cost_text(found))
 
 
+def print_cost(line: list[str], tariff: Path | None, store: str | None) -> None:
+    """What ``cost`` prints, for the console."""
+    cost(line, tariff, store=store)
+
+
 @app.command(epilog=_EXAMPLE.replace("rate cost", "rate explain"))
 def explain(
     line: LineArgument,
@@ -259,7 +274,7 @@ def _price(
 ) -> Cost:
     arithmetic = _arithmetic(precision, decimals)
     tariff = chosen_tariff(folder, time_zone, store)
-    return price(tariff, parse_cost_line(_line(words), zone_of=tariff.zone), arithmetic)
+    return price(tariff, parse_cost_line(joined(words), zone_of=tariff.zone), arithmetic)
 
 
 def chosen_tariff(folder: Path | None, time_zone: list[str] | None, store: str | None) -> Tariff:
@@ -283,7 +298,7 @@ def _arithmetic(precision: PrecisionName, decimals: int | None) -> Exact | Cgrat
     return EXACT
 
 
-def _line(words: list[str]) -> str:
+def joined(words: list[str]) -> str:
     """One line of arguments whose quotes the shell may have taken away."""
     if len(words) == 1:
         return words[0]

@@ -1,0 +1,159 @@
+"""``trunkline rate console`` and ``rate loader``: what users of CGRateS have in their fingers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from contextlib import closing
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, cast
+
+import typer
+
+from trunkline.cli.rate import (
+    StoreOption,
+    TariffOption,
+    check,
+    joined,
+    load,
+    print_cost,
+)
+from trunkline.config.cgrates.commands import COST, Command, parse_command, parse_loader
+from trunkline.errors import TrunklineError
+from trunkline.jsonrpc import Answer, Call, Json, decode, parse
+from trunkline.net.jsonrpc import Peer, connect
+from trunkline.rating.durations import format_duration
+from trunkline.store.compiled import default_tariff_url
+
+__all__ = ["ALL_ARGUMENTS", "EXAMPLES", "console", "loader"]
+
+EXAMPLES = """\b
+Examples:
+  trunkline rate console --rpc 127.0.0.1:2012 status
+  trunkline rate console 'cost Category="call" Tenant="cgrates.org" Subject="3005"
+     Destination="614" AnswerTime="2014-08-04T13:00:00Z" Usage="60s"'
+  trunkline rate console --rpc 127.0.0.1:2012 'APIerSv1.GetCost Tenant="cgrates.org" …'
+"""
+ALL_ARGUMENTS = {
+    "allow_extra_args": True,
+    "ignore_unknown_options": True,
+    "help_option_names": [],  # -path has an h
+}
+"""What lets ``loader`` read its options as Go does."""
+
+_DURATIONS = frozenset({"Usage", "GroupIntervalStart", "RateIncrement", "RateUnit"})
+
+RpcOption = Annotated[
+    str | None,
+    typer.Option(
+        "--rpc",
+        metavar="HOST:PORT",
+        envvar="TRUNKLINE_RPC",
+        help="Ask this server: 127.0.0.1:2012, or http://127.0.0.1:2080/jsonrpc. Without it, the "
+        "loaded tariff is asked, here.",
+    ),
+]
+
+
+def console(
+    line: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="LINE",
+            help='As cgr-console takes it: a command, then Key="value"; lists and maps as JSON.',
+        ),
+    ],
+    rpc: RpcOption = None,
+    tariff: TariffOption = None,
+    store: StoreOption = None,
+) -> None:
+    """Take a line of cgr-console, and print what it prints."""
+    text = joined(line)
+    command = parse_command(text)
+    if rpc is None and command.verb == COST:
+        print_cost([text], tariff, store)
+        return
+    arguments: Json = cast("Json", command.arguments)
+    if command.verb == COST:  # all of them are text; the shell may have taken the quotes away
+        arguments = {
+            name: value if isinstance(value, str) else json.dumps(value)
+            for name, value in command.arguments.items()
+        }
+    if rpc is None:
+        result = _here(command, arguments, tariff, store)
+    else:
+        with closing(connect(rpc, timeout=300.0)) as client:  # the console's own patience
+            result = client.call(command.method, arguments)
+    shown = _with_durations(result) if command.verb == COST else result
+    typer.echo(json.dumps(shown, indent=1, sort_keys=True, ensure_ascii=False, default=_number))
+
+
+def _here(command: Command, arguments: Json, tariff: Path | None, store: str | None) -> Json:
+    """Carry a command out without a server."""
+    from trunkline.elements.charging.core import Core
+    from trunkline.elements.charging.costs import Costs, TariffPlans
+    from trunkline.elements.charging.registry import Registry
+    from trunkline.elements.charging.tariffs import Tariffs
+
+    async def run() -> str:
+        if tariff is not None:
+            tariffs = Tariffs.of_folder(tariff)
+        else:
+            tariffs = Tariffs.of_store(store or default_tariff_url())
+        registry = Registry(
+            Core("console", datetime.now(UTC)),
+            Costs(tariffs, lambda: datetime.now(UTC)),
+            TariffPlans(tariffs),
+        )
+        plain = decode(json.dumps(arguments).encode())  # as it would have come
+        text = registry(Call(command.method, plain, 1), cast("Peer", None))
+        return text if isinstance(text, str) else await text
+
+    answered = parse(asyncio.run(run()).encode("utf-8", "replace"))
+    assert isinstance(answered, Answer)
+    if answered.error is not None:
+        hint = ""
+        if answered.error.startswith("rpc: can't find"):
+            hint = "; with --rpc HOST:PORT a server is asked"
+        raise TrunklineError("rpc.error", f"{command.method}: {answered.error}{hint}")
+    return answered.result
+
+
+def _with_durations(value: Json, name: str = "") -> Json:
+    """Durations as text, as the console shows those of ``cost``."""
+    if isinstance(value, dict):
+        return {key: _with_durations(member, key) for key, member in value.items()}
+    if isinstance(value, list):
+        return [_with_durations(item) for item in value]
+    if name in _DURATIONS and isinstance(value, int):
+        return format_duration(value)
+    return value
+
+
+def _number(value: object) -> float:
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    raise TypeError(f"{value!r} is no value of JSON")
+
+
+def loader(context: typer.Context) -> None:
+    """Load a tariff folder by the options of cgr-loader: -verbose -path=DIR -flush_stordb -dry_run.
+
+    A load always takes the place of the tariff before, so that -flush_stordb asks for what happens
+    anyway. Neither cgr-migrator nor setup_cgr_db.sh has anything to do here: the store makes its
+    tables itself.
+    """
+    if {"-h", "-help", "--help"} & {*context.args}:
+        typer.echo(context.get_help())
+        return
+    options = parse_loader(context.args)
+    folder, zones = Path(options.path), [options.timezone] if options.timezone else None
+    if options.verbose:
+        place = options.store or default_tariff_url()
+        print(f"Reading {folder.resolve()}; tariffs are kept in {place}", file=sys.stderr)
+    if options.dry_run:
+        check(folder, zones)
+    load(folder, zones, options.store or None)
