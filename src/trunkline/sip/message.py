@@ -131,12 +131,16 @@ class Headers:
 
     def items(self) -> Iterator[tuple[str, str]]:
         """Yield each row as (name as it is written, value)."""
-        for at, row in enumerate(self.rows):
-            yield row.partition(":")[0].rstrip(" \t"), self.value(at)
+        for at in range(len(self.rows)):
+            yield self.written(at), self.value(at)
 
     def tokens(self, name: str) -> list[str]:
         """Return the elements of a list header, over all its rows (section 7.3.1)."""
         return [token for value in self.all(name) for token in split_list(value)]
+
+    def written(self, at: int) -> str:
+        """Return the name of row number ``at`` of all rows as it is written there."""
+        return self.rows[at].partition(":")[0].rstrip(" \t")
 
     def value(self, at: int) -> str:
         """Return the value of row number ``at`` of all rows."""
@@ -180,7 +184,7 @@ class Headers:
         at = self._at(name, index)
         if at < 0:
             return False
-        self.rows[at] = _row(self.rows[at].partition(":")[0].rstrip(" \t"), value)
+        self.rows[at] = _row(self.written(at), value)
         return True
 
     def set(self, name: str, value: str) -> None:
@@ -222,11 +226,14 @@ class Headers:
                 continue
             found = True
             if kept:
-                written = self.rows[at].partition(":")[0].rstrip(" \t")
-                self.rows[at] = f"{written}: {', '.join(kept)}"
+                self.rewrite(at, ", ".join(kept))
             else:
                 self.delete(at)
         return found
+
+    def rewrite(self, at: int, value: str) -> None:
+        """Give row number ``at`` of all rows a value that holds no line break."""
+        self.rows[at] = f"{self.written(at)}: {value}"
 
     def delete(self, at: int) -> None:
         """Remove row number ``at`` of all rows."""

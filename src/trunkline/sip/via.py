@@ -108,9 +108,8 @@ def mark_source(message: Message, at: int, via: TopVia, source: Address) -> None
     if asked is not None or via.host != host:
         params += f";received={host.partition('%')[0]}"  # without an IPv6 zone, which is ours
     value = message.headers.value(at)
-    name = message.headers.rows[at].partition(":")[0].rstrip(" \t")
     begin = value[: via.end - len(via.params)]
-    message.headers.rows[at] = f"{name}: {begin}{params}{value[via.end :]}"
+    message.headers.rewrite(at, f"{begin}{params}{value[via.end :]}")
     via.params = params
 
 
@@ -123,7 +122,6 @@ def pop_via(message: Message, end: int) -> None:
     at = headers.names.index("via")
     value = headers.value(at)
     if end < len(value):
-        name = headers.rows[at].partition(":")[0].rstrip(" \t")
-        headers.rows[at] = f"{name}: {value[end + 1 :].lstrip(' ,')}"
+        headers.rewrite(at, value[end + 1 :].lstrip(" ,"))
     else:
         headers.delete(at)

@@ -87,16 +87,8 @@ class Application:
         Raises:
             TrunklineError: ``script.no-store``: there is none of that name.
         """
-        stores = self._element.services.redis
-        found = stores.get(name)
-        if found is None:
-            known = ", ".join(stores) or "none"
-            raise TrunklineError(
-                "script.no-store",
-                f'no redis store {name!r}; there are: {known}. Write {name} = "redis://HOST:PORT"'
-                f" into [node.{self.name}.proxy.redis]",
-            )
-        return found
+        write = f'{name} = "redis://HOST:PORT" into [node.{self.name}.proxy.redis]'
+        return _named(self._element.services.redis, name, "script.no-store", "redis store", write)
 
     def sql(self, name: str) -> Sql:
         """The database called ``name`` in the node's table ``sql``.
@@ -104,15 +96,8 @@ class Application:
         Raises:
             TrunklineError: ``script.no-store``: there is none of that name.
         """
-        found = self._element.services.sql.get(name)
-        if found is None:
-            known = ", ".join(self._element.services.sql) or "none"
-            raise TrunklineError(
-                "script.no-store",
-                f'no database {name!r}; there are: {known}. Write {name} = "sqlite:///FILE" into'
-                f" [node.{self.name}.proxy.sql]",
-            )
-        return found
+        write = f'{name} = "sqlite:///FILE" into [node.{self.name}.proxy.sql]'
+        return _named(self._element.services.sql, name, "script.no-store", "database", write)
 
     def dialplan(self, name: str) -> LiveDialplan:
         """The dialplan called ``name`` in the node's table ``dialplans``.
@@ -120,15 +105,9 @@ class Application:
         Raises:
             TrunklineError: ``script.no-dialplan``: there is none of that name.
         """
-        found = self._element.services.dialplans.get(name)
-        if found is None:
-            known = ", ".join(self._element.services.dialplans) or "none"
-            raise TrunklineError(
-                "script.no-dialplan",
-                f'no dialplan {name!r}; there are: {known}. Write {name} = "FILE.csv" into'
-                f" [node.{self.name}.proxy.dialplans]",
-            )
-        return found
+        write = f'{name} = "FILE.csv" into [node.{self.name}.proxy.dialplans]'
+        plans = self._element.services.dialplans
+        return _named(plans, name, "script.no-dialplan", "dialplan", write)
 
     def destinations(self, name: str) -> DestinationSet:
         """The set of servers called ``name`` in the node's table ``destinations``: for ``via``.
@@ -138,7 +117,9 @@ class Application:
         Raises:
             TrunklineError: ``script.no-destinations``: there is none of that name.
         """
-        return self._element.destinations.named(name, self.name)
+        write = f"a table [node.{self.name}.proxy.destinations.{name}] with its targets"
+        sets = self._element.destinations.sets
+        return _named(sets, name, "script.no-destinations", "set of destinations", write)
 
     async def registered(self) -> Count:
         """How many addresses-of-record, and how many contacts, are registered now."""
@@ -219,3 +200,12 @@ def _address(text: str, what: str) -> str:
             "script.uri", f"{what}={text!r} is no address: {problem.message}{hint}"
         ) from problem
     return text if "<" in text else f"<{text}>"
+
+
+def _named(things: Mapping[str, _T], name: str, code: str, what: str, write: str) -> _T:
+    """Look up what a table of the node names; an error says what there is and what to write."""
+    found = things.get(name)
+    if found is None:
+        known = ", ".join(things) or "none"
+        raise TrunklineError(code, f"no {what} {name!r}; there are: {known}. Write {write}")
+    return found

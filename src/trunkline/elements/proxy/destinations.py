@@ -230,22 +230,6 @@ class Destinations:
             self.sets[name] = DestinationSet(name, each, self.board, first, worker, draw)
             first += len(each.targets)
 
-    def named(self, name: str, node: str) -> DestinationSet:
-        """The set of that name.
-
-        Raises:
-            TrunklineError: ``script.no-destinations``: there is none.
-        """
-        found = self.sets.get(name)
-        if found is None:
-            known = ", ".join(self.sets) or "none"
-            raise TrunklineError(
-                "script.no-destinations",
-                f"no set of destinations {name!r}; there are: {known}. Write a table"
-                f" [node.{node}.proxy.destinations.{name}] with its targets",
-            )
-        return found
-
     def drain(self, uri: str, drained: bool, name: str = "") -> list[str]:
         """Let a destination take no new calls, or take them again, in all sets or in one.
 

@@ -91,8 +91,7 @@ def _strip_maddr(request: Request, identity: Identity, came: Flow) -> None:
 def _keep(request: Request, at: int, values: list[str]) -> None:
     headers = request.headers
     if values:
-        name = headers.rows[at].partition(":")[0].rstrip(" \t")
-        headers.rows[at] = f"{name}: {', '.join(values)}"
+        headers.rewrite(at, ", ".join(values))
     else:
         headers.delete(at)
 
