@@ -1,13 +1,9 @@
 """The processes of a proxy node: sockets, script, signals; and the parent of several workers.
 
 One worker is the process itself. More are its children, which share the ports
-<<<<<<< HEAD
-(`trunkline.elements.proxy.workers`); the parent only starts again what dies. SIGTERM and SIGINT end
-the node, SIGHUP loads the script anew. By SIGUSR1 a worker tells the parent that it has done so.
-=======
 (`trunkline.elements.proxy.workers`); the parent only starts again what dies. A node whose worker
-cannot begin at all ends. SIGTERM and SIGINT end the node, SIGHUP loads the script anew.
->>>>>>> 2950cfd (wip)
+cannot begin at all ends. SIGTERM and SIGINT end the node, SIGHUP loads the script anew. By SIGUSR1
+a worker tells the parent that it has done so.
 """
 
 from __future__ import annotations
