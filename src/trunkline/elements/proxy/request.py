@@ -127,12 +127,16 @@ class IncomingRequest:
 
     @property
     def uri(self) -> str:
-        """The Request-URI as text; setting it changes where ``relay`` goes."""
+        """The Request-URI as text; setting it changes where ``relay`` goes.
+
+        Raises:
+            TrunklineError: ``script.uri``: what it is set to is no URI.
+        """
         return self.message.uri
 
     @uri.setter
     def uri(self, value: str) -> None:
-        self.message.uri = value
+        self.message.uri = _readable(value)
 
     @property
     def target(self) -> AnyUri:
@@ -292,8 +296,17 @@ class IncomingRequest:
         element.flush()
 
     def redirect(self, *contacts: str, status: int = 302) -> None:
-        """Answer with other places to try; ``contacts`` are URIs or whole Contact values."""
-        values = [c if "<" in c else f"<{c}>" for c in contacts]
+        """Answer with other places to try; ``contacts`` are URIs or whole Contact values.
+
+        Raises:
+            TrunklineError: ``script.uri``: one has no URI.
+        """
+        values = [c if "<" in c else f"<{_readable(c)}>" for c in contacts]
+        for value in values:
+            try:
+                parse_uri(NameAddr.parse(value).uri.text)
+            except DecodeError as problem:
+                raise _no_uri(problem) from problem
         self.reply(status, headers=[("Contact", value) for value in values])
 
     def drop(self) -> None:
@@ -315,6 +328,9 @@ class IncomingRequest:
         fails. Within a dialog a set counts for nothing: the dialog's other end is one of them.
 
         A request within a dialog that leads here and nowhere else is answered 481.
+
+        Raises:
+            TrunklineError: ``script.uri``: ``target`` or ``via`` is no URI.
         """
         if target is None and via is None and self.in_dialog and self.ends_here:
             if self.method == "ACK":
@@ -471,6 +487,12 @@ class IncomingRequest:
         self, groups: Sequence[Sequence[str | Target]], via: str | DestinationSet | None
     ) -> None:
         """Find the next hops of every target, at once if that needs no DNS, and fork."""
+        for group in groups:
+            for item in group:
+                if not isinstance(item, Target):
+                    _readable(item)
+        if isinstance(via, str):
+            _readable(via)
         self._decide()
         try:
             self._locate_targets(groups, via)
@@ -696,6 +718,27 @@ class IncomingRequest:
             elif method == "CANCEL":
                 method = "INVITE"
         return script.find(script.dialogs if dialog else script.requests, method)
+
+
+def _readable(uri: str) -> str:
+    """See that what is sent to is a URI: what a caller wrote may be a part of it, line ends too.
+
+    Raises:
+        TrunklineError: ``script.uri``: it is none.
+    """
+    try:
+        parse_uri(uri)
+    except DecodeError as problem:
+        raise _no_uri(problem) from problem
+    return uri
+
+
+def _no_uri(problem: DecodeError) -> TrunklineError:
+    return TrunklineError(
+        "script.uri",
+        f"{problem.message}. What comes from a request is put into a URI by escape_user:"
+        ' f"sip:{escape_user(name)}@gw.example"',
+    )
 
 
 def _place(hop: str, target: str) -> str:
