@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -131,8 +132,8 @@ script SCRIPT, not reloaded yet
 Listens on
 UDP 127.0.0.1:22222
 
-Worker  Pid  Up for  Requests  Sent on  Responses  Sent again  Came again  Under way
-0       PID  H:MM:SS  4        3          5           0           0          NOW
+Worker  Pid  Up for  Requests  Sent on  Responses  Resent  Repeats  Under way
+0       PID  H:MM:SS  4        3          5       0        0          NOW
 
 Went wrong                   Times
 script: to_callee() raised   1
@@ -477,3 +478,17 @@ def test_a_narrow_terminal(proxied: Proxied, monkeypatch: pytest.MonkeyPatch) ->
     assert max(map(len, lines)) <= 44
     assert "   0.000  branch" in lines
     assert "    sip:bob@127.0.0.1:22222 to UDP" in lines
+
+
+def test_a_script_is_not_run_without_a_network(tmp_path: Path) -> None:
+    script = tmp_path / "route.py"
+    script.write_text("")
+    command = [sys.executable, "-m", "trunkline", "run", str(script)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert 'script = "route.py"' in done.stderr
+
+
+def test_a_slip_in_a_methods_name(proxied: Proxied) -> None:
+    result = run("sip", "trace", "--last", "-m", "invit")
+    assert "INVIT: did you mean INVITE?" in result.stderr
