@@ -47,7 +47,6 @@ from trunkline.sip.transaction import (
 )
 from trunkline.sip.transaction import Event as Below
 from trunkline.sip.transport import Flow
-from trunkline.sip.validity import check_answer
 
 __all__ = ["UserAgent"]
 
@@ -368,7 +367,7 @@ class UserAgent:
                     pass
                 case ResponseReceived(transaction, response):
                     user = transaction.user
-                    if not isinstance(user, Outgoing) or check_answer(response) is not None:
+                    if not isinstance(user, Outgoing):
                         self.core.counters.ignored += 1
                     elif user.transaction is transaction:
                         user.on_response(response, now)

@@ -278,6 +278,37 @@ class Network:
         for delay in self.fate(sent):
             self.at(self.now + delay, lambda: receive(data, source))
 
+    def alter(self, name: str, what: str, change: Callable[[bytes], bytes]) -> None:
+        """Change what arrives at ``name``."""
+        receive = self.receivers[self.addresses[name]]
+
+        def changed(data: bytes, flow: Flow) -> None:
+            came = Sent(self.now, "", parse(data), data, flow)
+            receive(change(data) if came.what == what else data, flow)
+
+        self.receivers[self.addresses[name]] = changed
+
+    def refuse(
+        self,
+        name: str,
+        method: str,
+        status: int,
+        *headers: tuple[str, str],
+        times: int = 1_000_000,
+    ) -> None:
+        """Answer so, in the place of ``name``, the first requests of a method."""
+        receive = self.receivers[self.addresses[name]]
+        left = itertools.count(times, -1)
+
+        def refused(data: bytes, flow: Flow) -> None:
+            message = parse(data)
+            if isinstance(message, Request) and message.method == method and next(left) > 0:
+                self.put(name, flow, Response.answer(message, status, headers=headers).to_bytes())
+            else:
+                receive(data, flow)
+
+        self.receivers[self.addresses[name]] = refused
+
     def ladder(self, *, trying: bool = False) -> list[str]:
         """What was sent, in order: ``alice INVITE``; without 100 unless asked for."""
         return [

@@ -22,6 +22,7 @@ from trunkline.sip.headers import RetryAfter
 from trunkline.sip.message import Request, Response
 from trunkline.sip.proxy.branches import Hops
 from trunkline.sip.transport import Flow
+from trunkline.sip.validity import check_answer
 
 if TYPE_CHECKING:
     from trunkline.sip.dialog.core import Core
@@ -190,7 +191,9 @@ class Outgoing:
         if request.method == "ACK":
             core.layer.send(request, flow, now)
         else:
-            self.transaction = core.layer.request(request, branch, flow, now, self)
+            self.transaction = core.layer.request(
+                request, branch, flow, now, self, judge=check_answer
+            )
 
     def send_again(self, now: float) -> None:
         """Send an ACK again, as it went (section 13.2.2.4)."""

@@ -42,6 +42,7 @@ from trunkline.sip.transaction.table import Machine, State, Trigger
 from trunkline.sip.transaction.transactions import (
     NOBODY,
     ClientTransaction,
+    Judge,
     ServerTransaction,
     Transaction,
     fire,
@@ -235,6 +236,8 @@ class TransactionLayer:
         response.via_end = via.end
         if transaction.traced:
             self._show(flow)
+        if transaction.judge is not None and (wrong := transaction.judge(response)) is not None:
+            return self._discard(wrong.code, wrong.detail, flow)
         self.counters.responses += 1
         if transaction.flow.transport.reliable:
             self._answered(transaction)
@@ -287,11 +290,14 @@ class TransactionLayer:
         *,
         traced: bool = False,
         data: bytes = b"",
+        judge: Judge | None = None,
     ) -> ClientTransaction:
         """Send ``request``, whose top Via has ``branch``, by ``flow``, in a transaction of its own.
 
         Not for ACK (`send`). What comes of it are events with the transaction. ``traced``: show its
         messages to the tap. ``data``: the request as octets, where the user has made them already.
+        ``judge``: says what is wrong with a response, None if nothing is. One that is not right is
+        discarded as if it had been lost, so that the timers go on and a better one may come.
 
         Raises:
             TrunklineError: ``sip.branch``, a transaction with this branch and method is there.
@@ -305,6 +311,7 @@ class TransactionLayer:
                 "sip.branch", f"{transaction.key[:80]}: under way; each request has its own branch"
             )
         transaction.branch = branch
+        transaction.judge = judge
         transaction.cancelled = False
         transaction.waiting_cancel = None
         if invite:

@@ -21,6 +21,7 @@ from trunkline.sip.transaction.events import (
 from trunkline.sip.transaction.hop import ack_for
 from trunkline.sip.transaction.table import TABLES, Action, Machine, Row, State, Trigger
 from trunkline.sip.transport import Flow
+from trunkline.sip.validity import Problem
 
 if TYPE_CHECKING:
     from trunkline.sip.transaction.layer import TransactionLayer
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["ClientTransaction", "ServerTransaction", "Transaction", "fire"]
 
 
+Judge: TypeAlias = "Callable[[Response], Problem | None]"
 NOBODY: Final = object()
 """The user of a transaction that the layer began by itself, a CANCEL's: no events come of it."""
 
@@ -93,9 +95,11 @@ class ServerTransaction(Transaction):
 class ClientTransaction(Transaction):
     """A request that was sent."""
 
-    __slots__ = ("branch", "cancelled", "waiting_cancel")
+    __slots__ = ("branch", "cancelled", "judge", "waiting_cancel")
 
     branch: str
+    judge: Judge | None
+    """Says what is wrong with a response; it is asked before the response has any effect."""
     cancelled: bool
     """Whether its CANCEL has been asked for (section 9.1)."""
     waiting_cancel: Request | None
