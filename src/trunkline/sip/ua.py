@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from trunkline.errors import TrunklineError
 from trunkline.sip.dialog.body import body_of
 from trunkline.sip.dialog.call import Call, Watcher
 from trunkline.sip.dialog.core import Capabilities, Core, Locator, Rows
@@ -153,8 +154,13 @@ class UserAgent:
 
         Raises:
             TrunklineError: ``sip.start-line``, ``sip.header``: something cannot be written.
+                ``dialog.full``: there are as many dialogs as there may be.
         """
         core = self.core
+        if core.full:
+            raise TrunklineError(
+                "dialog.full", f"{core.limit} dialogs already: no call can be begun"
+            )
         capabilities = core.capabilities
         timer = SessionTimer(capabilities.session_expires, capabilities.min_se)
         rows = [*headers, *self._rows]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from tests.sip.dialog.network import DELAY, End, Network, lose_all, lose_first, sdp
+from tests.sip.dialog.network import DELAY, End, Network, connected, lose_all, lose_first, sdp
 
 from trunkline.errors import TrunklineError
 from trunkline.sip.dialog.core import Capabilities
@@ -521,3 +521,16 @@ def test_an_offer_that_cannot_be_read_is_refused() -> None:
     assert network.messages("bob", "400 INVITE")
     assert network.messages("bob", "400 UPDATE")
     assert bob.state is SessionState.CONFIRMED
+
+
+def test_an_ack_that_crosses_our_bye_goes_by_the_route_set() -> None:
+    network, alice, _ = connected(proxy=True)
+    bob = network.ends["bob"]
+    bob.on(Offered, lambda e: e.session.answer(network.now, description=sdp("bob", version=2)))
+    alice.offer(sdp(version=2), network.now)
+    network.run(network.now + 2.5 * DELAY)
+    alice.hang_up(network.now)
+    network.run(3.0)
+    bye, ack = network.messages("alice", "BYE")[0], network.messages("alice", "ACK")[0]
+    assert bye.headers.all("route") == ack.headers.all("route") == ["<sip:192.0.2.3:5060;lr>"]
+    assert network.ladder().count("alice BYE") == 1

@@ -450,3 +450,24 @@ def test_who_does_not_know_replaces_refuses_what_requires_it() -> None:
     )
     network.run(1.0)
     assert "bob 420 INVITE" in network.ladder()
+
+
+def test_a_422_on_the_way_is_no_failure_of_the_reference() -> None:
+    network = Network("alice", "bob")
+    network.add("carol", capabilities=Capabilities(user="carol", min_se=4000))
+    alice, bob = network.ends["alice"], network.ends["bob"]
+    for name in ("bob", "carol"):
+        network.ends[name].on(
+            IncomingCall, lambda event: event.session.accept(network.now, description=sdp("x"))
+        )
+
+    def referred(event: ReferArrived) -> None:
+        event.referral.accept(network.now)
+        bob.ua.invite_referred(event.referral, "sip:b@example.org", network.now, offer=sdp("bob"))
+
+    bob.on(ReferArrived, referred)
+    alice.ua.invite(network.uri("bob"), "sip:a@example.org", 0.0, offer=sdp())
+    network.run(1.0)
+    alice.one(Answered).session.refer(refer_to(network.uri("carol")), network.now)
+    network.run(20.0)
+    assert [event.status for event in alice.of(ReferProgress)] == [100, 200]

@@ -315,3 +315,22 @@ def test_the_largest_min_se_counts_and_a_dialog_begins_anew() -> None:
     assert timer.for_dialog().request_rows() == [("Session-Expires", "1800")]
     timer.heard(request(("Min-SE", "5000")))
     assert timer.request_rows()[0] == ("Min-SE", "5000")
+
+
+def test_422_ends_the_early_dialogs_of_the_invite_before() -> None:
+    network = Network("alice", "bob")
+    alice, bob = network.ends["alice"], network.ends["bob"]
+
+    def incoming(event: IncomingCall) -> None:
+        event.session.progress(180, network.now)
+        if len(bob.of(IncomingCall)) == 1:
+            event.session.reject(422, network.now, headers=[("Min-SE", "4000")])
+        else:
+            event.session.accept(network.now, description=sdp("bob"))
+
+    bob.on(IncomingCall, incoming)
+    call = alice.ua.invite(network.uri("bob"), "sip:a@example.org", 0.0, offer=sdp())
+    network.run(5.0)
+    assert alice.one(Ended).cause is Cause.FAILED
+    assert list(call.sessions.values()) == [alice.one(Answered).session]
+    assert len(alice.ua.core.dialogs) == 1

@@ -117,7 +117,7 @@ class Answered:
 
 @dataclass(slots=True)
 class CallFailed:
-    """Our call came to nothing. 408 and 503 may be of our own making: ``call.outgoing.source``."""
+    """Our call came to nothing. ``call.outgoing.source`` says if we made the response ourselves."""
 
     call: Call
     response: Response

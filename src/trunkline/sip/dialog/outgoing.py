@@ -53,6 +53,8 @@ class Source(Enum):
     """Made by us, 408: none came (8.1.3.1)."""
     TRANSPORT = "transport"
     """Made by us, 503: the request could not be sent, or there was nowhere to send it."""
+    UNUSABLE = "unusable"
+    """Made by us, 502: a 2xx to INVITE came that no dialog could be made of."""
     CANCELLED = "cancelled"
     """Made by us, 487: an INVITE was cancelled before it was sent."""
 
@@ -144,7 +146,8 @@ class Outgoing:
             return
         if status in (401, 407) and not self.ended and self._challenged(response, now):
             return
-        self.source = Source.PEER
+        if not self.ended:
+            self.source = Source.PEER
         self._pass(response, now)
 
     def on_timeout(self, now: float) -> None:

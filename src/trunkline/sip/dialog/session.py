@@ -79,7 +79,7 @@ class Session:
         self.replaces: Session | None = None
         """The session whose place this one takes when we accept it."""
         self.said_bye = False
-        """BYE was sent or received."""
+        """BYE came, or one of ours was sent and not refused."""
         self.told = True
         """Whether the user knows of it, and has to be told its end."""
         self._changes = Changes(self)
@@ -87,6 +87,7 @@ class Session:
         self._peer_methods: frozenset[str] | None = None
         self._cause = Cause.HANG_UP
         self._bye_rows: tuple[tuple[str, str], ...] = ()
+        self._bye_came = False
 
     # A call that came in
 
@@ -347,11 +348,22 @@ class Session:
             case Action.NOTHING:
                 pass
 
+    @property
+    def bye_pending(self) -> bool:
+        """A BYE of ours waits for its answer."""
+        return self.state is SessionState.ENDING
+
     def _on_bye_response(self, outgoing: Outgoing, response: Response, now: float) -> None:
-        if response.status >= 200:
-            self._fire(Trigger.BYE_ANSWERED, self._cause, response, now)
-            if self.call is not None:
-                self.call.on_left(now)
+        if response.status < 200:
+            return
+        self._fire(Trigger.BYE_ANSWERED, self._cause, response, now)
+        if response.status >= 300 and not self._bye_came:
+            # 15: an early dialog that the peer did not know or not end; a 2xx would begin it yet
+            self.said_bye = False
+            if self.client is not None:
+                self.client.on_bye_refused(now)
+        if self.call is not None:
+            self.call.on_left(now)
 
     def _stop(self, cause: Cause, message: Message | None, now: float) -> None:
         """End what runs beside, answer what is pending, and tell the user."""
@@ -374,7 +386,7 @@ class Session:
             return False
         if method == "BYE":
             self.core.reply(transaction, request, 200, now)
-            self.said_bye = True
+            self.said_bye = self._bye_came = True
             self._fire(Trigger.BYE, Cause.BYE, request, now)
         elif self.state in (SessionState.ENDING, SessionState.TERMINATED):
             self.core.reply(transaction, request, 481, now)
