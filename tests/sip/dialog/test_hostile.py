@@ -18,6 +18,8 @@ from trunkline.sip.dialog.events import (
     ResponseArrived,
 )
 from trunkline.sip.dialog.outgoing import Source
+from trunkline.sip.message import Request
+from trunkline.sip.transport import Flow, Transport
 
 BROKEN = {
     "two Via values": (b"\r\nFrom: ", b"\r\nVia: SIP/2.0/UDP 192.0.2.77;branch=z9hG4bKx\r\nFrom: "),
@@ -175,3 +177,25 @@ def test_an_early_dialog_whose_bye_is_refused_is_ended_after_its_2xx(late: bool)
     assert bob.one(Ended).cause is Cause.BYE
     network.run()
     network.assert_forgotten()
+
+
+def test_long_texts_are_not_kept_after_the_dialog() -> None:
+    network = Network("bob")
+    bob, flow = network.ends["bob"], Flow(Transport.UDP, ("192.0.2.9", 5060), ("192.0.2.1", 5060))
+    call_id = "x" * 20_000
+    rows = [
+        ("Via", "SIP/2.0/UDP 192.0.2.9;branch=z9hG4bK1"),
+        ("From", f"<sip:peer@192.0.2.9>;tag={call_id}"),
+        ("To", "<sip:bob@192.0.2.1>"),
+        ("Call-ID", call_id),
+        ("CSeq", "1 INVITE"),
+        ("Contact", "<sip:peer@192.0.2.9>"),
+    ]
+    invite = Request.build("INVITE", "sip:bob@192.0.2.1", rows)
+    bob.on(IncomingCall, lambda event: event.session.progress(180, network.now))
+    bob.tell(bob.ua.receive(invite.to_bytes(), flow, 0.0))
+    bob.one(IncomingCall).session.reject(486, 0.0)
+    core, server = bob.ua.core, bob.ua._server
+    assert (len(core.ended), len(server._merging)) == (1, 1)
+    kept = [*core.ended, *server._merging]
+    assert all(len(key) == 32 for key in kept)

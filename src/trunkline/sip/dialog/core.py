@@ -137,8 +137,8 @@ class Core:
         """What OPTIONS outside of dialogs is answered: what a call would get now (11.2)."""
         self.alarms = Alarms()
         self.dialogs: dict[DialogId, Dialog] = {}
-        self.ended: dict[DialogId, None] = {}
-        """Dialogs that have ended, the last 10,000 (RFC 3891 section 3 tells them apart)."""
+        self.ended: dict[bytes, None] = {}
+        """Digests of dialogs that have ended, the last 10,000 (for RFC 3891 section 3)."""
         self.accepted: dict[DialogId, ServerInvite] = {}
         """INVITEs that wait for the ACK to our 2xx, whatever became of their dialogs."""
         self.subscribers: dict[tuple[str, str], Subscriber] = {}
@@ -178,11 +178,12 @@ class Core:
         return len(self.dialogs) >= self.limit
 
     def join(self, dialog: Dialog, usage: Usage) -> None:
-        """Let ``usage`` have its part in ``dialog``."""
+        """Let ``usage`` have its part in ``dialog``, if it has none yet."""
         if dialog.id not in self.dialogs:
             self.dialogs[dialog.id] = dialog
             self.counters.dialogs += 1
-        dialog.usages.append(usage)
+        if usage not in dialog.usages:
+            dialog.usages.append(usage)
 
     def leave(self, dialog: Dialog, usage: Usage) -> None:
         """End the part of ``usage``; with the last one the dialog ends (RFC 6665 4.5.2)."""
@@ -191,7 +192,7 @@ class Core:
         if not dialog.usages and dialog.state is not DialogState.TERMINATED:
             dialog.fire(Trigger.ENDED)
             if self.dialogs.pop(dialog.id, None) is not None:
-                self.ended[dialog.id] = None
+                self.ended[dialog.id.digest] = None
                 if len(self.ended) > _REMEMBERED:
                     del self.ended[next(iter(self.ended))]
 

@@ -11,6 +11,7 @@ Left out: dialogs kept through a restart (12.2.2 allows to refuse their requests
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum, StrEnum
@@ -48,6 +49,11 @@ class DialogId(NamedTuple):
     call_id: str
     local_tag: str
     remote_tag: str
+
+    @property
+    def digest(self) -> bytes:
+        """What stands for it where many are kept: of one length, however long the texts are."""
+        return hashlib.sha256("\n".join(self).encode("utf-8", "surrogateescape")).digest()
 
 
 class Role(Enum):
