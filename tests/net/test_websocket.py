@@ -387,8 +387,8 @@ def test_both_ends_are_ours(world: World) -> None:
     sip, user = world.open(Transport.WS)
     user.answer = lambda request: message(2, b"\xff" * 40_000)
     other, other_user = world.open(Transport.WS)
-    other.send(to(sip, other), message(1), "example.org")
-    other.send(to(sip, other), message(3), "example.org")
+    other.send(to(sip, other, domain="example.org"), message(1))
+    other.send(to(sip, other, domain="example.org"), message(3))
     world.until(lambda: len(other_user.messages) == 2)
     assert user.messages == [message(1), message(3)]
     assert other_user.messages == [message(2, b"\xff" * 40_000)] * 2
@@ -432,10 +432,10 @@ def test_wss_goes_by_the_rules_of_http_for_names(world: World, tmp_path: Path) -
     tls = TlsSettings(tmp_path / "s.pem", authorities=tmp_path / "ca.pem")
     sip, user = world.open(Transport.WSS, tls=tls)
     other, other_user = world.open(Transport.WSS, tls=tls)
-    other.send(to(sip, other), message(1), "sip.example.org")
+    other.send(to(sip, other, domain="sip.example.org"), message(1))
     world.until(lambda: user.messages)
     assert user.flows[0].transport is Transport.WSS
-    other.send(to(sip, other), message(2), "example.com")
+    other.send(to(sip, other, domain="example.com"), message(2))
     world.until(lambda: other_user.failures)
     assert other_user.failure_codes == ["stream.tls"]
 

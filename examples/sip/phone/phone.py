@@ -85,7 +85,7 @@ class Phone:
             capabilities=Capabilities(user=user, product="Trunkline-phone"),
             logins=(lambda challenge: Login(user, password)) if password else None,
         )
-        self.sockets.connect(self._receive, self._failed, self._refused, self._finder.domain)
+        self.sockets.connect(self._receive, self._failed, self._refused, self._lost)
         host, port = self.sockets.listeners[0].local
         self.uri = f"sip:{user}@{host}:{port}"
         self._media = Media(
@@ -153,6 +153,10 @@ class Phone:
 
     def _failed(self, flow: Flow, reason: str, messages: list[bytes]) -> None:
         self._tell(self.ua.transport_failed(flow, messages, reason, self.now))
+        self.flush()
+
+    def _lost(self, flow: Flow, reason: str, served: tuple[Flow, ...]) -> None:
+        self._tell(self.ua.connection_lost((flow, *served), reason, self.now))
         self.flush()
 
     def _refused(self, flow: Flow, error: DecodeError, head: bytes) -> None:

@@ -122,6 +122,10 @@ class UserAgent:
         """``messages`` could not be sent by ``flow``, as `TransactionLayer.transport_failed`."""
         return self._handle(self.layer.transport_failed(flow, messages, reason, now), now)
 
+    def connection_lost(self, flows: Iterable[Flow], reason: str, now: float) -> list[Event]:
+        """As `TransactionLayer.connection_lost`."""
+        return self._handle(self.layer.connection_lost(flows, reason, now), now)
+
     # What the user asks for
 
     def invite(

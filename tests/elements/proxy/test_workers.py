@@ -48,7 +48,7 @@ def listen(workers: Workers, loop: VirtualLoop, element: ProxyElement) -> None:
         loop,
         element.take_over,
         element.transports.send,
-        lambda flow, reason: element.lost(flow, reason, lambda: False),
+        element.lost,
         element.failed,
     )
 

@@ -112,6 +112,11 @@ def test_a_failure_touches_no_other_server() -> None:
     assert all(health.admits(other, 1.0) for other in others)
     # The same server by another domain is the same server.
     assert not health.admits(ONE._replace(domain="y.example"), 1.0)
+    # But for its connections: a certificate may be for the one domain and not for the other.
+    secure = ONE._replace(transport=TLS)
+    health.failed(secure, Failure.ERROR, 0.0)
+    assert health.admits(secure._replace(domain="y.example"), 1.0)
+    assert not health.admits(secure, 1.0)
 
 
 def test_the_table_of_failed_servers_is_bounded() -> None:

@@ -162,7 +162,7 @@ class ProxyElement:
                 tag=token,
                 settings=settings,
                 note=self._note,
-                failed=self._hop_failed,
+                failed=self.hop_failed,
                 answered=locator.answered,
                 route_extra="" if workers is None else workers.route_parameter,
             )
@@ -323,25 +323,24 @@ class ProxyElement:
             self._decide(received)
         self.flush()
 
-    def lost(self, flow: Flow, reason: str, shared: Callable[[], bool]) -> None:
+    def lost(self, flow: Flow, reason: str, served: tuple[Flow, ...] = ()) -> None:
         """A connection is no more: requests that wait for its responses fail, its registrations go.
 
-        ``shared`` says whether requests that asked for any connection to its far end went by it.
+        ``served`` are the flows without a number that went by it and have no other connection now.
         """
-        if self.proxy.layer.awaits(flow):
-            received = self.proxy.transport_failed(flow, (), reason, self.now(), shared=shared())
-            for each in received:
-                self._decide(each)
-            self.flush()
+        for received in self.proxy.connection_lost((flow, *served), reason, self.now()):
+            self._decide(received)
+        self.flush()
         self._keeper.lost(flow)
 
-    def _hop_failed(self, flow: Flow, failure: Failure, retry_after: float | None) -> None:
-        self.locator.failed(flow, failure, retry_after)
-        if failure is Failure.ERROR and not flow.transport.reliable:
-            # "receiving a destination unreachable ICMP error on a UDP flow", RFC 5626 section 7
-            known = self.services.registrations.flows.get(flow)
-            if known is not None and known.binding.reg_id:
-                self._keeper.lost(flow)
+    def hop_failed(self, flow: Flow, failure: Failure, retry_after: float | None) -> None:
+        """What was sent by ``flow`` failed; ``retry_after`` is that of a 503, in seconds."""
+        known = self.services.registrations.flows.get(flow)
+        if known is None:
+            self.locator.failed(flow, failure, retry_after)
+        # "receiving a destination unreachable ICMP error on a UDP flow", RFC 5626 section 7
+        elif failure is Failure.ERROR and known.binding.reg_id and not flow.transport.reliable:
+            self._keeper.lost(flow)
 
     def refused(self, flow: Flow, error: DecodeError, head: bytes) -> None:
         """A stream broke at a message: a request is answered 400 before the stream is closed."""

@@ -133,11 +133,11 @@ class OwnRequests:
             came = Silence(Failure.TIMEOUT, detail, waiting.heard)
         if isinstance(came, Response):
             if came.status == 503:
-                element.locator.failed(flow, Failure.BUSY, retry_after(came))
+                element.hop_failed(flow, Failure.BUSY, retry_after(came))
             else:
                 element.locator.answered(flow)
         elif not came.heard:
-            element.locator.failed(flow, came.failure, None)
+            element.hop_failed(flow, came.failure, None)
         return came
 
     def answered(self, received: Received) -> None:

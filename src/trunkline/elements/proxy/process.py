@@ -319,15 +319,13 @@ async def _work(plan: ProxyPlan, workers: Workers | None, loop: asyncio.Abstract
                 0 if workers is None else workers.index,
             ),
         )
-        transports.connect(
-            element.receive, element.failed, element.refused, finder.domain, element.lost
-        )
+        transports.connect(element.receive, element.failed, element.refused, element.lost)
         if workers is not None:
             workers.listen(
                 loop,
                 element.take_over,
                 transports.lend,
-                lambda flow, reason: element.lost(flow, reason, lambda: False),
+                element.lost,
                 element.failed,
             )
 

@@ -321,20 +321,14 @@ class Proxy:
         return self._handle_all(self.layer.on_timeout(now), now)
 
     def transport_failed(
-        self,
-        flow: Flow,
-        messages: Iterable[bytes],
-        reason: str,
-        now: float,
-        *,
-        shared: bool = True,
+        self, flow: Flow, messages: Iterable[bytes], reason: str, now: float
     ) -> list[Received]:
-        """Take what could not be sent by ``flow`` (section 16.9); return what needs a decision.
+        """Take what could not be sent by ``flow`` (section 16.9); return what needs a decision."""
+        return self._handle_all(self.layer.transport_failed(flow, messages, reason, now), now)
 
-        ``shared`` as `TransactionLayer.transport_failed`.
-        """
-        events = self.layer.transport_failed(flow, messages, reason, now, shared=shared)
-        return self._handle_all(events, now)
+    def connection_lost(self, flows: Iterable[Flow], reason: str, now: float) -> list[Received]:
+        """As `TransactionLayer.connection_lost`; return what needs a decision."""
+        return self._handle_all(self.layer.connection_lost(flows, reason, now), now)
 
     def _handle_all(self, events: Iterable[Event], now: float) -> list[Received]:
         found = (self.handle(event, now) for event in events)

@@ -47,7 +47,7 @@ from trunkline.sip.transaction.transactions import (
     Transaction,
     fire,
 )
-from trunkline.sip.transport import Address, Flow
+from trunkline.sip.transport import Flow
 from trunkline.sip.via import COOKIE, TopVia, mark_source, top_via
 
 __all__ = [
@@ -141,7 +141,7 @@ class TransactionLayer:
         self.servers: dict[str, ServerTransaction] = {}
         self.clients: dict[str, ClientTransaction] = {}
         # By streams only: of datagrams, those that came to nothing are named.
-        self._unanswered: dict[Address, dict[ClientTransaction, None]] = {}
+        self._unanswered: dict[Flow, dict[ClientTransaction, None]] = {}
         self._token = token
         self._late = timers.late
         self._now = 0.0
@@ -324,7 +324,7 @@ class TransactionLayer:
         timers = self.timers
         if flow.transport.reliable:
             transaction.last = b""
-            self._unanswered.setdefault(flow.remote, {})[transaction] = None
+            self._unanswered.setdefault(flow, {})[transaction] = None
         else:
             transaction._pause = timers.t1
             self.queue.start(transaction, Trigger.A if invite else Trigger.E, timers.t1, now)
@@ -376,36 +376,33 @@ class TransactionLayer:
 
     # from the transport
 
-    def awaits(self, flow: Flow) -> bool:
-        """Whether a request to the far end of ``flow``, a stream, has had no response yet."""
-        return flow.remote in self._unanswered
-
     def transport_failed(
-        self,
-        flow: Flow,
-        messages: Iterable[bytes],
-        reason: str,
-        now: float,
-        *,
-        shared: bool = True,
+        self, flow: Flow, messages: Iterable[bytes], reason: str, now: float
     ) -> list[Event]:
         """Sending by ``flow`` failed: ``messages``, or what ICMP quoted of them, did not arrive.
 
-        A request fails (section 17.1.4); where the flow is a stream, so does every request that
-        went by it and has had no response: with ``shared``, those that asked for any connection to
-        its far end, too. A response whose connection is gone is sent once more, to
-        sent-by, by any connection that leads there (section 18.2.2). If that fails too, its user is
-        told, who may look for another server (RFC 3263 section 5).
+        A request fails (section 17.1.4), and no other one that went the same way. A response whose
+        connection is gone is sent once more, to sent-by, by any connection that leads there
+        (section 18.2.2). If that fails too, its user is told, who may look for another server (RFC
+        3263 section 5).
         """
         failed: list[Transaction] = []
         for data in messages:
             transaction = self._returned(data, flow)
             if transaction is not None:
                 failed.append(transaction)
-        if flow.transport.reliable:
-            meant = (flow.connection, 0) if shared else (flow.connection,)
-            waiting = self._unanswered.get(flow.remote, ())
-            failed += [each for each in waiting if each.flow.connection in meant]
+        return self._fail(failed, reason, now)
+
+    def connection_lost(self, flows: Iterable[Flow], reason: str, now: float) -> list[Event]:
+        """A connection is no more: requests that went by it and have had no response fail.
+
+        ``flows`` are what they asked for: its own number, and any connection to its far end, where
+        no other one is left to bring the response.
+        """
+        waiting = [each for flow in flows for each in self._unanswered.get(flow, ())]
+        return self._fail(waiting, reason, now)
+
+    def _fail(self, failed: Iterable[Transaction], reason: str, now: float) -> list[Event]:
         events = []
         for transaction in failed:
             if not transaction.terminated:
@@ -483,6 +480,6 @@ class TransactionLayer:
         transaction.last = b""
 
     def _answered(self, transaction: ClientTransaction) -> None:
-        waiting = self._unanswered.get(transaction.flow.remote)
+        waiting = self._unanswered.get(transaction.flow)
         if waiting is not None and waiting.pop(transaction, self) is None and not waiting:
-            del self._unanswered[transaction.flow.remote]
+            del self._unanswered[transaction.flow]
