@@ -39,7 +39,7 @@ _STATUS_LINES = {
     f"SIP/2.0 {status} {reason}": ("SIP/2.0", status, reason) for status, reason in REASONS.items()
 }
 """Those that are usual, read beforehand."""
-_FOLD = re.compile(r"[ \t]*\r\n[ \t]+")  # section 7.3.1
+_FOLD = re.compile(r"\r\n[ \t]+")  # section 7.3.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +145,7 @@ class Headers:
     def value(self, at: int) -> str:
         """Return the value of row number ``at`` of all rows."""
         value = self.rows[at].partition(":")[2].strip(" \t\r\n")
-        return _FOLD.sub(" ", value) if "\n" in value else value
+        return _unfold(value) if "\n" in value else value
 
     # changing
 
@@ -255,6 +255,12 @@ class Headers:
             return names.index(key) if key in names else -1
         found = [at for at, known in enumerate(names) if known == key]
         return found[index] if -len(found) <= index < len(found) else -1
+
+
+def _unfold(value: str) -> str:
+    """Replace each line break with the blanks around it by one blank (section 7.3.1)."""
+    *lines, last = _FOLD.split(value)
+    return " ".join([*(line.rstrip(" \t") for line in lines), last])
 
 
 def _row(name: str, value: str) -> str:

@@ -26,7 +26,7 @@ _VIA = re.compile(
     re.IGNORECASE | re.ASCII,
 )
 _BRANCH = re.compile(r";[ \t]*branch[ \t]*=[ \t]*([^\s;,]+)", re.IGNORECASE)
-_RPORT = re.compile(r";[ \t]*rport[ \t]*(?:=[ \t]*\d*)?[ \t]*(?=;|\Z)", re.IGNORECASE)
+_RPORT = re.compile(r";[ \t]*rport(?:[ \t]*=[ \t]*\d*)?[ \t]*(?=;|\Z)", re.IGNORECASE)
 _RECEIVED = re.compile(r";[ \t]*received[ \t]*=[ \t]*[^\s;,]*", re.IGNORECASE)
 _HIGHEST_PORT = 65535
 
