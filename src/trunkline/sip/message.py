@@ -584,7 +584,7 @@ def parse(data: bytes, limits: Limits = _LIMITS) -> Request | Response:
     else:
         message = _bare(Request, headers, body)
         parts = start.split(" ")
-        if len(parts) == 3 and parts[2] == "SIP/2.0" and parts[1]:
+        if len(parts) == 3 and parts[2] == "SIP/2.0" and parts[1] and _TOKEN.match(parts[0]):
             message.method, message.uri, message.version = parts
         else:
             defect = _read_request_line(message, start) or defect

@@ -115,7 +115,9 @@ class SocketTransports:
         if self._workers is not None and flow.connection:
             owner = flow.connection >> _WORKER_SHIFT
             if owner != self._workers.index:
-                self._workers.send_by(owner, flow, data)
+                if not self._workers.send_by(owner, flow, data):
+                    reason = "the worker that has the connection could not be given the message"
+                    self._loop.call_soon(self._failed, flow, reason, [data])
                 return
         self.streams[flow.transport, flow.local].send(flow, data)
 
