@@ -34,7 +34,7 @@ class AnswerCache:
         """Keep ``answer``; returns it with the TTL for which it is kept."""
         rules = self._rules
         if answer.outcome is Outcome.FAILED:
-            ttl = rules.failure_ttl
+            ttl = rules.failure_ttl if answer.asked else 0.0
         else:
             negative = answer.outcome is not Outcome.FOUND
             longest = min(rules.max_ttl, rules.max_negative_ttl) if negative else rules.max_ttl

@@ -135,7 +135,8 @@ class Directory:
         self, target: Target, now: float, *, stream: bool = False
     ) -> tuple[Location, list[Question]]:
         """Begin to locate ``target``; the second value is what has to be asked for it."""
-        location = Location(target, self.rules, self.draw, stream=stream)
+        sips = self._sips.get(target.host, False)
+        location = Location(target, self.rules, self.draw, stream=stream, sips=sips)
         return location, self._feed(location, now)
 
     def keep(self, answer: Answer, now: float) -> Answer:
