@@ -347,6 +347,27 @@ def test_plans_and_targets_are_bounded() -> None:
         assert len(table) <= 3
 
 
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "sip:192.0.2.1;x=LONG",
+        "sip:x.example;transport=udp;x=LONG",
+        "sip:x.example;transport=LONG",
+        "sip:x.example;maddr=LONG",
+        "sip:[0:0:0:0:0:0:0:1];transport=tcp;x=LONG",
+    ],
+)
+def test_texts_that_are_very_long_take_no_memory(uri: str) -> None:
+    directory = Directory(V4, lowest)
+    for number in range(3):
+        target = Uri.parse(uri.replace("LONG", f"{number}" + "a" * 5000))
+        if directory.try_now(target, 0.0) is None:
+            plan_of(directory.target_of(target), Zone({"A x.example": ["192.0.2.1"]}), directory)
+            directory.try_now(target, 0.0)
+    tables = (directory._plans, directory._targets, directory._literal, directory._addresses)
+    assert "a" * 300 not in repr((*tables, directory.cache._kept))
+
+
 def test_forgetting_keeps_the_servers_that_failed() -> None:
     directory = ready()
     directory.failed(ONE, Failure.ERROR, 0.0)
