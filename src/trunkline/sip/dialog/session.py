@@ -232,12 +232,11 @@ class Session:
     def _revised(self, *, hold: bool) -> SessionDescription:
         if self.exchange.local is None:
             raise TrunklineError("dialog.state", "no description has been agreed on yet")
-        description = self.exchange.local.copy()
+        description = self.exchange.renewed(self.exchange.local)
         if hold:
             description.hold()
         else:
             description.resume()
-        description.bump_version()
         return description
 
     def request(
@@ -294,6 +293,11 @@ class Session:
     def peer_allows(self, method: str) -> bool:
         """Whether the peer's Allow has ``method``; False too if it has sent none."""
         return self._peer_methods is not None and method in self._peer_methods
+
+    def forbid(self, method: str) -> None:
+        """The peer does not allow ``method``, whatever it said (21.4.6)."""
+        if self._peer_methods is not None:
+            self._peer_methods -= {method}
 
     # The end
 
