@@ -117,12 +117,12 @@ class Session:
             raise TrunklineError(
                 "dialog.not-reliable", "the INVITE's Supported has no 100rel (RFC 3262 section 3)"
             )
-        carrier = Carrier.RELIABLE if reliable else Carrier.UNRELIABLE
-        self.exchange.fork().send(carrier, description)  # whether it may, and nothing else yet
+        trial = self.exchange.fork()  # whether it may, and nothing else yet
+        for kept in invite.reliable.kept:
+            trial.send(Carrier.RELIABLE, kept)
+        trial.send(Carrier.RELIABLE if reliable else Carrier.UNRELIABLE, description)
         response = self.response(invite, status, headers=headers, description=description)
-        has_description = description is not None
-        invite.provisional(response, now, reliably=reliable, has_description=has_description)
-        self.exchange.send(carrier, description)
+        invite.provisional(response, now, reliably=reliable, description=description)
 
     def accept(
         self, now: float, *, description: SessionDescription | None = None, headers: Rows = ()
