@@ -490,6 +490,7 @@ _IN_TRYING = _IN_ANSWER | {"timestamp"}
 
 _M = TypeVar("_M", bound=Message)
 
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.?)*(?:"|\Z)', re.DOTALL)  # always matches: no backtracking
 _TAG = re.compile(r';[ \t]*tag[ \t]*=[ \t]*([^\s;,>"]+)', re.IGNORECASE)
 
 
@@ -500,9 +501,9 @@ def tag_of(value: str) -> str | None:
     """
     if "ag" not in value and "AG" not in value:  # as in all requests that begin a dialog
         return None
+    if '"' in value:  # a name or a parameter may have in it whatever it likes
+        value = _QUOTED.sub("", value)
     end = value.rfind(">")
-    if end < 0 and '"' in value:
-        return None
     found = _TAG.search(value, end + 1)
     return found[1] if found else None
 
