@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
-__all__ = ["Address", "Flow", "Transport", "written"]
+__all__ = ["LARGEST_DATAGRAM", "Address", "Flow", "Transport", "written"]
 
 Address: TypeAlias = "tuple[str, int]"
 """An IP address, without brackets, and a port."""
+
+LARGEST_DATAGRAM: Final = 1300
+"""Octets beyond which a request goes by TCP, the path MTU being unknown (section 18.1.1)."""
 
 
 def written(address: Address) -> str:

@@ -20,7 +20,7 @@ from trunkline.sip.message import Message, Request, Response
 from trunkline.sip.proxy.branches import Branch, Target
 from trunkline.sip.proxy.context import ResponseContext
 from trunkline.sip.proxy.forwarding import Forwarding, complete
-from trunkline.sip.proxy.identity import Identity
+from trunkline.sip.proxy.identity import Identity, stream_for
 from trunkline.sip.proxy.loops import loop_part
 from trunkline.sip.proxy.passing import Passing, ack_branch
 from trunkline.sip.proxy.routes import preprocess
@@ -243,14 +243,14 @@ class Proxy:
         at = forwarding.add_via(request, flow, token)
         if flow.transport is Transport.UDP:
             data = request.to_bytes()
-            if len(data) > self.settings.largest_datagram and not branch.refused:
-                stream = self._stream_beside(flow)
-                if stream is not None:  # section 18.1.1
-                    branch.fallback, branch.flow = flow, stream
-                    flow = stream
-                    forwarding.change_via(request, at, flow, token)
-                    complete(request, flow)
-                    data = request.to_bytes()
+            limit = self.settings.largest_datagram
+            stream = stream_for(self.identity, flow, len(data), limit)
+            if stream is not None and not branch.refused:
+                branch.fallback, branch.flow = flow, stream
+                flow = stream
+                forwarding.change_via(request, at, flow, token)
+                complete(request, flow)
+                data = request.to_bytes()
         else:
             complete(request, flow)
             data = request.to_bytes()
@@ -264,10 +264,6 @@ class Proxy:
             if not branch.patience:
                 self._timer_c.start(branch, _TIMER_C, self.layer.timers.c, now)
             branch.patience = now + self.layer.timers.c  # step 11
-
-    def _stream_beside(self, flow: Flow) -> Flow | None:
-        listener = self.identity.for_transport(Transport.TCP, flow.remote[0])
-        return None if listener is None else Flow(Transport.TCP, flow.remote, listener.local)
 
     def forward(self, passing: Passing, target: Target, now: float) -> bool:
         """Send a request on to its next hop without a transaction; whether there is one."""

@@ -13,7 +13,7 @@ from trunkline.sip.host import bracketed
 from trunkline.sip.transport import Address, Flow, Transport
 from trunkline.sip.uri import Uri, parse_uri
 
-__all__ = ["Identity", "Listener", "default_port", "route_uri"]
+__all__ = ["Identity", "Listener", "default_port", "route_uri", "stream_for"]
 
 _MOST_KNOWN = 10_000  # Route values remembered as ours or not; the memory begins anew beyond it
 _LONGEST_KNOWN = 256  # longer ones are not remembered
@@ -137,6 +137,18 @@ class Identity:
             if len(value) <= _LONGEST_KNOWN:
                 self._known[value] = known
         return known
+
+
+def stream_for(identity: Identity, flow: Flow, size: int, limit: int) -> Flow | None:
+    """Return the way of a request that is too large for UDP (section 18.1.1).
+
+    ``None``: it goes by ``flow``, being no larger than ``limit``, or having no other way. The
+    top Via says how it goes, so it is written anew.
+    """
+    if size <= limit or flow.transport is not Transport.UDP:
+        return None
+    listener = identity.for_transport(Transport.TCP, flow.remote[0])
+    return None if listener is None else Flow(Transport.TCP, flow.remote, listener.local)
 
 
 def default_port(uri: Uri) -> int:
