@@ -313,6 +313,9 @@ class Harness:
                 clock=clock,
                 random=generator.randbytes,
                 algorithms=algorithms,
+                hosts=self.identity.domains.union(
+                    item.advertised[0].lower() for item in self.identity.listeners
+                ),
             ),
             Registrations(
                 settings, MemoryLocation(), node=name, clock=clock, random=generator.randbytes

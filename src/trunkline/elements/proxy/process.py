@@ -442,6 +442,7 @@ def _services(
             random=os.urandom,
             maker=index,
             algorithms=digest_algorithms(settings),
+            hosts=domains.union(item.advertised[0].lower() for item in settings.listen),
         ),
         Registrations(
             registrar.Settings(domains) if domains else None,

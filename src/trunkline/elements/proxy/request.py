@@ -385,7 +385,9 @@ class IncomingRequest:
         ``realm`` it is the node's first domain.
         """
         services = self._element.services
-        result = await services.users.check(self.message, realm, proxy=not self._acts_as_server)
+        proxy = not self._acts_as_server
+        uri = self.message.uri if self._context is None else self._context.uri
+        result = await services.users.check(self.message, uri, realm, proxy=proxy)
         self.note("credentials", result.reason.value, result.user)
         return result
 

@@ -104,7 +104,8 @@ class Users:
     """Checks credentials: RFC 3261 section 22, by `trunkline.sip.digest`.
 
     ``secret`` seals the nonces and is the same in all processes that share the realms; ``clock``
-    gives seconds since the epoch.
+    gives seconds since the epoch. ``hosts``: credentials are for the URI of their request, or for
+    one of these hosts, our own: else they were given to somebody else, who may not use them here.
     """
 
     def __init__(
@@ -117,6 +118,7 @@ class Users:
         random: Callable[[int], bytes],
         maker: int = 0,
         algorithms: tuple[digest.Algorithm, ...] = digest.DEFAULT_ALGORITHMS,
+        hosts: frozenset[str] = frozenset(),
     ) -> None:
         self.realm = realm
         """The realm that is meant where none is named."""
@@ -126,13 +128,16 @@ class Users:
         self._random = random
         self._maker = maker
         self._algorithms = algorithms
+        self._hosts = hosts
         self._challengers: dict[tuple[str, bool], digest.Challenger] = {}
 
-    async def check(self, request: Request, realm: str | None, *, proxy: bool) -> digest.Result:
-        """Check the credentials of ``request`` for ``realm``."""
+    async def check(
+        self, request: Request, uri: str, realm: str | None, *, proxy: bool
+    ) -> digest.Result:
+        """Check the credentials of ``request``, which came with ``uri``, for ``realm``."""
         challenger = self._challenger(realm, proxy)
         values = request.headers.all(challenger.credentials_header)
-        found = challenger.examine(values, request.method, request.uri, request.body)
+        found = challenger.examine(values, request.method, uri, request.body)
         if isinstance(found, digest.Result):
             return found
         secret = self._source.lookup(found.user, challenger.settings.realm)
@@ -167,8 +172,11 @@ class Users:
                 proxy=proxy,
                 algorithms=self._algorithms,
                 maker=self._maker,
+                hosts=self._hosts,
             )
-            challenger = self._challengers[key] = digest.Challenger(settings)
+            other = self._challengers.get((key[0], not proxy))
+            challenger = digest.Challenger(settings, None if other is None else other.replays)
+            self._challengers[key] = challenger
         return challenger
 
 
