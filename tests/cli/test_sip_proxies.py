@@ -42,7 +42,7 @@ INVITE sip:bob@127.0.0.1:22222
    0.000  script        to_callee()
    0.000  branch        sip:bob@127.0.0.1:22222 to UDP 127.0.0.1:33333, as z9hG4bK
    0.000  sent          INVITE sip:bob@127.0.0.1:22222 to UDP 127.0.0.1:33333
-                          + Record-Route: <sip:127.0.0.1:22222;lr>
+                          + Record-Route: <sip:127.0.0.1:22222;lr;k=…>
                           + Via: SIP/2.0/UDP 127.0.0.1:22222;branch=z9hG4bK
                           - Max-Forwards: 70
                           + Max-Forwards: 69
@@ -62,7 +62,7 @@ INVITE sip:bob@127.0.0.1:22222
                           + Via: SIP/2.0/UDP 127.0.0.1:22222;branch=z9hG4bK
                           - Max-Forwards: 70
                           + Max-Forwards: 69
-                          - Route: <sip:127.0.0.1:22222;lr>
+                          - Route: <sip:127.0.0.1:22222;lr;k=…>
                           + Max-Breadth: 60
 
    0.000  received      BYE sip:bob@127.0.0.1:33333 from UDP 127.0.0.1:11111
@@ -72,7 +72,7 @@ INVITE sip:bob@127.0.0.1:22222
                           + Via: SIP/2.0/UDP 127.0.0.1:22222;branch=z9hG4bK
                           - Max-Forwards: 70
                           + Max-Forwards: 69
-                          - Route: <sip:127.0.0.1:22222;lr>
+                          - Route: <sip:127.0.0.1:22222;lr;k=…>
                           + Max-Breadth: 60
    0.000  received      200 OK (2 BYE) from UDP 127.0.0.1:33333
    0.000  response      sip:bob@127.0.0.1:33333 at UDP 127.0.0.1:33333 answered 200 OK
@@ -176,6 +176,7 @@ def steady(text: str, proxied: Proxied) -> str:
     text = re.sub(r"\d{4}-\d\d-\d\d", "DATE", text)
     text = re.sub(r"^( +)\d+\.\d{3}", r"\g<1>0.000", text, flags=re.MULTILINE)
     text = re.sub(r"\+\d+\.\d{3}", "+0.000", text)
+    text = re.sub(r";k=[0-9a-f]{16}>", ";k=…>", text)
     return re.sub(r"z9hG4bK[\w.]+", "z9hG4bK", text)
 
 

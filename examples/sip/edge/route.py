@@ -71,7 +71,7 @@ def voicemail(request: Request, response: Response) -> None:
 
 @in_dialog()
 def later(request: Request) -> None:
-    """Send what comes later in a call along its way."""
+    """Send what comes later in a call along its way; 481 if the call did not begin here."""
     mend_contact(request)
     request.relay()
 

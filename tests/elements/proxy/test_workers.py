@@ -173,19 +173,28 @@ def test_everything_finds_its_transaction(cluster: Cluster, owner: int) -> None:
     assert sum(worker.counters.handed_over for worker in cluster.workers) == 8
 
 
+def recorded(cluster: Cluster, index: int) -> str:
+    """The Route by which a dialog that began at worker ``index`` goes on."""
+    _, invite, _ = cluster.deliver(index, request("INVITE", "x"), FROM_CALLER)
+    return parse(invite[2]).headers["Record-Route"][0]
+
+
 def test_requests_of_a_dialog_go_to_the_worker_that_saw_it_begin(cluster: Cluster) -> None:
-    bye = request("BYE", "y", ";tag=callee", "<sip:192.0.2.1:5060;lr;w=2>")
-    [forwarded] = cluster.deliver(0, bye, FROM_CALLER)
+    route = recorded(cluster, 2)
+    assert route.startswith("<sip:192.0.2.1:5060;lr;w=2;k=")
+    [forwarded] = cluster.deliver(0, request("BYE", "y", ";tag=callee", route), FROM_CALLER)
     assert forwarded[0] == 2
     assert b"Route:" not in forwarded[2]
     [done] = cluster.deliver(1, *answer(forwarded, 200))
     assert (done[0], status_of(done)) == (2, 200)
 
 
-def test_a_number_that_no_worker_has_is_our_own_business(cluster: Cluster) -> None:
-    bye = request("BYE", "y", ";tag=callee", "<sip:192.0.2.1:5060;lr;w=77>")
-    [forwarded] = cluster.deliver(1, bye, FROM_CALLER)
-    assert forwarded[0] == 1
+@pytest.mark.parametrize("written", ["", ";w=77"])
+def test_any_worker_knows_what_another_has_recorded(cluster: Cluster, written: str) -> None:
+    """A number that no worker has is our own business."""
+    route = recorded(cluster, 2).replace(";w=2", written)
+    [forwarded] = cluster.deliver(1, request("BYE", "y", ";tag=callee", route), FROM_CALLER)
+    assert (forwarded[0], status_of(forwarded)) == (1, 0)
 
 
 def test_a_worker_that_does_not_listen_costs_its_strays_and_nothing_else(
@@ -235,7 +244,7 @@ def test_large_messages_are_handed_over_whole(cluster: Cluster, octets: int) -> 
     if octets > cluster.shared.largest:
         pytest.skip("net.core.wmem_max allows less")
     came = Flow(Transport.TCP, CALLER, ME, 7)
-    bye = request("BYE", "y", ";tag=callee", "<sip:192.0.2.1:5060;lr;w=2>")
+    bye = request("BYE", "y", ";tag=callee", recorded(cluster, 2))
     large = bye.replace(b"Content-Length: 0", b"Content-Length: %d" % octets) + b"x" * octets
     [forwarded] = cluster.deliver(0, large, came)
     assert forwarded[0] == 2
@@ -249,7 +258,7 @@ def test_large_messages_are_handed_over_whole(cluster: Cluster, octets: int) -> 
 def test_what_is_too_large_to_be_handed_over_is_dealt_with_where_it_came(cluster: Cluster) -> None:
     cluster.workers[0]._largest = octets = 1000  # net.core.wmem_max may allow more than we take
     came = Flow(Transport.TCP, CALLER, ME, 7)
-    bye = request("BYE", "y", ";tag=callee", "<sip:192.0.2.1:5060;lr;w=2>")
+    bye = request("BYE", "y", ";tag=callee", recorded(cluster, 2))
     large = bye.replace(b"Content-Length: 0", b"Content-Length: %d" % octets) + b"x" * octets
     [forwarded] = cluster.deliver(0, large, came)
     assert forwarded[0] == 0

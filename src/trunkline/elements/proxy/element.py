@@ -36,6 +36,7 @@ from trunkline.sip.proxy import (
     ProxySettings,
     Received,
     ResponseContext,
+    RouteSeal,
     StatelessProxy,
 )
 from trunkline.sip.timers import Timers
@@ -149,10 +150,11 @@ class ProxyElement:
         self.services = services
         self.destinations = destinations or Destinations({}, lambda most: 0)
         layer = TransactionLayer(token, timers=timers, owners=workers, tap=self.recorder)
+        seal = RouteSeal(services.users.secret)
         self.proxy: Proxy
         if stateless is not None:
             self.proxy = StatelessProxy(
-                layer, identity, secret=stateless, tag=token, settings=settings
+                layer, identity, secret=stateless, tag=token, settings=settings, seal=seal
             )
             script.require_stateless()
         else:
@@ -165,6 +167,7 @@ class ProxyElement:
                 failed=self.hop_failed,
                 answered=locator.answered,
                 route_extra="" if workers is None else workers.route_parameter,
+                seal=seal,
             )
         self.app = Application(self, name, script_settings or {})
         self.own = OwnRequests(self)

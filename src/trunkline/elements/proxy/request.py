@@ -101,7 +101,8 @@ class IncomingRequest:
         self._sdp: tuple[bytes, SessionDescription] | None = None
         self.message = received.request
         self.routed = received.routed
-        """Whether it came by a Route of ours."""
+        """Whether it came by a Route that this node recorded when its dialog began: nobody else can
+        write one. One that only names this node is taken off all the same."""
         self.decided = False
         self._attributes: dict[str, object] | None = None
         self._replies: dict[int, Flow] | None = None  # that handlers have now, by id()
@@ -327,12 +328,14 @@ class IncomingRequest:
         of destinations, ``app.destinations(NAME)``: one of them gets it, and the next if that one
         fails. Within a dialog a set counts for nothing: the dialog's other end is one of them.
 
-        A request within a dialog that leads here and nowhere else is answered 481.
+        With neither ``target`` nor ``via`` a request whose To has a tag is answered 481 unless it
+        is ``routed``, and leads on from here: or anybody could send anything past the handlers of
+        requests, by a tag of his own making.
 
         Raises:
             TrunklineError: ``script.uri``: ``target`` or ``via`` is no URI.
         """
-        if target is None and via is None and self.in_dialog and self.ends_here:
+        if target is None and via is None and self._within and (not self.routed or self.ends_here):
             if self.method == "ACK":
                 self.drop()
             else:
@@ -509,7 +512,7 @@ class IncomingRequest:
             self._write_sdp()
         message, element = self.message, self._element
         if isinstance(via, DestinationSet):
-            if not self.in_dialog and "route" not in message.headers.names:
+            if not self._within and "route" not in message.headers.names:
                 self._select(groups, via)
                 return
             via = None
@@ -711,15 +714,23 @@ class IncomingRequest:
     def handler(self) -> Function | None:
         """Return the script's handler for this request."""
         script, method = self._script, self.message.method
-        dialog = self.in_dialog
-        if self._passing is not None and self._passing.stateless:
-            # A CANCEL goes where its INVITE went, and so does the ACK to a failure, which has a To
-            # tag all the same (section 16.11).
-            if method == "ACK" and not (self.routed and not self.for_us):
-                method, dialog = "INVITE", False
-            elif method == "CANCEL":
-                method = "INVITE"
-        return script.find(script.dialogs if dialog else script.requests, method)
+        within = self._within
+        stateless = self._passing is not None and self._passing.stateless
+        # A CANCEL goes where its INVITE went, and so does the ACK to a failure.
+        if stateless and (method == "CANCEL" or (method == "ACK" and not within)):
+            method = "INVITE"
+        return script.find(script.dialogs if within else script.requests, method)
+
+    @property
+    def _within(self) -> bool:
+        """Whether it is to be taken for one within a dialog.
+
+        The ACK to a failure has a To tag all the same; a stateless proxy sees it (section 16.11).
+        """
+        passing = self._passing
+        if passing is not None and passing.stateless and self.method == "ACK" and not self.routed:
+            return False
+        return self.in_dialog
 
 
 def _readable(uri: str) -> str:

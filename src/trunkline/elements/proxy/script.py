@@ -95,9 +95,11 @@ def on_request(*methods: str) -> Callable[[_F], _F]:
 
 
 def in_dialog(*methods: str) -> Callable[[_F], _F]:
-    """Call the function with requests within a dialog, ACKs to a 2xx included.
+    """Call the function with requests whose To has a tag, ACKs to a 2xx included.
 
-    Without such a handler they are relayed where their Route and Request-URI lead.
+    A tag alone proves nothing: anybody can write one. ``request.routed`` says that the dialog began
+    here. Without such a handler it is ``request.relay()``: those that are ``routed`` go where their
+    Route and Request-URI lead, the others are answered 481.
     """
     return _mark(_Mark("in_dialog", methods))
 

@@ -122,8 +122,9 @@ class Users:
     ) -> None:
         self.realm = realm
         """The realm that is meant where none is named."""
+        self.secret = secret
+        """What nonces are sealed with, and our Record-Route."""
         self._source = source
-        self._secret = secret
         self._clock = clock
         self._random = random
         self._maker = maker
@@ -168,7 +169,7 @@ class Users:
         if challenger is None:
             settings = digest.Settings(
                 realm=key[0],
-                secret=self._secret,
+                secret=self.secret,
                 proxy=proxy,
                 algorithms=self._algorithms,
                 maker=self._maker,

@@ -95,7 +95,7 @@ class ResponseContext:
         self.flow = flow
         """By which it came."""
         self.routed = False
-        """Whether one of its Routes was ours."""
+        """Whether one of its Routes was ours: see `Proxy`."""
         self.call_id = request.call_id
         self.hooks: Hooks | None = None
         self.branches: list[Branch] = []

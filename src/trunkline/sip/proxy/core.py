@@ -23,7 +23,7 @@ from trunkline.sip.proxy.forwarding import Forwarding, complete
 from trunkline.sip.proxy.identity import Identity, stream_for
 from trunkline.sip.proxy.loops import loop_part
 from trunkline.sip.proxy.passing import Passing, ack_branch
-from trunkline.sip.proxy.routes import preprocess
+from trunkline.sip.proxy.routes import RouteSeal, preprocess
 from trunkline.sip.proxy.settings import ProxySettings
 from trunkline.sip.timers import TimerQueue
 from trunkline.sip.transaction import (
@@ -63,6 +63,10 @@ class Proxy:
     ``tag`` gives a tag for a To header (section 19.3). ``note`` is told the steps of contexts whose
     transaction is traced. ``failed`` is told of every next hop that failed, how, and the seconds
     that its Retry-After asked for; ``answered`` of those that gave any response.
+
+    ``route_extra`` are parameters for Record-Route, and ``seal`` makes one that nobody can guess:
+    with it ``routed`` says that a request came by a Route that we have recorded, else by any that
+    names us.
     """
 
     def __init__(
@@ -76,11 +80,13 @@ class Proxy:
         failed: Callable[[Flow, Failure, float | None], None] = lambda flow, failure, after: None,
         answered: Callable[[Flow], None] = lambda flow: None,
         route_extra: str = "",
+        seal: RouteSeal | None = None,
     ) -> None:
         self.layer = layer
         self.identity = identity
         self.settings = settings
-        self.forwarding = Forwarding(identity, settings, route_extra)
+        self.seal = seal
+        self.forwarding = Forwarding(identity, settings, route_extra, seal)
         self.tag = tag
         self.note = note
         self.failed = failed
@@ -138,7 +144,7 @@ class Proxy:
         branch = ack_branch(request, call_id)
         try:
             if self.refusal(request) is None:
-                routed = preprocess(request, self.identity, flow)
+                routed = preprocess(request, self.identity, flow, self.seal)
                 tap = self.layer.tap
                 traced = tap is not None and tap.wants(call_id)
                 return Passing(request, flow, routed, branch, None, traced)
@@ -180,7 +186,7 @@ class Proxy:
             self.refuse(context, refusal, now)
             return None
         try:
-            context.routed = preprocess(request, self.identity, transaction.source)
+            context.routed = preprocess(request, self.identity, transaction.source, self.seal)
         except DecodeError as problem:
             self.refuse(context, Problem(400, problem.code, problem.message), now)
             return None

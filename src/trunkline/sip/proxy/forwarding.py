@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from trunkline.errors import DecodeError
 from trunkline.sip.message import Message, Request
 from trunkline.sip.proxy.identity import Identity
-from trunkline.sip.proxy.routes import first_route, strict_next_hop
+from trunkline.sip.proxy.routes import RouteSeal, first_route, strict_next_hop
 from trunkline.sip.proxy.settings import ProxySettings
 from trunkline.sip.transport import Flow
 from trunkline.sip.uri import Uri, parse_uri
@@ -30,10 +30,17 @@ _NO_DIALOG = frozenset(
 class Forwarding:
     """What is the same for everything that one proxy sends on."""
 
-    def __init__(self, identity: Identity, settings: ProxySettings, route_extra: str = "") -> None:
+    def __init__(
+        self,
+        identity: Identity,
+        settings: ProxySettings,
+        route_extra: str = "",
+        seal: RouteSeal | None = None,
+    ) -> None:
         self.identity = identity
         self.settings = settings
         self._route_extra = route_extra
+        self._seal = seal
         self._record_routes: dict[tuple[object, ...], tuple[str, ...]] = {}
 
     def breadth_of(self, request: Request) -> int:
@@ -103,9 +110,10 @@ class Forwarding:
             if "record-route" in headers.names
             else headers.names.index("via")
         )
+        mark = "" if self._seal is None else self._seal.parameter(request.call_id)
         for value in reversed(values):
             headers.names.insert(at, "record-route")
-            headers.rows.insert(at, f"Record-Route: {value}")
+            headers.rows.insert(at, f"Record-Route: {value[:-1]}{mark}>")
 
     def add_via(self, request: Request, flow: Flow, branch: str) -> int:
         """Put our Via on top (step 8); return the number of its row."""

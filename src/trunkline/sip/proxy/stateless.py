@@ -26,7 +26,7 @@ from trunkline.sip.message import Message, Request, Response, parse, tag_of
 from trunkline.sip.proxy.core import Proxy, Received
 from trunkline.sip.proxy.identity import Identity
 from trunkline.sip.proxy.passing import Passing
-from trunkline.sip.proxy.routes import preprocess
+from trunkline.sip.proxy.routes import RouteSeal, preprocess
 from trunkline.sip.proxy.settings import ProxySettings
 from trunkline.sip.transaction import TransactionLayer
 from trunkline.sip.transaction.matching import answers_to
@@ -71,13 +71,14 @@ class StatelessProxy(Proxy):
         secret: bytes,
         tag: Callable[[], str],
         settings: ProxySettings = ProxySettings(),  # noqa: B008 - immutable
+        seal: RouteSeal | None = None,
     ) -> None:
         """Raises TrunklineError, ``sip.stateless-secret``: the secret is too short."""
         if len(secret) < _SHORTEST_SECRET:
             raise TrunklineError(
                 "sip.stateless-secret", f"{len(secret)} octets; {_SHORTEST_SECRET} at least"
             )
-        super().__init__(layer, identity, tag=tag, settings=settings)
+        super().__init__(layer, identity, tag=tag, settings=settings, seal=seal)
         self.counters = StatelessCounters()
         self._secret = secret[:_LONGEST_SECRET]
         self._ways: dict[tuple[Address, int], Flow] = {}
@@ -130,7 +131,7 @@ class StatelessProxy(Proxy):
         refusal = self.refusal(request)
         if refusal is None:
             try:
-                passing.routed = preprocess(request, self.identity, flow)
+                passing.routed = preprocess(request, self.identity, flow, self.seal)
             except DecodeError as problem:
                 refusal = Problem(400, problem.code, problem.message)
         if request.method == "ACK":
