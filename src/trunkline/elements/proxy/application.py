@@ -132,7 +132,7 @@ class Application:
         *,
         from_: str | None = None,
         to: str | None = None,
-        headers: Iterable[tuple[str, str]] = (),
+        headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
         body: bytes | str = b"",
         via: str | DestinationSet | None = None,
         login: tuple[str, str] | None = None,

@@ -20,7 +20,7 @@ from trunkline.elements.proxy.keeping import FlowKeeper
 from trunkline.elements.proxy.own import OwnRequests
 from trunkline.elements.proxy.probing import Prober
 from trunkline.elements.proxy.request import IncomingRequest, Outcome
-from trunkline.elements.proxy.script import Function, Job, Script, told
+from trunkline.elements.proxy.script import FAILURES, Function, Job, Script, told
 from trunkline.elements.proxy.services import Services
 from trunkline.elements.proxy.workers import Workers
 from trunkline.errors import DecodeError, TrunklineError
@@ -253,7 +253,9 @@ class ProxyElement:
                 result = function(self.app)
                 if inspect.isawaitable(result):
                     await result
-            except Exception as problem:
+            except FAILURES as problem:
+                if _is_cancelled(problem):
+                    raise
                 raise TrunklineError("script.error", told(problem, script.path)) from problem
         self.flush()
 
@@ -280,7 +282,9 @@ class ProxyElement:
                 result = job.function(self.app)
                 if inspect.isawaitable(result):
                     await result
-            except Exception as problem:
+            except FAILURES as problem:
+                if _is_cancelled(problem):
+                    raise
                 self._script_failed(problem, job.function, script)
             self.flush()
             due = max(due + job.seconds, self.now())
@@ -416,7 +420,7 @@ class ProxyElement:
         request.note("script", handler.__name__)
         try:
             result = handler(request)
-        except Exception as problem:
+        except FAILURES as problem:
             self.request_failed(request, problem, handler)
             return
         # `return request.relay()` says that there is nothing more to do, not that it waits.
@@ -430,7 +434,9 @@ class ProxyElement:
     ) -> None:
         try:
             await result
-        except Exception as problem:
+        except FAILURES as problem:
+            if self._closed:
+                raise
             self.request_failed(request, problem, handler)
         else:
             if not request.decided:
@@ -464,7 +470,7 @@ class ProxyElement:
             request.reply(500)
 
     def request_failed(
-        self, request: IncomingRequest, problem: Exception, handler: Function
+        self, request: IncomingRequest, problem: BaseException, handler: Function
     ) -> None:
         """An exception in a script cost this request: answer it, count and log the exception."""
         if isinstance(problem, DecodeError) and not request.decided:
@@ -480,7 +486,7 @@ class ProxyElement:
 
     def _script_failed(
         self,
-        problem: Exception,
+        problem: BaseException,
         handler: Function,
         script: Script,
         request: IncomingRequest | None = None,
@@ -509,7 +515,7 @@ class ProxyElement:
         request.note("script", handler.__name__)
         try:
             return handler(request, message)
-        except Exception as problem:
+        except FAILURES as problem:
             self._script_failed(problem, handler, self.script, request)
             return None
 
@@ -519,7 +525,9 @@ class ProxyElement:
         """Await what a handler returned, like ``call_sync``."""
         try:
             await result
-        except Exception as problem:
+        except FAILURES as problem:
+            if self._closed:
+                raise
             self._script_failed(problem, handler, self.script, request)
 
     def spawn(self, work: Coroutine[object, object, None]) -> None:
@@ -530,7 +538,10 @@ class ProxyElement:
 
     def _task_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and (problem := task.exception()) is not None:
+        if task.cancelled():
+            if not self._closed:
+                self._fault(RuntimeError("somebody cancelled a task of ours"))
+        elif (problem := task.exception()) is not None:
             if isinstance(problem, Exception):
                 self._fault(problem)
             else:
@@ -543,3 +554,11 @@ class ProxyElement:
     async def hops_of(self, uri: str, key: bytes | None = None) -> Hops:
         """Return the next hops towards ``uri``."""
         return await self.locator.find(uri, self.now(), key)
+
+
+def _is_cancelled(problem: BaseException) -> bool:
+    """Whether our own task is cancelled: else it was something that the script awaited."""
+    task = asyncio.current_task()
+    return (
+        isinstance(problem, asyncio.CancelledError) and task is not None and task.cancelling() > 0
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -283,17 +283,24 @@ class IncomingRequest:
         status: int,
         reason: str = "",
         *,
-        headers: Iterable[tuple[str, str]] = (),
-        body: bytes = b"",
+        headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
+        body: bytes | str = b"",
     ) -> None:
         """Answer. After a provisional answer (1xx) more may follow."""
+        rows = headers.items() if isinstance(headers, Mapping) else headers
+        octets = body.encode() if isinstance(body, str) else body
+        element = self._element
+        decided = self.decided
         if status >= 200:
             self._decide()
-        element = self._element
-        if self._context is not None:
-            self._context.reply(status, reason, headers, body, now=element.now())
-        elif self._passing is not None and isinstance(element.proxy, StatelessProxy):
-            element.proxy.answer(self._passing, status, reason, headers, body, now=element.now())
+        try:
+            if self._context is not None:
+                self._context.reply(status, reason, rows, octets, now=element.now())
+            elif self._passing is not None and isinstance(element.proxy, StatelessProxy):
+                element.proxy.answer(self._passing, status, reason, rows, octets, now=element.now())
+        except Exception:
+            self.decided = decided  # it cannot be written so: nothing was sent
+            raise
         element.flush()
 
     def redirect(self, *contacts: str, status: int = 302) -> None:

@@ -18,6 +18,7 @@ loaded beside an older version of itself. A function may be plain or ``async``.
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import sys
 import traceback
@@ -30,6 +31,7 @@ from typing import TypeVar
 from trunkline.errors import TrunklineError
 
 __all__ = [
+    "FAILURES",
     "Job",
     "Script",
     "ScriptError",
@@ -46,6 +48,10 @@ __all__ = [
 ]
 
 Function = Callable[..., object]
+
+FAILURES = (Exception, SystemExit, asyncio.CancelledError)
+"""What a script may raise: ``exit()`` is no way to end a node, and what it awaited may have been
+cancelled by somebody else than us."""
 _F = TypeVar("_F", bound=Function)
 
 _MARK = "__trunkline_marks__"
@@ -217,7 +223,7 @@ def load_script(path: Path) -> Script:
         raise ScriptError(
             "script.error", f"{problem.filename}:{problem.lineno}: SyntaxError: {problem.msg}"
         ) from problem
-    except (Exception, SystemExit) as problem:  # sys.exit() is no way to end a node
+    except FAILURES as problem:
         raise ScriptError("script.error", told(problem, str(path))) from problem
     return script_from(module, str(path))
 
