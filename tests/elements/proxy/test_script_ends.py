@@ -89,9 +89,9 @@ def test_handlers_of_answers(end: object, waits: bool) -> None:
         assert callable(end)
         end()
 
-    def now() -> None:
+    def now() -> object:
         assert callable(end)
-        end()
+        return end()
 
     @on_request()
     def invite(request: Request) -> None:

@@ -158,7 +158,7 @@ class Application:
         request = element.own.build(
             method,
             route_uri(target),
-            headers,
+            headers.items() if isinstance(headers, Mapping) else headers,
             octets,
             sender=None if from_ is None else _address(from_, "from_"),
             recipient=target if to is None else _address(to, "to"),

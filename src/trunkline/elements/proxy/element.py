@@ -510,14 +510,23 @@ class ProxyElement:
 
     def call_sync(
         self, handler: Function, request: IncomingRequest, message: Request | Response
-    ) -> object:
-        """Call a script's handler; an exception in it is counted and goes no further."""
+    ) -> tuple[bool, object]:
+        """Call a script's handler; an exception in it is counted and goes no further.
+
+        Return whether it raised none, and what it returned.
+        """
         request.note("script", handler.__name__)
         try:
-            return handler(request, message)
+            return True, handler(request, message)
         except FAILURES as problem:
-            self._script_failed(problem, handler, self.script, request)
-            return None
+            self.handler_failed(problem, handler, request)
+            return False, None
+
+    def handler_failed(
+        self, problem: BaseException, handler: Function, request: IncomingRequest
+    ) -> None:
+        """Count and log an exception that costs less than the request."""
+        self._script_failed(problem, handler, self.script, request)
 
     async def guarded(
         self, result: Awaitable[object], handler: Function, request: IncomingRequest

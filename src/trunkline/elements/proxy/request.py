@@ -652,11 +652,20 @@ class IncomingRequest:
 
     # what the response context calls: see trunkline.sip.proxy.Hooks
 
-    def on_branch(self, context: ResponseContext, branch: Branch, request: Request) -> None:
-        """Let the script change a copy."""
+    def on_branch(self, context: ResponseContext, branch: Branch, request: Request) -> bool:
+        """Let the script change a copy; True: what it made cannot be sent."""
         handler = self._script.find(self._script.branches, self.method)
-        if handler is not None:
-            self._element.call_sync(handler, self, request)
+        if handler is None:
+            return False
+        uri = request.uri
+        fine, _ = self._element.call_sync(handler, self, request)
+        if fine and request.uri is not uri:
+            try:
+                _readable(request.uri)
+            except TrunklineError as problem:
+                self._element.handler_failed(problem, handler, self)
+                return True
+        return not fine
 
     def on_reply(self, context: ResponseContext, branch: Branch, response: Response) -> bool:
         """Let the script change a response."""
@@ -668,7 +677,7 @@ class IncomingRequest:
             replies = self._replies = {}
         if branch.flow is not None:
             replies[id(response)] = branch.flow
-        result = self._element.call_sync(handler, self, response)
+        _, result = self._element.call_sync(handler, self, response)
         if not inspect.isawaitable(result):
             replies.pop(id(response), None)
             return False
@@ -688,7 +697,7 @@ class IncomingRequest:
         if handler is None:
             return False
         self.decided = False
-        result = self._element.call_sync(handler, self, response)
+        _, result = self._element.call_sync(handler, self, response)
         if not inspect.isawaitable(result):
             return self.decided
 

@@ -129,7 +129,10 @@ def on_failure(*methods: str) -> Callable[[_F], _F]:
 
 
 def on_branch(*methods: str) -> Callable[[_F], _F]:
-    """Call ``function(request, branch)`` with each copy that is about to be sent, to change it."""
+    """Call ``function(request, branch)`` with each copy that is about to be sent, to change it.
+
+    It cannot be ``async``. Where it raises, the copy is not sent: its branch ends with 500.
+    """
     return _mark(_Mark("branch", methods))
 
 
@@ -322,6 +325,12 @@ def _check(function: Function, mark: _Mark, path: str) -> None:
             f"{path}:{_line(function)}: {function.__name__} is called with ({', '.join(names)}):"
             f" {problem}",
         ) from problem
+    if mark.kind == "branch" and inspect.iscoroutinefunction(inspect.unwrap(function)):
+        raise ScriptError(
+            "script.handler",
+            f"{path}:{_line(function)}: {function.__name__}: @on_branch cannot be async: the copy"
+            " leaves when it returns. What takes time belongs into the handler of the request",
+        )
 
 
 def _line(function: Function) -> int:

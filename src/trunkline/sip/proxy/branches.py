@@ -71,6 +71,7 @@ class Branch:
         "response",
         "ringing",
         "target",
+        "unsent",
     )
 
     def __init__(self, context: ResponseContext, target: Target, breadth: int) -> None:
@@ -90,6 +91,8 @@ class Branch:
         """Its final response over 299, until one is passed back; one of our own if none came."""
         self.detail = ""
         """Why there was no response."""
+        self.unsent = 480
+        """What it ends by where it cannot be sent anywhere."""
         self.ringing = False
         """Whether any response came by the present hop."""
         self.patience = 0.0

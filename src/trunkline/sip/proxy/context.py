@@ -47,8 +47,8 @@ class Hooks(Protocol):
     `fork`, `reply` or `finish` is called.
     """
 
-    def on_branch(self, context: ResponseContext, branch: Branch, request: Request) -> None:
-        """A copy is about to be sent: it may be changed."""
+    def on_branch(self, context: ResponseContext, branch: Branch, request: Request) -> bool | None:
+        """A copy is about to be sent: it may be changed. True: it is not sent, but ends by 500."""
 
     def on_reply(self, context: ResponseContext, branch: Branch, response: Response) -> bool:
         """A response has come: it may be changed, or taken."""
@@ -317,8 +317,8 @@ class ResponseContext:
 
     def _send(self, branch: Branch, now: float) -> None:
         while not self._next_hop(branch, now):
-            branch.detail = "no next hop"
-            branch.response = self._own(480)
+            branch.detail = branch.detail or "no next hop"
+            branch.response = self._own(branch.unsent)
             branch.pending = False
             self.active -= 1
             if not self.rest:
@@ -342,8 +342,10 @@ class ResponseContext:
         branch.flow = flow
         branch.ringing = False
         forked = len(self.branches) > 1 or bool(self.groups or self.rest)
-        self.core.send_branch(branch, forked or flow.remote in self.core.identity.own, now)
-        return True
+        if self.core.send_branch(branch, forked or flow.remote in self.core.identity.own, now):
+            return True
+        branch.unsent, branch.detail = 500, "the copy could not be made"
+        return False
 
     def _choose(self, now: float) -> None:
         """All branches have ended (step 6)."""

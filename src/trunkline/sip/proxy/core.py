@@ -233,15 +233,15 @@ class Proxy:
 
     # forwarding
 
-    def send_branch(self, branch: Branch, forked: bool, now: float) -> None:
-        """Send a branch's copy to its present hop (section 16.6)."""
+    def send_branch(self, branch: Branch, forked: bool, now: float) -> bool:
+        """Send a branch's copy to its present hop (section 16.6); False: a hook kept it back."""
         context, target, flow = branch.context, branch.target, branch.flow
         assert flow is not None
         forwarding = self.forwarding
         request = context.request.copy()
         forwarding.address(request, target.uri, target.routes, branch.breadth)
-        if context.hooks is not None:
-            context.hooks.on_branch(context, branch, request)
+        if context.hooks is not None and context.hooks.on_branch(context, branch, request):
+            return False
         forwarding.route(request, context.flow, flow, context.routed)
         token = self.layer.new_branch()
         if forked:
@@ -270,6 +270,7 @@ class Proxy:
             if not branch.patience:
                 self._timer_c.start(branch, _TIMER_C, self.layer.timers.c, now)
             branch.patience = now + self.layer.timers.c  # step 11
+        return True
 
     def forward(self, passing: Passing, target: Target, now: float) -> bool:
         """Send a request on to its next hop without a transaction; whether there is one."""
