@@ -109,10 +109,18 @@ class Destination:
             },
         }
 
-    def leads(self, hops: Hops) -> None:
-        """Remember where its name leads, unless that is nowhere now and was somewhere before."""
-        if isinstance(hops, Located) and (self.known is None or hops.problem is None):
-            self.known = hops
+    def leads(self, place: str, hops: Hops) -> Hops:
+        """Remember where its name leads, unless that is nowhere now and was somewhere before.
+
+        Returns the hops to use: where DNS fails, those by the last answers that it gave. ``place``
+        is what was looked up; of another than its URI, such as the same with SIPS, nothing is kept.
+        """
+        if isinstance(hops, Located) and place == self.uri:
+            if self.known is None or hops.problem is None:
+                self.known = hops
+            elif hops.problem.code == "locate.dns" and self.known.problem is None:
+                return self.known.again()
+        return hops
 
     def probed(self, probe: Probe, answered: bool, enough: int) -> State | None:
         """Take what came of a probe: ``enough`` in a row decide. Return the state if it changed."""
