@@ -604,6 +604,46 @@ def test_a_response_that_cannot_be_delivered_cancels_nothing() -> None:
     assert whats(rig.answer(a, 200)) == ["200<"]
 
 
+@pytest.mark.parametrize("rings", [False, True])
+@pytest.mark.parametrize("names", ["ab", "abc"])
+def test_an_ack_that_cannot_be_delivered_costs_the_next_hop_nothing(
+    names: str, rings: bool
+) -> None:
+    """17.1.1.2 tells the user of it; 16.9 is of the requests that were forwarded."""
+    rig = Rig()
+    [a] = rig.fork(rig.context(), [target(names)])
+    ack, b = rig.answer(a, 503)
+    failures = rig.failures.copy()
+    if rings:
+        rig.answer(b, 180)
+    assert rig.fail(ack) == []
+    assert whats(rig.answer(b, 200)) == ["200<"]
+    assert rig.to_caller() == [180, 200] if rings else [200]
+    assert rig.failures == failures
+    rig.assert_forgotten()
+
+
+def test_an_ack_that_cannot_be_delivered_costs_a_response_that_is_kept_nothing() -> None:
+    rig = Rig()
+    context = rig.context()
+    kept: list[tuple[Branch, Response]] = []
+
+    class Keeps(Tries):
+        def on_reply(self, context: ResponseContext, branch: Branch, response: Response) -> bool:
+            kept.append((branch, response))
+            return True
+
+    context.hooks = Keeps(rig, "")
+    [a] = rig.fork(context, [target("ab")])
+    [ack] = rig.answer(a, 486)
+    assert rig.fail(ack) == []
+    [(branch, response)] = kept
+    context.pass_back(branch, response, rig.now)
+    assert whats(rig.take()) == ["486<"]
+    assert rig.failures == []
+    rig.assert_forgotten()
+
+
 # Answers of our own
 
 

@@ -85,6 +85,7 @@ class Branch:
         self.refused = False
         """Whether that has happened: the present hop is sent to by UDP, whatever the size."""
         self.client: ClientTransaction | None = None
+        """The transaction with the present hop, until it has a final response or none comes."""
         self.pending = True
         """Whether it has no final response yet, and may get one."""
         self.response: Response | None = None

@@ -208,6 +208,8 @@ class ResponseContext:
         status = response.status
         if status == 100:
             return  # step 5: hop by hop
+        if status >= 200:
+            branch.client = None  # what becomes of its ACK is nobody's failure
         pop_via(response, response.via_end)
         if "via" not in response.headers.names:  # step 3: it was for us, who asked for none
             self.core.discard("sip.via-left")
@@ -225,11 +227,10 @@ class ResponseContext:
 
     def on_no_response(self, branch: Branch, failure: Failure, detail: str, now: float) -> None:
         """A branch timed out, or could not be delivered to (section 16.9)."""
+        branch.client = None
         branch.detail = detail
         if self.transaction.traced:
             self.core.note(self, "no response", (branch.target.uri, branch.flow, detail))
-        if not branch.pending:
-            return  # of a 2xx that was passed back, or of an ACK of ours
         if branch.flow is not None:
             self.core.failed(branch.flow, failure, None)
         refused = failure is Failure.ERROR
@@ -240,8 +241,12 @@ class ResponseContext:
 
     def on_timer_c(self, branch: Branch, now: float) -> None:
         """Timer C (section 16.8)."""
+        if not branch.pending:
+            return
         client = branch.client
-        if client is None or not branch.pending:
+        if client is None:  # its final response is held back: another hop may follow
+            branch.patience = now + self.core.layer.timers.c
+            self.core.wait_for_timer_c(branch, now)
             return
         if branch.patience > now:  # a 1xx came since, or it went to another hop: not yet
             self.core.wait_for_timer_c(branch, now)
@@ -274,7 +279,7 @@ class ResponseContext:
             if again and self._next_hop(branch, now):
                 return
             branch.pending = False
-            branch.client = None
+            branch.client = None  # of one that was given up, too
             self.active -= 1
             if status >= 300 and not self.final:
                 branch.response = response

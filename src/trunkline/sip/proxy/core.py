@@ -163,14 +163,18 @@ class Proxy:
                 branch = transaction.user
                 if not isinstance(branch, Branch):
                     return event
-                assert isinstance(transaction, ClientTransaction)
-                detail = _patience(transaction)
-                branch.context.on_no_response(branch, Failure.TIMEOUT, detail, now)
+                if branch.client is transaction:
+                    assert isinstance(transaction, ClientTransaction)
+                    detail = _patience(transaction)
+                    branch.context.on_no_response(branch, Failure.TIMEOUT, detail, now)
             case TransportFailed(transaction, reason):
                 branch = transaction.user
                 if not isinstance(branch, Branch):
                     return event
-                branch.context.on_no_response(branch, Failure.ERROR, reason, now)
+                # Else it is the ACK to a final response that the branch has already, perhaps that
+                # of a hop before its present one.
+                if branch.client is transaction:
+                    branch.context.on_no_response(branch, Failure.ERROR, reason, now)
             case Discarded(code):
                 self.discard(code)
             case StrayResponse():
