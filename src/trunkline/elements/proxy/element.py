@@ -409,7 +409,12 @@ class ProxyElement:
             return
         handler = request.handler()
         if handler is None:
-            self._default(request)
+            try:
+                self._default(request)
+            except Exception as problem:  # whoever sent it is not to wait for an answer
+                self._fault(problem)
+                if not request.decided and request.method != "ACK":
+                    request.reply(500)
             return
         if len(self._tasks) >= self.most_tasks:
             self.stats.busy += 1

@@ -20,6 +20,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
+from trunkline.errors import TrunklineError
 from trunkline.sip.locate import Failure
 from trunkline.sip.message import Request, Response
 from trunkline.sip.proxy.branches import Branch, Target
@@ -64,6 +65,7 @@ class ResponseContext:
     """One request on its way through; see the module."""
 
     __slots__ = (
+        "_broken",
         "_tag",
         "active",
         "branches",
@@ -114,6 +116,7 @@ class ResponseContext:
         self.taken = False
         """Whether a hook has taken over what comes next."""
         self._tag = ""
+        self._broken: TrunklineError | None = None
 
     @property
     def tag(self) -> str:
@@ -149,6 +152,9 @@ class ResponseContext:
 
         Where it may be part of a loop, it is answered 482 instead. Without any target it is 480
         (section 16.5).
+
+        Raises:
+            TrunklineError: as `Forwarding.address`, where all that could be said was 500.
         """
         self.taken = False
         if self.closed:  # nothing begins any more; what was held back has to be said
@@ -164,7 +170,15 @@ class ResponseContext:
             self.reply(482, now=now)  # RFC 5393 section 4.2.2
             return
         if not self.active:
+            self._take_broken()
             self._next_group(now)
+            broken = self._take_broken()
+            if broken is not None and self.final:
+                raise broken
+
+    def _take_broken(self) -> TrunklineError | None:
+        broken, self._broken = self._broken, None
+        return broken
 
     def pass_back(self, branch: Branch, response: Response, now: float) -> None:
         """Go on with a response that ``on_reply`` has taken."""
@@ -347,9 +361,17 @@ class ResponseContext:
         branch.flow = flow
         branch.ringing = False
         forked = len(self.branches) > 1 or bool(self.groups or self.rest)
-        if self.core.send_branch(branch, forked or flow.remote in self.core.identity.own, now):
-            return True
-        branch.unsent, branch.detail = 500, "the copy could not be made"
+        try:
+            if self.core.send_branch(branch, forked or flow.remote in self.core.identity.own, now):
+                return True
+            branch.detail = "the copy could not be made"
+        except TrunklineError as problem:  # a Request-URI that is none, of the user's own making
+            self._broken = problem.with_traceback(None)  # which knows us
+            branch.detail = problem.message
+            self.core.count(self.core.refused, problem.code)
+            if self.transaction.traced:
+                self.core.note(self, "no response", (branch.target.uri, flow, branch.detail))
+        branch.unsent = 500
         return False
 
     def _choose(self, now: float) -> None:

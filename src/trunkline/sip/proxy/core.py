@@ -19,7 +19,7 @@ from trunkline.sip.locate import Failure
 from trunkline.sip.message import Message, Request, Response
 from trunkline.sip.proxy.branches import Branch, Target
 from trunkline.sip.proxy.context import ResponseContext
-from trunkline.sip.proxy.forwarding import Forwarding, complete
+from trunkline.sip.proxy.forwarding import Forwarding, complete, writable
 from trunkline.sip.proxy.identity import Identity, stream_for
 from trunkline.sip.proxy.loops import loop_part
 from trunkline.sip.proxy.passing import Passing, ack_branch
@@ -238,14 +238,20 @@ class Proxy:
     # forwarding
 
     def send_branch(self, branch: Branch, forked: bool, now: float) -> bool:
-        """Send a branch's copy to its present hop (section 16.6); False: a hook kept it back."""
+        """Send a branch's copy to its present hop (section 16.6); False: a hook kept it back.
+
+        Raises:
+            TrunklineError: as `Forwarding.address`: nothing was sent.
+        """
         context, target, flow = branch.context, branch.target, branch.flow
         assert flow is not None
         forwarding = self.forwarding
         request = context.request.copy()
         forwarding.address(request, target.uri, target.routes, branch.breadth)
-        if context.hooks is not None and context.hooks.on_branch(context, branch, request):
-            return False
+        if context.hooks is not None:
+            if context.hooks.on_branch(context, branch, request):
+                return False
+            writable(request.uri)
         forwarding.route(request, context.flow, flow, context.routed)
         token = self.layer.new_branch()
         if forked:
@@ -277,7 +283,11 @@ class Proxy:
         return True
 
     def forward(self, passing: Passing, target: Target, now: float) -> bool:
-        """Send a request on to its next hop without a transaction; whether there is one."""
+        """Send a request on to its next hop without a transaction; whether there is one.
+
+        Raises:
+            TrunklineError: as `Forwarding.address`: nothing was sent.
+        """
         flow = target.hops(now)
         if flow is None:
             return False

@@ -6,9 +6,11 @@ a request alone made it go by TCP, its Record-Route stays that of UDP (RFC 5658 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
-from trunkline.errors import DecodeError
+from trunkline.errors import DecodeError, TrunklineError
+from trunkline.sip.headers import max_forwards
 from trunkline.sip.message import Message, Request
 from trunkline.sip.proxy.identity import Identity
 from trunkline.sip.proxy.routes import RouteSeal, first_route, strict_next_hop
@@ -16,7 +18,7 @@ from trunkline.sip.proxy.settings import ProxySettings
 from trunkline.sip.transport import Flow
 from trunkline.sip.uri import Uri, parse_uri
 
-__all__ = ["Forwarding", "complete"]
+__all__ = ["Forwarding", "complete", "writable"]
 
 _NO_DIALOG = frozenset(
     {
@@ -25,6 +27,31 @@ _NO_DIALOG = frozenset(
     }
 )
 """Methods that begin no dialog. One that is not known may (16.6 step 4), and NOTIFY does."""
+
+
+# Section 25.1: a URI is of printable US-ASCII, without blanks and what encloses it elsewhere.
+_WRITABLE = re.compile(r"[!-;=?-~]+\Z")
+
+
+def writable(uri: str) -> str:
+    """Return ``uri`` if it can be written as a Request-URI: one word, that ends nothing.
+
+    Raises:
+        TrunklineError: ``sip.start-line``: it cannot.
+    """
+    if _WRITABLE.match(uri) is None:
+        raise TrunklineError(
+            "sip.start-line",
+            f"{uri[:80]!r}: a Request-URI has no blanks, no < or >, and is printable ASCII",
+        )
+    return uri
+
+
+def _hops_left(value: str) -> int:
+    try:
+        return max_forwards(value)
+    except DecodeError as problem:  # written here: what came was looked at (section 16.3)
+        raise TrunklineError("sip.max-forwards", problem.message) from None
 
 
 class Forwarding:
@@ -55,16 +82,21 @@ class Forwarding:
         return max(1, min(int(value), most))
 
     def address(self, request: Request, uri: str, routes: Sequence[str], breadth: int) -> None:
-        """Steps 2 and 3, Max-Breadth, and Routes to be pushed; a ``breadth`` of 0 adds none."""
+        """Steps 2 and 3, Max-Breadth, and Routes to be pushed; a ``breadth`` of 0 adds none.
+
+        Raises:
+            TrunklineError: ``sip.start-line``, ``sip.header``, ``sip.max-forwards``: ``uri``, one
+                of ``routes`` or what somebody wrote into Max-Forwards is not what it is to be.
+        """
         # What may not stand in a Request-URI is rare: a parameter "method", and header components.
         if "?" in uri or ";m" in uri or ";M" in uri:
             uri = _allowed(uri)
-        request.uri = uri
+        request.uri = writable(uri)
         headers = request.headers
         names = headers.names
         if "max-forwards" in names:
             at = names.index("max-forwards")
-            headers.rows[at] = f"Max-Forwards: {max(int(headers.value(at)) - 1, 0)}"
+            headers.rows[at] = f"Max-Forwards: {max(_hops_left(headers.value(at)) - 1, 0)}"
         else:
             headers.insert("Max-Forwards", str(self.settings.max_forwards), after="Via")
         if breadth:
