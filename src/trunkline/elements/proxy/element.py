@@ -100,6 +100,8 @@ class Statistics:
     """Exceptions in code of ours."""
     busy: int = 0
     """Requests answered 503 because too many others wait for handlers or DNS."""
+    unheard: int = 0
+    """Responses dropped because too many of the same branch waited for a reply handler."""
     reloads: int = 0
     errors: dict[str, int] = field(default_factory=dict)
     """Errors of scripts, by handler."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+from collections import deque
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
@@ -44,6 +45,10 @@ if TYPE_CHECKING:
 
 __all__ = ["IncomingRequest", "Outcome"]
 
+_MOST_PROVISIONAL = 4
+_MOST_HELD = 16
+"""Responses of a branch that wait for an ``async`` reply handler: fewer of them are 1xx."""
+
 
 class Outcome:
     """What comes of a ``relay``: ``await`` it for the response that was passed back."""
@@ -71,6 +76,7 @@ class IncomingRequest:
         "_context",
         "_element",
         "_flow",
+        "_held",
         "_outcome",
         "_passing",
         "_replies",
@@ -106,6 +112,7 @@ class IncomingRequest:
         self.decided = False
         self._attributes: dict[str, object] | None = None
         self._replies: dict[int, Flow] | None = None  # that handlers have now, by id()
+        self._held: dict[Branch, deque[tuple[Response, Flow | None]]] | None = None
 
     @property
     def attributes(self) -> dict[str, object]:
@@ -382,7 +389,7 @@ class IncomingRequest:
         table = self.app.dialplan(dialplan)
         if not self._traced:
             return table.translate(dpid, text)
-        found = table.explain(dpid, text)
+        found = table.current.decided(dpid, text)
         self.note("translated", dialplan, found)
         return found.translation
 
@@ -672,24 +679,59 @@ class IncomingRequest:
         handler = self._script.find(self._script.replies, self.method)
         if handler is None:
             return False
-        replies = self._replies
-        if replies is None:
-            replies = self._replies = {}
-        if branch.flow is not None:
-            replies[id(response)] = branch.flow
-        _, result = self._element.call_sync(handler, self, response)
+        held = None if self._held is None else self._held.get(branch)
+        if held is not None:  # one after the other, as they came
+            room = _MOST_HELD if response.status >= 200 else _MOST_PROVISIONAL
+            if len(held) < room:
+                held.append((response, branch.flow))
+            else:
+                self._element.stats.unheard += 1
+            return True
+        result = self._replied(handler, response, branch.flow)
         if not inspect.isawaitable(result):
-            replies.pop(id(response), None)
+            self._forget(response)
             return False
-
-        async def hold() -> None:
-            await self._element.guarded(result, handler, self)
-            replies.pop(id(response), None)
-            context.pass_back(branch, response, self._element.now())
-            self._element.flush()
-
-        self._element.spawn(hold())
+        if self._held is None:
+            self._held = {}
+        self._held[branch] = deque()
+        self._element.spawn(self._hold(context, branch, response, handler, result))
         return True
+
+    def _replied(self, handler: Function, response: Response, flow: Flow | None) -> object:
+        if flow is not None:
+            if self._replies is None:
+                self._replies = {}
+            self._replies[id(response)] = flow
+        return self._element.call_sync(handler, self, response)[1]
+
+    def _forget(self, response: Response) -> None:
+        if self._replies is not None:
+            self._replies.pop(id(response), None)
+
+    async def _hold(
+        self,
+        context: ResponseContext,
+        branch: Branch,
+        response: Response,
+        handler: Function,
+        result: object,
+    ) -> None:
+        """Pass a branch's responses back as the handler is done with them."""
+        assert self._held is not None
+        waiting = self._held[branch]
+        try:
+            while True:
+                if inspect.isawaitable(result):
+                    await self._element.guarded(result, handler, self)
+                self._forget(response)
+                context.pass_back(branch, response, self._element.now())
+                self._element.flush()
+                if not waiting:
+                    break
+                response, flow = waiting.popleft()
+                result = self._replied(handler, response, flow)
+        finally:
+            del self._held[branch]
 
     def on_failure(self, context: ResponseContext, response: Response) -> bool:
         """Let the script try something else."""

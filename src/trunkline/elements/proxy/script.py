@@ -113,7 +113,8 @@ def in_dialog(*methods: str) -> Callable[[_F], _F]:
 def on_reply(*methods: str) -> Callable[[_F], _F]:
     """Call ``function(request, response)`` with each response to a relayed request but 100.
 
-    It may change the response. An ``async`` one holds it back until it is done.
+    It may change the response. An ``async`` one holds it back until it is done, and what the same
+    branch says after it.
     """
     return _mark(_Mark("reply", methods))
 

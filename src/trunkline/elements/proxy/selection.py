@@ -76,6 +76,11 @@ class Choice:
     """Of every destination, in the order of the settings."""
 
     @property
+    def octets(self) -> int:
+        """What it costs to remember, about."""
+        return 200 * len(self.verdicts)
+
+    @property
     def winner(self) -> Verdict | None:
         """Who gets it."""
         return next((v for v in self.verdicts if v.reason is Reason.CHOSEN), None)

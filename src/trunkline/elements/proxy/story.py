@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
-from trunkline.elements.proxy.dialplan import Explanation
+from trunkline.elements.proxy.dialplan import Decided
 from trunkline.elements.proxy.selection import Choice
 from trunkline.errors import DecodeError
 from trunkline.observe.recorder import Note, Recorder, SeenMessage
@@ -232,8 +232,8 @@ def _noted(note: Note) -> Step:
             text = f"{whose}{digest.REASONS[digest.Reason(code)]} [{code}]"
         case "registered", (code, _):
             text = f"{registrar.REASONS[registrar.Reason(code)]} [{code}]"
-        case "translated", (name, Explanation() as found):
-            text, *details_ = str(found).splitlines()
+        case "translated", (name, Decided() as found):
+            text, *details_ = str(found.explanation()).splitlines()
             text, details = f"{name}: {text}", tuple(line.strip() for line in details_)
         case "chosen", (Choice() as choice,):
             text, details = str(choice), tuple(choice.lines())

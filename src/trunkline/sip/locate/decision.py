@@ -191,6 +191,11 @@ class Decision:
     warnings: tuple[str, ...]
 
     @property
+    def octets(self) -> int:
+        """What it costs to remember, about."""
+        return 300 * (len(self.steps) + len(self.order))
+
+    @property
     def lookups(self) -> tuple[Lookup, ...]:
         """Every question of every step."""
         return tuple(lookup for step in self.steps for lookup in step.lookups)
