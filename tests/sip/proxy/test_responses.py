@@ -561,6 +561,12 @@ def test_anything_but_invite_that_only_times_out_is_not_answered() -> None:
     # A callee's own 408 is not passed back either
     rig, last = answered(408, method="OPTIONS")
     assert last == []
+    # and the request is none that is new when it comes again, to the end of timer F
+    for _ in range(2):
+        assert rig.receive(request("OPTIONS")) is None
+        assert rig.take() == []
+        rig.advance(31)
+    assert not rig.layer.servers
     rig.assert_forgotten()
 
 
@@ -674,6 +680,22 @@ def test_a_request_that_is_dropped() -> None:
     context.reply(200, now=rig.now)
     assert rig.take()[1:] == []  # but 100
     assert hooks.ended == [None]
+    rig.assert_forgotten()
+
+
+@pytest.mark.parametrize("method", ["INVITE", "MESSAGE"])
+def test_a_request_that_was_dropped_is_not_new_when_it_comes_again(method: str) -> None:
+    rig = Rig()
+    rig.context(request(method)).drop(rig.now)
+    rig.take()
+    rig.advance(1.0)
+    assert rig.receive(request(method)) is None
+    if method == "INVITE":
+        rig.receive(follow(request(), "CANCEL"))
+        assert whats(rig.take()) == ["200<"]
+    assert rig.advance(30.9) == []
+    rig.advance(0.2)
+    assert not [key for key in rig.layer.servers if "CANCEL" not in key]
     rig.assert_forgotten()
 
 

@@ -370,7 +370,10 @@ class TransactionLayer:
         self.queue.start(transaction, Trigger.CANCELLED, self.timers.transaction, now)
 
     def abort(self, transaction: Transaction, now: float) -> None:
-        """End a transaction without a final response, where its state allows that."""
+        """End a transaction without a final response, where its state allows that.
+
+        Of a server, the request may come again until its client gives up, and has no effect.
+        """
         if not transaction.terminated:
             fire(self, transaction, Trigger.ABORT, None, now)
 

@@ -217,6 +217,16 @@ def _timeout(
     return TimedOut(transaction)
 
 
+def _silence(
+    layer: TransactionLayer, transaction: Transaction, what: object, now: float
+) -> Event | None:
+    """Wait for a request that comes again: over a reliable transport, none does."""
+    transaction.request = None
+    if transaction.flow.transport.reliable:
+        fire(layer, transaction, Trigger.EXPIRED, None, now)
+    return None
+
+
 def _doubling(trigger: Trigger, *, capped: bool) -> _Act:
     """Timers A, E and G: T1, then twice as long each time, where nothing else delivers."""
 
@@ -268,6 +278,7 @@ _ACTS: dict[Action, _Act | None] = {
     Action.START_L: _fixed(Trigger.L, "transaction", reliable_too=True),
     Action.START_M: _fixed(Trigger.M, "transaction", reliable_too=True),
     Action.START_EXPIRED: _fixed(Trigger.EXPIRED, "expired", reliable_too=True),
+    Action.SILENCE: _silence,
 }
 
 
