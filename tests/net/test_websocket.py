@@ -338,6 +338,23 @@ def test_a_message_over_the_limit(world: World) -> None:
     assert not user.messages
 
 
+def test_empty_frames_take_no_room_and_no_more_time() -> None:
+    framer = WebSocketFramer(
+        ("192.0.2.1", 1), 0.0, limits=Limits(), handshake_timeout=1.0, patience=5.0
+    )
+    client = WSConnection(ConnectionType.CLIENT)
+    framer.receive(client.send(Request(host="x", target="/", subprotocols=["sip"])), 0.0)
+    client.receive_data(framer.data_to_send())
+    empty = TextMessage(data="", message_finished=False)
+    framer.receive(b"".join(client.send(empty) for _ in range(1000)), 10.0)
+    assert framer._parts == []
+    assert framer.next_timeout() == 15.0
+    framer.receive(client.send(empty), 12.0)
+    assert framer.next_timeout() == 15.0
+    last = TextMessage(data=message(1).decode(), message_finished=True)
+    assert framer.receive(client.send(last), 14.0) == [message(1)]
+
+
 def test_a_message_that_trickles_in(world: World) -> None:
     sip, user = world.open(Transport.WS, patience=0.2)
     with Client(world, sip) as client:
