@@ -237,17 +237,20 @@ class ProxyElement:
         """Forget registrations that have expired."""
         while True:
             await asyncio.sleep(_HOUSEKEEPING)
-            await self._expire()
+            while await self._expire():
+                await asyncio.sleep(0)
 
-    async def _expire(self) -> None:
+    async def _expire(self) -> bool:
+        """Forget some of what has expired; whether there may be more."""
         try:
-            await self.services.registrations.expire()
+            more = await self.services.registrations.expire()
         except TrunklineError as problem:  # a store that is away comes back
             if problem.message != self._trouble:
                 self.log("SIP", 4, "STORE", problem.message)
             self._trouble = problem.message
-        else:
-            self._trouble = ""
+            return False
+        self._trouble = ""
+        return more
 
     async def _run_starts(self, script: Script) -> None:
         for function in script.starts:
