@@ -154,6 +154,8 @@ class Application:
             )
         element = self._element
         target = _address(uri, "uri")
+        if isinstance(via, str):
+            _address(via, "via")
         octets = body.encode() if isinstance(body, str) else body
         request = element.own.build(
             method,

@@ -37,6 +37,7 @@ STEPS = {
     "located": "next hops were found by RFC 3263: the decision itself",
     "chosen": "a member of a set of destinations was chosen: the decision itself",
     "branch": "the request is sent on to a target",
+    "not-sent": "nothing went to a target, and why",
     "refused": "the request failed a check and was answered here",
     "response": "a branch was answered",
     "no-response": "a branch timed out, or could not be delivered to",
@@ -214,6 +215,8 @@ def _noted(note: Note) -> Step:
             text = f"{uri} at {_place(flow)} answered {status} {reason}"
         case "no response", (uri, Flow() as flow, detail):
             text = f"{uri} at {_place(flow)}: {detail}"
+        case "not sent", (uri, detail):
+            text = f"{uri}: {detail}"
         case "refused", (status, code):
             text = f"{status}: {code}"
         case "answered", (status, reason):

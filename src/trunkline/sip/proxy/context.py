@@ -338,6 +338,8 @@ class ResponseContext:
         while not self._next_hop(branch, now):
             branch.detail = branch.detail or "no next hop"
             branch.response = self._own(branch.unsent)
+            if self.transaction.traced:
+                self.core.note(self, "not sent", (branch.target.uri, branch.detail))
             branch.pending = False
             self.active -= 1
             if not self.rest:
