@@ -121,7 +121,8 @@ def pop_via(message: Message, end: int) -> None:
     headers = message.headers
     at = headers.names.index("via")
     value = headers.value(at)
-    if end < len(value):
-        headers.rewrite(at, value[end + 1 :].lstrip(" ,"))
+    rest = value[end + 1 :].lstrip(" \t,") if end < len(value) else ""
+    if rest:
+        headers.rewrite(at, rest)
     else:
         headers.delete(at)

@@ -20,7 +20,14 @@ from tests.sip.proxy.rig import (
 
 from trunkline.errors import TrunklineError
 from trunkline.sip.message import Request, Response
-from trunkline.sip.proxy import Branch, ProxySettings, ResponseContext, Target, listed
+from trunkline.sip.proxy import (
+    Branch,
+    Listener,
+    ProxySettings,
+    ResponseContext,
+    Target,
+    listed,
+)
 from trunkline.sip.transport import Flow, Transport
 
 
@@ -312,6 +319,34 @@ def test_what_moves_to_tcp_gets_its_length() -> None:
 def test_without_tcp_it_goes_by_udp_all_the_same() -> None:
     [sent] = (rig := Rig()).fork(rig.context(large(1301)), [target("a")])
     assert sent.flow.transport is Transport.UDP
+
+
+def test_a_flow_to_a_user_agent_is_not_left_for_its_size() -> None:
+    """RFC 5626: a NAT lets nothing through to it but by the flow that it has opened."""
+    rig = Rig([UDP, TCP])
+    ways = Target("sip:a@192.0.2.51", hops("a", "b"), flows=True)
+    [sent] = rig.fork(rig.context(large(2000)), [ways])
+    assert sent.flow.transport is Transport.UDP
+    [sent] = rig.fail(sent)
+    assert sent.flow.transport is Transport.UDP
+
+
+def test_what_moves_to_tcp_leaves_by_the_same_address() -> None:
+    outer = ("198.51.100.1", 5060)
+    places = [
+        UDP,
+        TCP,
+        Listener(Transport.UDP, outer, outer),
+        Listener(Transport.TCP, outer, outer),
+    ]
+    for local in (PROXY, outer):
+        rig = Rig(places)
+        way = listed(Flow(Transport.UDP, ("192.0.2.51", 5060), local))
+        [sent] = rig.fork(rig.context(large(2000)), [Target("sip:a@192.0.2.51", way)])
+        assert sent.flow == Flow(Transport.TCP, ("192.0.2.51", 5060), local)
+    rig = Rig(places[:3])
+    [sent] = rig.fork(rig.context(large(2000)), [Target("sip:a@192.0.2.51", way)])
+    assert sent.flow.local == PROXY  # by another, where there is none
 
 
 def test_octets_count_and_not_characters() -> None:

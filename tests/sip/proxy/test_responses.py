@@ -300,6 +300,45 @@ def test_a_response_with_no_via_but_ours_was_not_for_the_caller() -> None:
     rig.assert_forgotten()
 
 
+@pytest.mark.parametrize("transport", [Transport.UDP, Transport.TCP])
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"Content-Length: 4", b"Content-Length: 2\r\nContent-Length: 4"),
+        (b"Content-Length: 4", b"l: 4\r\nContent-Length: 4"),
+        (b"SIP/2.0 200", b"SIP/3.0 200"),
+    ],
+)
+def test_a_response_that_another_would_read_otherwise_counts_as_lost(
+    old: bytes, new: bytes, transport: Transport
+) -> None:
+    """18.3: on a stream, what is behind the shorter length would be the next message."""
+    rig = Rig((UDP, TCP))
+    flow = Flow(transport, CALLER, TCP.local, 0 if transport is Transport.UDP else 7)
+    [a] = rig.fork(rig.context(request("MESSAGE"), flow), [target("a")])
+    assert isinstance(a.message, Request)
+    good = Response.answer(a.message, 200, body=b"abcd", to_tag="t").to_bytes()
+    assert old in good
+    rig.receive(good.replace(old, new), a.flow)
+    assert rig.take() == []
+    assert sum(rig.proxy.discarded.values()) == 1
+    rig.receive(good, a.flow)
+    assert whats(rig.take()) == ["200<"]
+
+
+@pytest.mark.parametrize("rest", [",", " , ", ",\t,"])
+def test_a_via_row_with_nothing_behind_ours_goes(rest: str) -> None:
+    rig = Rig()
+    [a] = rig.fork(rig.context(), [target("a")])
+    assert isinstance(a.message, Request)
+    ours = a.headers["via"][0]
+    response = Response.answer(a.message, 200, to_tag="t").to_bytes()
+    rig.take()
+    rig.receive(response.replace(ours.encode(), f"{ours}{rest}".encode()), a.flow)
+    [ok] = rig.take()
+    assert ok.headers.all("via") == [request().headers["via"][0]]
+
+
 def test_a_response_that_matches_nothing_is_dropped() -> None:
     """RFC 6026 section 7.3, instead of RFC 3261's forwarding it."""
     rig = Rig()

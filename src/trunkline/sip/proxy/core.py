@@ -42,7 +42,7 @@ from trunkline.sip.transaction import (
     TransportFailed,
 )
 from trunkline.sip.transport import Flow, Transport
-from trunkline.sip.validity import Problem, check_forwarding
+from trunkline.sip.validity import Problem, check_forwarding, check_passing
 from trunkline.sip.via import pop_via
 
 __all__ = ["Note", "Proxy", "Received"]
@@ -260,8 +260,11 @@ class Proxy:
         if flow.transport is Transport.UDP:
             data = request.to_bytes()
             limit = self.settings.largest_datagram
-            stream = stream_for(self.identity, flow, len(data), limit)
-            if stream is not None and not branch.refused:
+            stream = None
+            # A flow to a user agent is the only way to it (RFC 5626 section 5.3).
+            if len(data) > limit and not (branch.refused or target.flows):
+                stream = stream_for(self.identity, flow, len(data), limit)
+            if stream is not None:
                 branch.fallback, branch.flow = flow, stream
                 flow = stream
                 forwarding.change_via(request, at, flow, token)
@@ -274,7 +277,7 @@ class Proxy:
         if traced:
             self.note(context, "sent", (target.uri, flow, token))
         branch.client = self.layer.request(
-            request, token, flow, now, branch, traced=traced, data=data
+            request, token, flow, now, branch, traced=traced, data=data, judge=check_passing
         )
         if request.method == "INVITE":
             if not branch.patience:

@@ -84,13 +84,21 @@ class Identity:
         """Return the listener that ``flow`` belongs to."""
         return self._by_flow.get((flow.transport, flow.local))
 
-    def for_transport(self, transport: Transport, remote_host: str) -> Listener | None:
-        """Return the first listener by which ``remote_host``, an address, can be reached."""
+    def for_transport(
+        self, transport: Transport, remote_host: str, beside: str = ""
+    ) -> Listener | None:
+        """Return the first listener by which ``remote_host``, an address, can be reached.
+
+        One at the address ``beside`` comes before all others.
+        """
         six = ":" in remote_host
+        first = None
         for listener in self.listeners:
             if listener.transport is transport and (":" in listener.local[0]) == six:
-                return listener
-        return None
+                if listener.local[0] == beside or not beside:
+                    return listener
+                first = first or listener
+        return first
 
     def is_from_self(self, flow: Flow) -> bool:
         """Whether what comes by this flow may have been sent by us.
@@ -147,7 +155,7 @@ def stream_for(identity: Identity, flow: Flow, size: int, limit: int) -> Flow | 
     """
     if size <= limit or flow.transport is not Transport.UDP:
         return None
-    listener = identity.for_transport(Transport.TCP, flow.remote[0])
+    listener = identity.for_transport(Transport.TCP, flow.remote[0], flow.local[0])
     return None if listener is None else Flow(Transport.TCP, flow.remote, listener.local)
 
 

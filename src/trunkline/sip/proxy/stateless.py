@@ -31,7 +31,7 @@ from trunkline.sip.proxy.settings import ProxySettings
 from trunkline.sip.transaction import TransactionLayer
 from trunkline.sip.transaction.matching import answers_to
 from trunkline.sip.transport import Address, Flow, Transport
-from trunkline.sip.validity import Problem
+from trunkline.sip.validity import Problem, check_passing
 from trunkline.sip.via import COOKIE, TopVia, mark_source, pop_via, top_via
 
 __all__ = ["StatelessCounters", "StatelessProxy"]
@@ -182,6 +182,8 @@ class StatelessProxy(Proxy):
         """Take our Via off; return where the next one says, or the code of why it is nowhere."""
         if response.defect is not None or not 100 <= response.status <= 699:
             return "sip.response"
+        if (wrong := check_passing(response)) is not None:
+            return wrong.code
         at = int(ours[1])
         if not self.identity.placed(via.host, via.port) or at >= len(self._index):
             return "sip.stray-response"
