@@ -141,8 +141,9 @@ class Application:
 
         ``from_`` and ``to`` are URIs or ``"Name" <uri>``; without them From is the node, To the
         Request-URI. ``via`` is the URI of a next hop, or a set of destinations. ``login`` is a user
-        and a password: a challenge is answered with them, and the response returned is the one
-        after that. What nobody answers gets a 408, what cannot be sent a 503, both made here.
+        and a password: a challenge is answered with them where it came from, and the response
+        returned is the one after that. What nobody answers gets a 408, what cannot be sent a 503,
+        both made here.
 
         Raises:
             TrunklineError: ``script.uri``: an address is none; ``script.method``: INVITE and ACK
@@ -165,8 +166,8 @@ class Application:
             sender=None if from_ is None else _address(from_, "from_"),
             recipient=target if to is None else _address(to, "to"),
         )
-        response = await element.own.send(request, via)
-        if login is not None and response.status in (401, 407):
+        response, flow = await element.own.send(request, via)
+        if login is not None and flow is not None and response.status in (401, 407):
             client = digest.Client(lambda realm: digest.Login(*login))
             client.challenged(
                 response.headers.all("WWW-Authenticate"), response.headers.all("Proxy-Authenticate")
@@ -176,7 +177,7 @@ class Application:
                 request.headers.set("CSeq", f"2 {method}")  # RFC 3261 section 22.2
                 for name, value in credentials:
                     request.headers.add(name, value)
-                response = await element.own.send(request, via)
+                response = await element.own.send_again(request, flow)
         return response
 
     async def sleep(self, seconds: float) -> None:
