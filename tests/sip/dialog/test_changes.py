@@ -18,6 +18,7 @@ from trunkline.sip.dialog.events import (
     OfferAccepted,
     Offered,
     OfferRejected,
+    OfferWithdrawn,
     Progress,
     RequestArrived,
     ResponseArrived,
@@ -599,3 +600,29 @@ def test_an_update_of_an_early_dialog_that_is_accepted_is_told() -> None:
     session.offer(sdp(version=2), network.now, method="UPDATE")
     network.run(2.0)
     assert str(alice.one(OfferAccepted).answer) == str(sdp("bob", version=2))
+
+
+@pytest.mark.parametrize("expires", [False, True])
+def test_an_offer_that_is_withdrawn_is_told(expires: bool) -> None:
+    network, alice, _ = connected()
+    headers = [("Expires", "5")] if expires else []
+    alice.offer(sdp(version=2), network.now, headers=headers)
+    network.run(2.0)
+    bob = network.ends["bob"]
+    assert len(bob.of(Offered)) == 1
+    if not expires:
+        assert alice.client is not None
+        alice.client.outgoing.cancel(network.now)
+    network.run(10.0)
+    cause = Cause.EXPIRED_INVITE if expires else Cause.CANCELLED
+    assert bob.one(OfferWithdrawn).cause is cause
+    assert bob.of(Ended) == []
+
+
+def test_an_offer_that_we_refuse_is_not_withdrawn() -> None:
+    network, alice, _ = connected()
+    bob = network.ends["bob"]
+    bob.on(Offered, lambda event: event.session.refuse(network.now, 488))
+    alice.offer(sdp(version=2), network.now)
+    network.run(10.0)
+    assert bob.of(OfferWithdrawn) == []

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Final, TypeAlias
 
 from trunkline.errors import DecodeError
-from trunkline.sip.dialog.core import Core, Rows
+from trunkline.sip.dialog.core import Core, Rows, checked
 from trunkline.sip.dialog.dialog import Dialog
 from trunkline.sip.dialog.dialog import Trigger as DialogTrigger
 from trunkline.sip.dialog.events import CallFailed, Cause, Progress
@@ -81,11 +81,16 @@ class Call:
         self.outgoing.begin(now)
 
     def cancel(self, now: float, *, cause: Cause = Cause.HANG_UP, headers: Rows = ()) -> None:
-        """Give the call up (section 9.1, 15). No effect once it was answered or has failed."""
+        """Give the call up (section 9.1, 15). No effect once it was answered or has failed.
+
+        Raises:
+            TrunklineError: ``sip.header``.
+        """
+        rows = checked(headers)
         if self.ended or self._cause is not None:
             return
         self._cause = cause
-        self.outgoing.cancel(now, tuple(headers))
+        self.outgoing.cancel(now, rows)
 
     def on_alarm(self, name: str, now: float) -> None:
         """Nobody answered in time, or nobody is left; or no further 2xx will come (13.2.2.4)."""

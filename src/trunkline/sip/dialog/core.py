@@ -40,6 +40,7 @@ __all__ = [
     "Counters",
     "Locator",
     "Rows",
+    "checked",
     "event_of",
     "seconds_of",
     "tokens",
@@ -341,6 +342,11 @@ class Core:
     def retry_after(self) -> tuple[str, str]:
         """A Retry-After between 0 and 10 seconds (14.2; RFC 3311 section 5.2)."""
         return "Retry-After", str(int(self.draw() * 11))
+
+
+def checked(headers: Rows) -> tuple[tuple[str, str], ...]:
+    """Header rows that can be written; raises ``sip.header`` before anything has changed."""
+    return tuple(Headers(headers).items())
 
 
 def seconds_of(message: Message, name: str) -> int | None:

@@ -13,7 +13,7 @@ import contextlib
 from typing import Final
 
 from trunkline.errors import DecodeError, TrunklineError
-from trunkline.sip.dialog.core import Core, Rows, event_of, seconds_of
+from trunkline.sip.dialog.core import Core, Rows, checked, event_of, seconds_of
 from trunkline.sip.dialog.dialog import Dialog, DialogState
 from trunkline.sip.dialog.dialog import Trigger as DialogTrigger
 from trunkline.sip.dialog.events import NotifierEnded
@@ -105,8 +105,9 @@ class Notifier:
             headers: further rows of the 200.
 
         Raises:
-            TrunklineError: ``dialog.state``: it was answered before.
+            TrunklineError: ``dialog.state``: it was answered before. ``sip.header``.
         """
+        headers = checked(headers)
         self._need(self.state is NotifierState.RESP_WAIT, "the SUBSCRIBE was answered before")
         self.core.alarms.clear(self)
         self._type, self._body, self._longest = content_type, body, longest
@@ -126,8 +127,9 @@ class Notifier:
         """Refuse the subscription, with 300 to 699 (4.2.1.1, 4.2.1.3).
 
         Raises:
-            TrunklineError: ``dialog.state``: it was answered before.
+            TrunklineError: ``dialog.state``: it was answered before. ``sip.header``.
         """
+        headers = checked(headers)
         self._need(self.state is NotifierState.RESP_WAIT, "the SUBSCRIBE was answered before")
         self._need(status >= 300, f"{status}: a subscription is refused with 300 to 699")
         self._fire(NotifierTrigger.REJECT)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from trunkline.errors import DecodeError, TrunklineError
 from trunkline.sip.dialog.body import body_of, readable
 from trunkline.sip.dialog.change import Changes
-from trunkline.sip.dialog.core import Core, Rows, tokens
+from trunkline.sip.dialog.core import Core, Rows, checked, tokens
 from trunkline.sip.dialog.dialog import Dialog, DialogState, Role
 from trunkline.sip.dialog.dialog import Trigger as DialogTrigger
 from trunkline.sip.dialog.events import (
@@ -26,6 +26,7 @@ from trunkline.sip.dialog.events import (
     Confirmed,
     Ended,
     OfferAccepted,
+    OfferWithdrawn,
     RequestArrived,
     ResponseArrived,
 )
@@ -159,8 +160,13 @@ class Session:
             raise TrunklineError("dialog.state", "no INVITE waits for an answer")
         if status < 300:
             raise TrunklineError("dialog.state", f"{status}: a call is rejected with 300 to 699")
+        self._reject(invite, status, Cause.REJECTED, headers, now)
+
+    def _reject(
+        self, invite: ServerInvite, status: int, cause: Cause, headers: Rows, now: float
+    ) -> None:
         invite.reject(self.response(invite, status, headers=headers), now)
-        self.on_refused(invite, Cause.REJECTED, None, now)
+        self.on_refused(invite, cause, None, now)
 
     def _invite_to_answer(self) -> ServerInvite:
         if self.server is None or self.server.state is not LegState.PROCEEDING:
@@ -178,7 +184,9 @@ class Session:
 
         Raises:
             TrunklineError: ``dialog.state``: there is none. ``sdp.…`` as `Exchange.send`.
+                ``sip.header``.
         """
+        headers = checked(headers)
         if self._peer.waiting:
             self._peer.answer(description, headers, now)
         elif self.client is not None and self.client.owes_answer:
@@ -192,8 +200,9 @@ class Session:
         An offer in a response cannot be refused: answer it, or ``hang_up``.
 
         Raises:
-            TrunklineError: ``dialog.state``: there is none.
+            TrunklineError: ``dialog.state``: there is none. ``sip.header``.
         """
+        headers = checked(headers)
         if self._peer.waiting:
             self._peer.refuse(status, headers, now)
         else:
@@ -306,8 +315,11 @@ class Session:
 
         A callee that has not answered yet answers 603. In an early dialog of a call of ours only
         this dialog ends, by BYE: ``Call.cancel`` ends them all.
+
+        Raises:
+            TrunklineError: ``sip.header``.
         """
-        self._bye_rows = tuple(headers)
+        self._bye_rows = checked(headers)
         if self.state is SessionState.EARLY and self.dialog.role is Role.UAS:
             trigger = Trigger.HANG_UP_EARLY
         elif self.server is not None and self.server.state is LegState.ACCEPTED:
@@ -344,7 +356,9 @@ class Session:
                     credentials=self.credentials,
                 )
             case Action.REJECT:
-                self.reject(603, now)
+                assert self.server is not None
+                told = Cause.REJECTED if cause is Cause.HANG_UP else cause
+                self._reject(self.server, 603, told, self._bye_rows, now)
             case Action.LEAVE:
                 self.core.leave(self.dialog, self)
             case Action.REMEMBER:
@@ -436,6 +450,8 @@ class Session:
     ) -> None:
         """The INVITE got a response of 300 to 699 from us."""
         self.exchange.send(Carrier.FAILURE)
+        if self.state is SessionState.CONFIRMED and cause is not Cause.REJECTED:
+            self.core.emit(OfferWithdrawn(self, cause, message))
         self._fire(Trigger.FAILURE, cause, message, now)
 
     def response(
