@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, TypeVar, overload
 
 from trunkline.elements.proxy.destinations import DestinationSet
 from trunkline.elements.proxy.dialplan import LiveDialplan
+from trunkline.elements.proxy.pending import awaited
 from trunkline.errors import DecodeError, TrunklineError
 from trunkline.sip import digest
 from trunkline.sip.message import Response
@@ -121,10 +122,12 @@ class Application:
         sets = self._element.destinations.sets
         return _named(sets, name, "script.no-destinations", "set of destinations", write)
 
+    @awaited("app")
     async def registered(self) -> Count:
         """How many addresses-of-record, and how many contacts, are registered now."""
         return await self._element.services.registrations.location.count()
 
+    @awaited("app")
     async def send_request(
         self,
         method: str,
@@ -180,6 +183,7 @@ class Application:
                 response = await element.own.send_again(request, flow)
         return response
 
+    @awaited("app")
     async def sleep(self, seconds: float) -> None:
         """Wait; in a test it is the virtual time that passes."""
         await asyncio.sleep(seconds)

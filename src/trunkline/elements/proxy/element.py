@@ -103,6 +103,8 @@ class Statistics:
     unheard: int = 0
     """Responses dropped because too many of the same branch waited for a reply handler."""
     reloads: int = 0
+    unawaited: dict[str, int] = field(default_factory=dict)
+    """What a script called without ``await``, so that nothing came of it."""
     errors: dict[str, int] = field(default_factory=dict)
     """Errors of scripts, by handler."""
 
@@ -537,6 +539,14 @@ class ProxyElement:
     ) -> None:
         """Count and log an exception that costs less than the request."""
         self._script_failed(problem, handler, self.script, request)
+
+    def unawaited(self, name: str) -> None:
+        """A script called what has to be awaited, and did not."""
+        count = self.stats.unawaited.get(name, 0) + 1
+        self.stats.unawaited[name] = count
+        if count.bit_count() == 1:  # it may be in the way of every request
+            text = f"{name} was called without await: nothing came of it ({count} so far)"
+            self.log("SCRIPT", 3, "UNAWAITED", text)
 
     async def guarded(
         self, result: Awaitable[object], handler: Function, request: IncomingRequest

@@ -13,6 +13,7 @@ from trunkline.elements.proxy.bodies import put_sdp, sdp_of
 from trunkline.elements.proxy.destinations import DestinationSet
 from trunkline.elements.proxy.dialplan import Translation
 from trunkline.elements.proxy.hops import Located
+from trunkline.elements.proxy.pending import awaited
 from trunkline.elements.proxy.script import Function, Script
 from trunkline.elements.proxy.selection import Selection
 from trunkline.errors import DecodeError, TrunklineError
@@ -395,6 +396,7 @@ class IncomingRequest:
 
     # users and registrations
 
+    @awaited("request")
     async def authenticate(self, realm: str | None = None) -> digest.Result:
         """Check the request's credentials (RFC 3261 section 22); answers nothing.
 
@@ -422,6 +424,7 @@ class IncomingRequest:
         )
         self.reply(status, headers=rows)
 
+    @awaited("request")
     async def register(self, user: str | None = None) -> Registration:
         """Carry out a REGISTER and answer it (RFC 3261 section 10.3).
 
@@ -436,6 +439,7 @@ class IncomingRequest:
         self.reply(done.status, done.phrase, headers=done.headers)
         return done
 
+    @awaited("request")
     async def lookup(self, uri: str | None = None) -> list[list[Target]]:
         """Return the contacts registered for ``uri`` (or the Request-URI), for ``fork``.
 

@@ -101,7 +101,7 @@ _made: list[tuple[Function, _Mark]] = []
 
 def _mark(mark: _Mark) -> Callable[[_F], _F]:
     def keep(function: _F) -> _F:
-        if not callable(function) or not hasattr(function, "__name__"):
+        if not hasattr(function, "__name__"):
             raise ScriptError(
                 "script.handler", f"@{_NAMES[mark.kind]} stands above a function: def NAME(…): …"
             )
@@ -113,7 +113,7 @@ def _mark(mark: _Mark) -> Callable[[_F], _F]:
     return keep
 
 
-def _of_methods(kind: str, methods: tuple[str, ...]) -> Callable[[_F], _F]:
+def _of_methods(kind: str, methods: tuple[object, ...]) -> Callable[[_F], _F]:
     """A mark whose arguments are methods: what is none, or is never asked about, is told."""
     name = _NAMES[kind]
     for method in methods:
@@ -141,7 +141,7 @@ def _of_methods(kind: str, methods: tuple[str, ...]) -> Callable[[_F], _F]:
         else:
             continue
         raise ScriptError("script.handler", f"@{name}({method!r}): {hint}")
-    return _mark(_Mark(kind, methods))
+    return _mark(_Mark(kind, tuple(map(str, methods))))
 
 
 def on_request(*methods: str) -> Callable[[_F], _F]:
@@ -201,8 +201,7 @@ def every(seconds: float) -> Callable[[_F], _F]:
 
     A call that takes longer than that puts off the next. Of several workers the first does it.
     """
-    number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
-    if not number or not 0.001 <= seconds <= 366 * 86_400:
+    if type(seconds) not in (int, float) or not 0.001 <= seconds <= 366 * 86_400:
         raise ScriptError(
             "script.handler", f"@every({seconds!r}): a number of seconds from 0.001 to a year"
         )
