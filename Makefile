@@ -28,6 +28,7 @@ test: $(READY) ## Format, lint, types, floors and every test (at most 10 minutes
 	@$(BIN)/pytest $(ARGS)
 
 lint: $(READY) ## Format, lint, types, floors
+	@! git grep -nE '^(<{7}|>{7}) ' || { echo "finish the merge"; exit 1; }
 	@$(BIN)/ruff format --check --quiet || { echo "run: make format"; exit 1; }
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/mypy

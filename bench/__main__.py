@@ -3,7 +3,8 @@
     python -m bench [--quick] [--json] [--only NAME …]
 
 Progress is on standard error, the tables (or with ``--json`` their figures) on standard output.
-Only a full run is written down: ``--quick`` shows that everything works, its figures mean little.
+A table is written down as soon as it is there, except with ``--quick``, which shows that everything
+works: its figures mean little.
 """
 
 from __future__ import annotations
@@ -396,7 +397,7 @@ def main() -> None:
 
     machine = _machine(plan)
     results: dict[str, object] = {"machine": machine}
-    tables: dict[str, str] = {"machine": machine}
+    _write_down("machine", machine, options)
     for name in options.only:
         bench = _BENCHES[name]
         figures = bench.measure(plan, progress)
@@ -404,21 +405,20 @@ def main() -> None:
             group: {key: asdict(figure) for key, figure in row.items()}
             for group, row in figures.items()
         }
-        tables[name] = f"`{bench.command}`\n\n{bench.table(figures, plan)}"
+        _write_down(name, f"`{bench.command}`\n\n{bench.table(figures, plan)}", options)
     progress("done")
     if sys.stderr.isatty():
         print(file=sys.stderr)
     if options.json:
         print(json.dumps(results, indent=2))
-    else:
-        print("\n\n".join(tables.values()))
-    if options.quick:
-        return
-    page = _PAGE.read_text()
-    for name, text in tables.items():
-        page = _put(page, name, text)
-    _PAGE.write_text(page)
-    print(f"written to docs/{_PAGE.name}", file=sys.stderr)
+
+
+def _write_down(name: str, text: str, options: argparse.Namespace) -> None:
+    """Show a table, and put it into the page at once: a later bench may fail."""
+    if not options.json:
+        print(text, end="\n\n", flush=True)
+    if not options.quick:
+        _PAGE.write_text(_put(_PAGE.read_text(), name, text))
 
 
 if __name__ == "__main__":

@@ -9,8 +9,6 @@ the functions below. The figures are shares: ``bench.sip_proxy`` has the sum.
 from __future__ import annotations
 
 import argparse
-import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -22,7 +20,7 @@ from typing import cast
 from bench.clock import Clock
 from bench.figures import Figure, show
 from bench.runtimes import CPYTHON, Runtime, pypy
-from bench.sip_proxy import Watcher, available, number
+from bench.sip_proxy import Watcher, drive, number
 from trunkline.cli import run
 from trunkline.elements.proxy import control, element
 from trunkline.net import mmsg, udp
@@ -58,7 +56,7 @@ _WRAPPED: tuple[tuple[type | ModuleType, str, str], ...] = (
     (layer.TransactionLayer, "on_timeout", "transactions"),
     (layer.TransactionLayer, "next_timeout", "transactions"),
     (core.Proxy, "receive", "proxy"),
-    (core.Proxy, "forward_ack", "proxy"),
+    (core.Proxy, "forward", "proxy"),
     (context.ResponseContext, "fork", "proxy"),
     (element.ProxyElement, "receive", "element"),
     (element.ProxyElement, "flush", "element"),
@@ -99,26 +97,19 @@ def measure(
     progress: Callable[[str], None],
 ) -> dict[str, dict[str, Figure]]:
     """Microseconds of CPU per call by layer, for each runtime."""
-    folder = available()
-    if folder is None:
-        raise RuntimeError("no sip-bench in TRUNKLINE_PEERS, or no sipp or kamailio")
     figures: dict[str, dict[str, Figure]] = {}
     network = Path(__file__).parent / "sip" / "one.toml"
     for runtime in runtimes:
         progress(f"breakdown on {runtime.title}")
+        command = (runtime.interpreter, "-m", "bench.sip_breakdown", "--serve", str(network))
         with tempfile.TemporaryDirectory(prefix="tl-") as scratch:
             watcher = Watcher(Path(scratch), "bench.report")
-            subprocess.run(
-                [
-                    *(sys.executable, str(folder / "bench.py"), str(rate), str(seconds), "--"),
-                    *(runtime.interpreter, "-m", "bench.sip_breakdown", "--serve", str(network)),
-                ],
-                env={**os.environ, **runtime.environment, "XDG_RUNTIME_DIR": scratch},
-                check=True,
-                capture_output=True,
-            )
-            [last] = watcher.stop()
-            [first] = watcher.first.values()  # what starting cost is not a call's
+            try:
+                drive(rate, seconds, command, Path(scratch), runtime.environment)
+            finally:
+                answers = watcher.stop()
+        [last] = answers
+        [first] = watcher.first.values()  # what starting cost is not a call's
         calls = _between(first, last, "transactions", "requests") / 2
         spent = {name: _between(first, last, "layers", name) / calls * 1e6 for name in LAYERS}
         spent["rest"] = _between(first, last, "total", "cpu") / calls * 1e6 - sum(spent.values())

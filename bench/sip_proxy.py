@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import which
@@ -28,7 +28,7 @@ from bench.runtimes import CPYTHON, Runtime, distribution, pypy
 from trunkline.errors import TrunklineError
 from trunkline.net.control import ControlClient, Json
 
-__all__ = ["Candidate", "Watcher", "available", "compare", "number", "runtimes"]
+__all__ = ["Candidate", "Watcher", "available", "compare", "drive", "number", "runtimes"]
 
 _HERE = Path(__file__).parent / "sip"
 _MODES = {"stateful": ("one.toml", "two.toml"), "stateless": ("stateless.toml",)}
@@ -72,25 +72,49 @@ def _kamailio(folder: Path, mode: str, scratch: Path) -> Candidate:
     return Candidate(f"kamailio {mode}", command, {}, ours=False)
 
 
-def _run(
-    folder: Path, candidate: Candidate, rate: int, seconds: int, scratch: Path
-) -> dict[str, float]:
-    """Measure once; raises RuntimeError when the bench does not end as it should."""
-    environment = {**os.environ, **candidate.environment, "XDG_RUNTIME_DIR": str(scratch)}
-    command = [sys.executable, str(folder / "bench.py"), str(rate), str(seconds), "--"]
-    watcher = Watcher(scratch, "node.counters") if candidate.ours else None
+def drive(
+    rate: int,
+    seconds: int,
+    command: Sequence[str],
+    scratch: Path,
+    environment: Mapping[str, str] | None = None,
+) -> Mapping[str, float]:
+    """Let the shared bench drive the proxy that ``command`` starts; return its row of figures.
+
+    Raises:
+        RuntimeError: The bench is not there, or did not end as it should.
+    """
+    folder = available()
+    if folder is None:
+        raise RuntimeError("no sip-bench in TRUNKLINE_PEERS, or no sipp or kamailio")
+    bench = (sys.executable, str(folder / "bench.py"), str(rate), str(seconds), "--")
     done = subprocess.run(
-        [*command, *candidate.command], env=environment, capture_output=True, text=True, check=False
+        [*bench, *command],
+        env={**os.environ, **(environment or {}), "XDG_RUNTIME_DIR": str(scratch)},
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    answers = watcher.stop() if watcher is not None else []
     try:
-        row = json.loads(done.stdout)
+        row: dict[str, float] = json.loads(done.stdout)
     except ValueError:
-        raise RuntimeError(f"{candidate.name}: {done.stdout}{done.stderr}") from None
+        raise RuntimeError(f"{' '.join(command)}: {done.stdout}{done.stderr}") from None
+    if not row["calls_ok"]:
+        raise RuntimeError(f"{' '.join(command)}: not one call was answered; does it start?")
+    return row
+
+
+def _run(candidate: Candidate, rate: int, seconds: int, scratch: Path) -> dict[str, float]:
+    """Measure once."""
+    watcher = Watcher(scratch, "node.counters") if candidate.ours else None
+    try:
+        row = drive(rate, seconds, candidate.command, scratch, candidate.environment)
+    finally:
+        answers = watcher.stop() if watcher is not None else []
     found = {
         "cpu": row["proxy_cpu_us_per_call"],
         "uas": row["uas_cpu_us_per_call"],
-        "failed": row["failed"] + rate * seconds - row["calls_ok"] - row["failed"],
+        "failed": rate * seconds - row["calls_ok"],
         "retransmissions": row["retrans"],
         "memory": row["rss_mib_sum"],
     }
@@ -165,7 +189,7 @@ def compare(
             for turn in range(runs):
                 for candidate in (peer, *ours):
                     progress(f"{candidate.name}, run {turn + 1} of {runs}")
-                    row = _run(folder, candidate, rate, seconds, scratch)
+                    row = _run(candidate, rate, seconds, scratch)
                     seen.setdefault(candidate.name, []).append(row)
             base = [row["cpu"] for row in seen[peer.name]]
             for candidate_name, rows in seen.items():

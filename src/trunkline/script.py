@@ -19,6 +19,7 @@ from trunkline.elements.proxy.script import (
 from trunkline.errors import DecodeError
 from trunkline.sip.headers import NameAddr
 from trunkline.sip.message import Response
+from trunkline.sip.uri import escape_user
 from trunkline.store.guard import StoreUnavailable
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "Request",
     "Response",
     "StoreUnavailable",
+    "escape_user",
     "every",
     "in_dialog",
     "on_branch",

@@ -14,7 +14,7 @@ from bench.figures import Figure, table
 from bench.soak_traffic import Placed
 
 from bench import __main__ as everything
-from bench import breakdown, runtimes, soak
+from bench import breakdown, runtimes, sip_breakdown, soak
 from trunkline.store.calls import CallRecord
 
 ROOT = Path(__file__).parents[2]
@@ -45,6 +45,12 @@ def test_the_dependencies_for_pypy_are_pure_python(tmp_path: Path) -> None:
 def test_what_the_breakdown_wraps_is_there(owner: type, name: str, layer: str) -> None:
     assert callable(getattr(owner, name))
     assert layer in breakdown.LAYERS
+
+
+@pytest.mark.parametrize(("owner", "name", "layer"), sip_breakdown._WRAPPED)
+def test_what_the_sip_breakdown_wraps_is_there(owner: object, name: str, layer: str) -> None:
+    assert callable(getattr(owner, name))
+    assert layer in sip_breakdown.LAYERS
 
 
 def test_the_clock_counts_inner_time_once() -> None:

@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,7 +42,7 @@ INVITE sip:bob@127.0.0.1:22222
    0.000  script        to_callee()
    0.000  branch        sip:bob@127.0.0.1:22222 to UDP 127.0.0.1:33333, as z9hG4bK
    0.000  sent          INVITE sip:bob@127.0.0.1:22222 to UDP 127.0.0.1:33333
-                          + Record-Route: <sip:127.0.0.1:22222;lr>
+                          + Record-Route: <sip:127.0.0.1:22222;lr;k=…>
                           + Via: SIP/2.0/UDP 127.0.0.1:22222;branch=z9hG4bK
                           - Max-Forwards: 70
                           + Max-Forwards: 69
@@ -61,7 +62,7 @@ INVITE sip:bob@127.0.0.1:22222
                           + Via: SIP/2.0/UDP 127.0.0.1:22222;branch=z9hG4bK
                           - Max-Forwards: 70
                           + Max-Forwards: 69
-                          - Route: <sip:127.0.0.1:22222;lr>
+                          - Route: <sip:127.0.0.1:22222;lr;k=…>
                           + Max-Breadth: 60
 
    0.000  received      BYE sip:bob@127.0.0.1:33333 from UDP 127.0.0.1:11111
@@ -71,7 +72,7 @@ INVITE sip:bob@127.0.0.1:22222
                           + Via: SIP/2.0/UDP 127.0.0.1:22222;branch=z9hG4bK
                           - Max-Forwards: 70
                           + Max-Forwards: 69
-                          - Route: <sip:127.0.0.1:22222;lr>
+                          - Route: <sip:127.0.0.1:22222;lr;k=…>
                           + Max-Breadth: 60
    0.000  received      200 OK (2 BYE) from UDP 127.0.0.1:33333
    0.000  response      sip:bob@127.0.0.1:33333 at UDP 127.0.0.1:33333 answered 200 OK
@@ -131,8 +132,8 @@ script SCRIPT, not reloaded yet
 Listens on
 UDP 127.0.0.1:22222
 
-Worker  Pid  Up for  Requests  Sent on  Responses  Sent again  Came again  Under way
-0       PID  H:MM:SS  4        3          5           0           0          NOW
+Worker  Pid  Up for  Requests  Sent on  Responses  Resent  Repeats  Under way
+0       PID  H:MM:SS  4        3          5       0        0          NOW
 
 Went wrong                   Times
 script: to_callee() raised   1
@@ -175,6 +176,7 @@ def steady(text: str, proxied: Proxied) -> str:
     text = re.sub(r"\d{4}-\d\d-\d\d", "DATE", text)
     text = re.sub(r"^( +)\d+\.\d{3}", r"\g<1>0.000", text, flags=re.MULTILINE)
     text = re.sub(r"\+\d+\.\d{3}", "+0.000", text)
+    text = re.sub(r";k=[0-9a-f]{16}>", ";k=…>", text)
     return re.sub(r"z9hG4bK[\w.]+", "z9hG4bK", text)
 
 
@@ -477,3 +479,17 @@ def test_a_narrow_terminal(proxied: Proxied, monkeypatch: pytest.MonkeyPatch) ->
     assert max(map(len, lines)) <= 44
     assert "   0.000  branch" in lines
     assert "    sip:bob@127.0.0.1:22222 to UDP" in lines
+
+
+def test_a_script_is_not_run_without_a_network(tmp_path: Path) -> None:
+    script = tmp_path / "route.py"
+    script.write_text("")
+    command = [sys.executable, "-m", "trunkline", "run", str(script)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert 'script = "route.py"' in done.stderr
+
+
+def test_a_slip_in_a_methods_name(proxied: Proxied) -> None:
+    result = run("sip", "trace", "--last", "-m", "invit")
+    assert "INVIT: did you mean INVITE?" in result.stderr

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import struct
 from pathlib import Path
 
@@ -108,7 +107,7 @@ def test_a_full_disk_ends_the_capture_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
+        raise TrunklineError("capture.file", "a.pcap: cannot be written: No space left on device")
 
     async def main() -> None:
         async with running(SEED) as lab:

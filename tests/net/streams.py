@@ -36,6 +36,7 @@ class Recorder:
     failures: list[tuple[Flow, TrunklineError, list[bytes]]] = field(default_factory=list)
     refusals: list[tuple[Flow, DecodeError, bytes]] = field(default_factory=list)
     ends: list[tuple[Flow, TrunklineError | None]] = field(default_factory=list)
+    served: list[tuple[Flow, ...]] = field(default_factory=list)
 
     def receive(self, batch: list[tuple[bytes, Flow]]) -> None:
         self.batches.append([data for data, _ in batch])
@@ -55,8 +56,9 @@ class Recorder:
             assert self.transport is not None
             self.transport.send(flow, b"SIP/2.0 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
 
-    def closed(self, flow: Flow, error: TrunklineError | None) -> None:
+    def closed(self, flow: Flow, error: TrunklineError | None, served: tuple[Flow, ...]) -> None:
         self.ends.append((flow, error))
+        self.served.append(served)
 
     @property
     def messages(self) -> list[bytes]:
@@ -162,5 +164,7 @@ def client_of(transport: StreamTransport, source: Address | None = None) -> sock
     return socket.create_connection(transport.local, 5, source)
 
 
-def to(remote: StreamTransport, local: StreamTransport, connection: int = 0) -> Flow:
-    return Flow(remote.transport, remote.local, local.local, connection)
+def to(
+    remote: StreamTransport, local: StreamTransport, connection: int = 0, domain: str = ""
+) -> Flow:
+    return Flow(remote.transport, remote.local, local.local, connection, domain)

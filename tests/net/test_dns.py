@@ -33,7 +33,7 @@ from trunkline.net.dns.hosts import HostsFile
 from trunkline.net.dns.servers import NameServer, parse_server, read_resolv_conf
 from trunkline.net.loop import new_event_loop
 from trunkline.sip.locate import Answer, Candidate, Failure, Outcome, Question, RecordType, Rules
-from trunkline.sip.locate.records import Naptr, Srv
+from trunkline.sip.locate.records import Naptr, Record, Srv
 from trunkline.sip.uri import Uri
 
 A, AAAA, SRV, NAPTR = RecordType.A, RecordType.AAAA, RecordType.SRV, RecordType.NAPTR
@@ -184,7 +184,7 @@ def test_a_chain_of_aliases_that_never_ends(run: Run[Answer]) -> None:
 
 
 def test_what_does_not_fit_comes_over_tcp(run: Run[Answer]) -> None:
-    whole = zone(*(f"x.example. 60 IN A 10.0.{each >> 8}.{each & 255}" for each in range(600)))
+    whole = zone(*(f"x.example. 60 IN A 10.0.{each >> 8}.{each & 255}" for each in range(200)))
 
     def truncated(query: dns.message.Message, transport: str) -> list[Reply]:
         if transport == "tcp":
@@ -197,7 +197,7 @@ def test_what_does_not_fit_comes_over_tcp(run: Run[Answer]) -> None:
     with serving(truncated) as server:
         asker = resolver(server)
         answer = run(asker.ask(X))
-        assert len(answer.records) == 600
+        assert len(answer.records) == 200
         assert server.queries == ["udp A x.example.", "tcp A x.example."]
         assert (asker.wire.udp, asker.wire.tcp) == (1, 1)
 
@@ -695,6 +695,48 @@ def test_a_locator_may_be_given_answers_by_a_test(run: Run[None]) -> None:
         await locator.close()
 
     run(locate())
+
+
+def test_a_domain_has_its_share_of_the_questions_and_no_more(run: Run[None]) -> None:
+    class Many:
+        """Knows a domain of many servers."""
+
+        def __init__(self) -> None:
+            self.asked = self.under_way = self.most = 0
+
+        async def ask(self, question: Question) -> Answer:
+            self.asked += 1
+            self.under_way += 1
+            self.most = max(self.most, self.under_way)
+            await asyncio.sleep(0)
+            self.under_way -= 1
+            name, kind = question
+            found: tuple[Record, ...] = ()
+            if kind is RecordType.NAPTR:
+                found = tuple(Naptr(1, n, "s", "SIP+D2U", "", f"s{n}.{name}") for n in range(1500))
+            elif kind is RecordType.SRV:
+                found = tuple(Srv(1, 1, 5060, f"h{n}.{name}") for n in range(40))
+            outcome = Outcome.FOUND if found else Outcome.NO_DATA
+            return Answer(question, outcome, found, 60.0)
+
+    async def locate() -> None:
+        asks = Many()
+        locator = Locator(asks)
+        found = await locator.locate(Uri.parse("sip:hostile.example"))
+        assert found.problem is not None
+        assert asks.asked == 1 + 16 + 64 * 2
+        assert asks.most == 16
+        await locator.close()
+
+    run(locate())
+
+
+def test_of_very_many_records_the_preferred_ones_are_kept(run: Run[Answer]) -> None:
+    lines = [f"x.example. 60 IN SRV {600 - n} 1 5060 h{n}.x.example." for n in range(600)]
+    with serving(zone(*lines)) as server:
+        answer = run(resolver(server).ask(Question("x.example", RecordType.SRV)))
+        found = [record for record in answer.records if isinstance(record, Srv)]
+        assert [record.priority for record in found] == [*range(1, 257)]
 
 
 def test_a_stateless_proxy_draws_by_its_key(run: Run[None]) -> None:

@@ -70,11 +70,11 @@ def test_a_request_and_its_answer(world: World, authority: Authority) -> None:
     sip, user, other, other_user = pair(
         world, authority.settings("example.org"), authority.settings("client.example")
     )
-    other.send(to(sip, other), message(1, PATTERN), "Example.ORG")
+    other.send(to(sip, other, domain="Example.ORG"), message(1, PATTERN))
     world.until(lambda: other_user.messages)
     assert user.messages == [message(1, PATTERN)]
     assert user.flows[0].transport is Transport.TLS
-    other.send(to(sip, other), message(3), "example.org")
+    other.send(to(sip, other, domain="example.org"), message(3))
     world.until(lambda: len(other_user.messages) == 2)
     assert sip.stats.accepted == 1
 
@@ -87,7 +87,7 @@ def test_many_large_messages_arrive_as_they_were(world: World, authority: Author
     )
     sent = [message(number, PATTERN[number : number + 9973]) for number in range(200)]
     for one in sent:
-        other.send(to(sip, other), one, "example.org")
+        other.send(to(sip, other, domain="example.org"), one)
         world.turns(0)
     world.until(lambda: len(user.messages) == len(sent))
     assert user.messages == sent
@@ -108,18 +108,20 @@ def test_another_name_is_refused_and_the_message_is_not_sent(
     sip, user, other, other_user = pair(
         world, authority.settings("example.org"), authority.settings("client.example")
     )
-    other.send(to(sip, other), message(1), "example.com")
+    other.send(to(sip, other, domain="example.com"), message(1))
     world.until(lambda: other_user.failures)
     [(_, error, unsent)] = other_user.failures
     assert (error.code, unsent) == ("stream.tls-name", [message(1)])
     assert "for example.org, not for example.com" in str(error)
     assert not user.messages
+    world.until(lambda: other_user.served)
+    assert other_user.served == [(to(sip, other, domain="example.com"),)]
 
 
 def test_settings_of_tls_mean_nothing_to_tcp(world: World, authority: Authority) -> None:
     sip, user = world.open(Transport.TCP, tls=authority.settings("example.org"))
     other, _ = world.open(Transport.TCP, tls=authority.settings("client.example"))
-    other.send(to(sip, other), message(1), "example.com")
+    other.send(to(sip, other, domain="example.com"), message(1))
     world.until(lambda: user.messages)
 
 
@@ -127,7 +129,7 @@ def test_wildcards_mean_nothing(world: World, authority: Authority) -> None:
     sip, user, other, other_user = pair(
         world, authority.settings("*.example.org"), authority.settings("client.example")
     )
-    other.send(to(sip, other), message(1), "sip.example.org")
+    other.send(to(sip, other, domain="sip.example.org"), message(1))
     world.until(lambda: other_user.failures)
     assert other_user.failure_codes == ["stream.tls-name"]
     assert not user.messages
@@ -138,8 +140,8 @@ def test_a_connection_is_shared_only_within_the_domain_it_was_checked_for(
 ) -> None:
     both = authority.settings("example.org", "example.com")
     sip, _, other, other_user = pair(world, both, authority.settings("client.example"))
-    other.send(to(sip, other), message(1), "example.org")
-    other.send(to(sip, other), message(2), "example.com")
+    other.send(to(sip, other, domain="example.org"), message(1))
+    other.send(to(sip, other, domain="example.com"), message(2))
     world.until(lambda: len(other_user.messages) == 2)
     assert sip.stats.accepted == 2
 
@@ -150,7 +152,7 @@ def test_a_certificate_of_a_stranger_is_refused(
     sip, user, other, other_user = pair(
         world, stranger.settings("example.org"), authority.settings("client.example")
     )
-    other.send(to(sip, other), message(1), "example.org")
+    other.send(to(sip, other, domain="example.org"), message(1))
     world.until(lambda: other_user.failures and user.ends)
     [(_, error, unsent)] = other_user.failures
     assert (error.code, unsent) == ("stream.tls", [message(1)])
@@ -166,7 +168,7 @@ def test_a_lab_may_do_without_the_check(
         stranger.settings("example.org"),
         authority.settings("client.example", verify_server=False),
     )
-    other.send(to(sip, other), message(1), "whatever.example")
+    other.send(to(sip, other, domain="whatever.example"), message(1))
     world.until(lambda: other_user.messages)
 
 
@@ -179,7 +181,7 @@ def test_a_client_that_shows_a_bad_certificate_is_refused(
         authority.settings("example.org", verify_client=rule),
         stranger.settings("client.example", trusts=authority),
     )
-    other.send(to(sip, other), message(1), "example.org")
+    other.send(to(sip, other, domain="example.org"), message(1))
     world.until(lambda: user.ends and other_user.ends)
     assert not user.messages
     assert user.end_codes == ["stream.tls"]
@@ -224,13 +226,13 @@ def test_an_alias_holds_for_the_names_of_the_certificate_alone(
 ) -> None:
     server = authority.settings("example.org", verify_client="optional")
     sip, user, other, other_user = pair(world, server, authority.settings("client.example"))
-    other.send(to(sip, other), message(1), "example.org")
+    other.send(to(sip, other, domain="example.org"), message(1))
     world.until(lambda: other_user.messages)
     listens = ("127.0.0.1", 1)
     sip.alias(user.flows[0], listens)
-    sip.send(Flow(Transport.TLS, listens, sip.local), message(3), "client.example")
+    sip.send(Flow(Transport.TLS, listens, sip.local, domain="client.example"), message(3))
     world.until(lambda: len(other_user.messages) == 2)
-    sip.send(Flow(Transport.TLS, listens, sip.local), message(4), "other.example")
+    sip.send(Flow(Transport.TLS, listens, sip.local, domain="other.example"), message(4))
     world.until(lambda: user.failures)
     assert user.failure_codes == ["stream.refused"], "that went to the address itself"
 

@@ -338,6 +338,23 @@ def test_a_message_over_the_limit(world: World) -> None:
     assert not user.messages
 
 
+def test_empty_frames_take_no_room_and_no_more_time() -> None:
+    framer = WebSocketFramer(
+        ("192.0.2.1", 1), 0.0, limits=Limits(), handshake_timeout=1.0, patience=5.0
+    )
+    client = WSConnection(ConnectionType.CLIENT)
+    framer.receive(client.send(Request(host="x", target="/", subprotocols=["sip"])), 0.0)
+    client.receive_data(framer.data_to_send())
+    empty = TextMessage(data="", message_finished=False)
+    framer.receive(b"".join(client.send(empty) for _ in range(1000)), 10.0)
+    assert framer._parts == []
+    assert framer.next_timeout() == 15.0
+    framer.receive(client.send(empty), 12.0)
+    assert framer.next_timeout() == 15.0
+    last = TextMessage(data=message(1).decode(), message_finished=True)
+    assert framer.receive(client.send(last), 14.0) == [message(1)]
+
+
 def test_a_message_that_trickles_in(world: World) -> None:
     sip, user = world.open(Transport.WS, patience=0.2)
     with Client(world, sip) as client:
@@ -387,8 +404,8 @@ def test_both_ends_are_ours(world: World) -> None:
     sip, user = world.open(Transport.WS)
     user.answer = lambda request: message(2, b"\xff" * 40_000)
     other, other_user = world.open(Transport.WS)
-    other.send(to(sip, other), message(1), "example.org")
-    other.send(to(sip, other), message(3), "example.org")
+    other.send(to(sip, other, domain="example.org"), message(1))
+    other.send(to(sip, other, domain="example.org"), message(3))
     world.until(lambda: len(other_user.messages) == 2)
     assert user.messages == [message(1), message(3)]
     assert other_user.messages == [message(2, b"\xff" * 40_000)] * 2
@@ -432,10 +449,10 @@ def test_wss_goes_by_the_rules_of_http_for_names(world: World, tmp_path: Path) -
     tls = TlsSettings(tmp_path / "s.pem", authorities=tmp_path / "ca.pem")
     sip, user = world.open(Transport.WSS, tls=tls)
     other, other_user = world.open(Transport.WSS, tls=tls)
-    other.send(to(sip, other), message(1), "sip.example.org")
+    other.send(to(sip, other, domain="sip.example.org"), message(1))
     world.until(lambda: user.messages)
     assert user.flows[0].transport is Transport.WSS
-    other.send(to(sip, other), message(2), "example.com")
+    other.send(to(sip, other, domain="example.com"), message(2))
     world.until(lambda: other_user.failures)
     assert other_user.failure_codes == ["stream.tls"]
 

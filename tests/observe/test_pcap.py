@@ -106,3 +106,12 @@ def test_a_checksum_that_comes_to_nothing_is_written_as_ones(tmp_path: Path) -> 
         capture.write_udp(0.0, ("0.0.0.0", 0), ("0.0.0.0", 0), (0xFFFF - 37).to_bytes(2, "big"))
     assert path.read_bytes()[-4:-2] == b"\xff\xff"
     assert tshark(path, "udp.checksum.status") == [["1"]]
+
+
+def test_a_full_disk_is_a_documented_error() -> None:
+    capture = PcapWriter(Path("/dev/full"))
+    with pytest.raises(TrunklineError, match="cannot be written: No space left") as refused:
+        capture.write(0.0, "192.0.2.1", "192.0.2.2", bytes(50_000))
+    assert refused.value.code == "capture.file"
+    with pytest.raises(TrunklineError, match="cannot be written"):
+        capture.close()

@@ -44,6 +44,21 @@ def test_the_ring_is_bounded_in_octets_and_time() -> None:
     assert list(recorder.history("c99")) == []
 
 
+def test_notes_cost_what_they_are_and_make_room_themselves() -> None:
+    class Heavy:
+        octets = 4000
+
+    recorder = Recorder(limit=10_000, age=60.0)
+    for number in range(100):
+        recorder.note(float(number), "a", "script error", ("f", "x" * 1000))
+    assert 5 <= len(list(recorder.history("a"))) <= 8
+    for number in range(100):
+        recorder.note(float(number), "a", "chosen", (Heavy(),))
+    assert len(list(recorder.history("a"))) == 2
+    recorder.expire(1000.0)
+    assert recorder._size == 0
+
+
 def test_under_load_fewer_calls_are_kept_but_whole() -> None:
     recorder = Recorder(rate=100.0)
     calls = [f"call{number}" for number in range(2000)]

@@ -153,6 +153,8 @@ def test_faults_behind_the_start_line_are_kept(old: bytes, new: bytes, code: str
         (b"hello\r\n\r\n", "sip.start-line"),
         (b"SIP/2.0 20 OK\r\n\r\n", "sip.start-line"),
         (b"INVITE sip:x\r\n\r\n", "sip.start-line"),
+        (b"\0INVITE sip:x SIP/2.0\r\n\r\n", "sip.start-line"),
+        (b"INV(ITE sip:x SIP/2.0\r\n\r\n", "sip.start-line"),
         (b"A sip:x SIP/2.0\r\n" + b"a: b\r\n" * 600 + b"\r\n", "sip.too-large"),
     ],
 )
@@ -237,10 +239,25 @@ def test_lists_take_linear_time() -> None:
         ("<sip:a@b;tag=no>", None),
         ('"a;tag=no" <sip:a@b> ; TAG = x;y=1', "x"),
         ("<sip:a@b>", None),
+        ('<sip:a@b>;tag=x;p="c>d"', "x"),
+        ('<sip:a@b>;p=";tag=no";tag=x', "x"),
+        (r'"a\"<sip:c>;tag=no" <sip:a@b>;tag=x', "x"),
+        ('"a;tag=no', None),
     ],
 )
 def test_tags(value: str, tag: str | None) -> None:
     assert tag_of(value) == tag
+
+
+def test_tags_take_linear_time() -> None:
+    for text in (
+        '"' * 65_535,
+        '"\\' * 32_000,
+        '\\"' * 32_000,
+        '"' + '\\"' * 32_000,
+        '"\\' + '"x' * 9,
+    ):
+        assert tag_of(text + "tag") is None
 
 
 @given(st.binary(max_size=300))

@@ -20,6 +20,7 @@ from trunkline.sip.digest.client import Login
 from trunkline.sip.message import Request, Response, parse
 from trunkline.sip.proxy import Hops, Identity, Listener, listed
 from trunkline.sip.transport import Flow, Transport
+from trunkline.sip.ua import UserAgent
 
 PEER = Flow(Transport.UDP, ("192.0.2.9", 5060), ("192.0.2.1", 5060))
 
@@ -416,20 +417,71 @@ def test_a_challenge_without_a_login_or_again_is_the_answer() -> None:
         network.assert_forgotten()
 
 
-def test_a_large_request_goes_by_tcp() -> None:
-    # 18.1.1
+def listening_on_both() -> tuple[Network, UserAgent]:
     network = Network("alice", "bob")
     alice = network.ends["alice"].ua
     local = network.addresses["alice"]
     alice.core.identity = Identity(
         [Listener(Transport.UDP, local, local), Listener(Transport.TCP, local, local)]
     )
-    alice.request("MESSAGE", network.uri("bob"), "sip:a@x", 0.0, body=b"x" * 1000)
-    alice.request("MESSAGE", network.uri("bob"), "sip:a@x", 0.0, body=b"x" * 100)
-    large, small = alice.data_to_send()
-    assert large[0].transport is Transport.TCP
-    assert b"Via: SIP/2.0/TCP" in large[1]
-    assert small[0].transport is Transport.UDP
+    return network, alice
+
+
+def test_a_large_request_goes_by_tcp() -> None:
+    # 18.1.1: by the octets that would leave
+    network, alice = listening_on_both()
+    alice.request("MESSAGE", network.uri("bob"), "sip:a@x", 0.0)
+    [(_, data)] = alice.data_to_send()
+    for size, transport in ((1300, Transport.UDP), (1301, Transport.TCP)):
+        row = ("X", "x" * (size - len(data) - len("X: \r\n")))
+        alice.request("MESSAGE", network.uri("bob"), "sip:a@x", 0.0, headers=[row])
+        [(flow, sent)] = alice.data_to_send()
+        assert flow.transport is transport
+        assert f"Via: SIP/2.0/{transport.value}".encode() in sent
+        assert len(sent) == size
+
+
+def test_contact_is_where_the_large_request_came_from() -> None:
+    network, alice = listening_on_both()
+    alice.invite(network.uri("bob"), "sip:a@x", 0.0, headers=[("X", "x" * 1300)])
+    [(flow, data)] = alice.data_to_send()
+    assert flow.transport is Transport.TCP
+    assert parse(data).headers.all("contact") == ["<sip:alice@192.0.2.1:5060;transport=tcp>"]
+
+
+@pytest.mark.parametrize("method", ["MESSAGE", "INVITE"])
+def test_a_large_request_goes_by_udp_where_nobody_listens_on_tcp(method: str) -> None:
+    # 18.1.1: "SHOULD retry the request, using UDP"
+    network, alice = listening_on_both()
+    if method == "INVITE":
+        alice.invite(network.uri("bob"), "sip:a@x", 0.0, headers=[("X", "x" * 1300)])
+    else:
+        alice.request("MESSAGE", network.uri("bob"), "sip:a@x", 0.0, body=b"x" * 1300)
+    [(stream, large)] = alice.data_to_send()
+    assert alice.transport_failed(stream, [large], "refused", 0.1) == []
+    [(flow, data)] = alice.data_to_send()
+    assert flow.transport is Transport.UDP
+    assert b"Via: SIP/2.0/UDP" in data
+    assert b"transport=tcp" not in data
+    [event] = alice.transport_failed(flow, [data], "unreachable", 0.2)  # and once only
+    assert isinstance(event, ResponseArrived | CallFailed)
+    assert event.response.status == 503
+    assert alice.data_to_send() == []
+
+
+def test_an_ack_goes_as_its_target_says() -> None:
+    # without a transaction there is no way back from a stream
+    network, alice = listening_on_both()
+    network.ends["bob"].on(
+        IncomingCall, lambda event: event.session.accept(network.now, description=sdp("bob"))
+    )
+    alice.invite(network.uri("bob"), "sip:a@x", 0.0)
+    network.run(1.0)
+    answer = sdp()
+    answer.attributes.add("x", "x" * 1300)
+    network.ends["alice"].one(Answered).session.answer(network.now, description=answer)
+    [(flow, _)] = alice.data_to_send()
+    assert flow.transport is Transport.UDP
 
 
 def test_a_layer_that_others_use_too() -> None:

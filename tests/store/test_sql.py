@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
-from tests.store.servers import SqlServer, free_port, mariadb_server, postgres_server
+from tests.store.servers import SqlServer, free_port
 
 from trunkline.errors import TrunklineError
 from trunkline.store import sql as module
@@ -22,18 +22,6 @@ _T = TypeVar("_T")
 
 def run(work: Coroutine[None, None, _T]) -> _T:
     return asyncio.run(work)
-
-
-@pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqlServer]:
-    with postgres_server(tmp_path_factory.mktemp("postgres")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqlServer]:
-    with mariadb_server(tmp_path_factory.mktemp("mariadb")) as server:
-        yield server
 
 
 @pytest.fixture(params=["sqlite", "memory", "postgres", "mariadb"])

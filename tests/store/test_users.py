@@ -65,6 +65,25 @@ def test_look_ups(tmp_path: Path) -> None:
     asyncio.run(script())
 
 
+def test_a_name_in_another_case_is_another_name(tmp_path: Path) -> None:
+    async def script() -> None:
+        sql = Sql("Users", f"sqlite:///{tmp_path}/users.db", timeout=20)
+        await sql.execute(
+            TABLE.replace("username VARCHAR(64)", "username VARCHAR(64) COLLATE NOCASE")
+        )
+        for name in ("Bob", "bob"):
+            await sql.execute(
+                ADD, username=name, domain=REALM, password=f"of {name}", ha1="", ha1b=""
+            )
+        users = SqlUsers(sql)
+        assert await users.lookup("bob", REALM) == Secret("of bob")
+        assert await users.lookup("Bob", REALM) == Secret("of Bob")
+        assert await users.lookup("BOB", REALM) is None
+        await sql.close()
+
+    asyncio.run(script())
+
+
 @pytest.mark.parametrize(
     ("username", "password", "reason"),
     [

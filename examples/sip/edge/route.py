@@ -3,7 +3,15 @@
 Who says he is one of our users has to prove it. Strangers reach our users and nobody else.
 """
 
-from trunkline.script import Request, Response, in_dialog, on_failure, on_reply, on_request
+from trunkline.script import (
+    Request,
+    Response,
+    escape_user,
+    in_dialog,
+    on_failure,
+    on_reply,
+    on_request,
+)
 from trunkline.sip.nat import is_private
 
 
@@ -33,7 +41,7 @@ async def call(request: Request) -> None:
     elif contacts := await request.lookup():
         request.attributes["to"] = "phone"
         request.fork(*contacts)
-    elif ours and called.lstrip("+").isdecimal():
+    elif ours and called.isascii() and called.lstrip("+").isdecimal():
         request.relay(f"sip:{called}@{request.app.setting('gateway')}")
     else:
         request.reply(480)
@@ -57,12 +65,13 @@ def voicemail(request: Request, response: Response) -> None:
     """Let the voicemail answer for a user who is busy or away."""
     if response.status in (408, 480, 486) and request.attributes.get("to") == "phone":
         request.attributes["to"] = "voicemail"
-        request.relay(f"sip:{request.target.username}@{request.app.setting('voicemail')}")
+        user = escape_user(request.target.username or "")
+        request.relay(f"sip:{user}@{request.app.setting('voicemail')}")
 
 
 @in_dialog()
 def later(request: Request) -> None:
-    """Send what comes later in a call along its way."""
+    """Send what comes later in a call along its way; 481 if the call did not begin here."""
     mend_contact(request)
     request.relay()
 

@@ -15,6 +15,7 @@ import random
 import secrets
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from trunkline.config.proxy import Listen
 from trunkline.elements.proxy.hops import Finder, rules_for
@@ -85,7 +86,7 @@ class Phone:
             capabilities=Capabilities(user=user, product="Trunkline-phone"),
             logins=(lambda challenge: Login(user, password)) if password else None,
         )
-        self.sockets.connect(self._receive, self._failed, self._refused, self._finder.domain)
+        self.sockets.connect(self._receive, self._failed, self._refused, self._lost)
         host, port = self.sockets.listeners[0].local
         self.uri = f"sip:{user}@{host}:{port}"
         self._media = Media(
@@ -117,7 +118,7 @@ class Phone:
         """Do something later, and send what comes of it."""
 
         def act() -> None:
-            action()
+            self._try(action)
             self.flush()
 
         self.loop.call_later(seconds, act)
@@ -155,6 +156,10 @@ class Phone:
         self._tell(self.ua.transport_failed(flow, messages, reason, self.now))
         self.flush()
 
+    def _lost(self, flow: Flow, reason: str, served: tuple[Flow, ...]) -> None:
+        self._tell(self.ua.connection_lost((flow, *served), reason, self.now))
+        self.flush()
+
     def _refused(self, flow: Flow, error: DecodeError, head: bytes) -> None:
         print(f"{flow.remote}: {error}", file=sys.stderr)
 
@@ -165,7 +170,14 @@ class Phone:
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
             else:
-                self.react(self, event)
+                self._try(partial(self.react, self, event))
+
+    def _try(self, action: Callable[[], object]) -> None:
+        """Do what the state of a call may not allow any more: the other end may have hung up."""
+        try:
+            action()
+        except TrunklineError as problem:
+            print(problem, file=sys.stderr)
 
     async def _locate(self, event: Locate) -> None:
         hops = await self._finder.find(event.uri, self.now)
@@ -268,6 +280,7 @@ class Calling:
         self.options = options
         self.left: int = options.calls
         self.failed = 0
+        self.talking: Session | None = None
         self.done = asyncio.Event()
 
     def begin(self, phone: Phone) -> None:
@@ -287,13 +300,15 @@ class Calling:
         talk(phone, event)
         match event:
             case Answered(session):
+                self.talking = session
                 self._talking(phone, session)
             case CallFailed():
                 self.failed += 1
                 self.begin(phone)
             case OfferRejected():
                 self.failed += 1
-            case Ended():
+            case Ended(session) if session is self.talking:  # not of a branch that only rang
+                self.talking = None
                 phone.later(0.0, lambda: self.begin(phone))
             case Confirmed():
                 self.failed += 1  # nobody calls who calls

@@ -150,3 +150,37 @@ def test_a_codec_that_the_other_end_does_not_have(office: Office, phone: ModuleT
     policy.begin(made)
     office.loop.run_until_complete(asyncio.wait_for(policy.done.wait(), 20))
     assert policy.failed == 1
+
+
+def test_what_the_other_end_has_ended_stops_nothing(
+    office: Office, capsys: pytest.CaptureFixture[str]
+) -> None:
+    problems: list[object] = []
+    office.loop.set_exception_handler(lambda loop, context: problems.append(context))
+    answering = office.module.Answering(0.0, None, False, True)
+
+    def hang_up(phone: object, event: Event) -> None:
+        answering(phone, event)
+        if isinstance(event, Confirmed):
+            event.session.hang_up(phone.now)  # type: ignore[attr-defined]
+
+    uri = office.phone("bob", hang_up)
+    assert office.call("alice", uri, "--hold", "--calls", "2") == 0
+    office.loop.run_until_complete(asyncio.sleep(0.3))
+    assert problems == []
+    assert "the session is" in capsys.readouterr().err
+
+
+def test_refused_calls_come_one_after_the_other(office: Office) -> None:
+    pending: list[int] = []
+
+    def busy(phone: object, event: Event) -> None:
+        if isinstance(event, IncomingCall):
+            session = event.session
+            pending.append(count(office, "bob", IncomingCall) - count(office, "bob", Ended))
+            session.progress(180, phone.now)  # type: ignore[attr-defined]
+            phone.later(0.05, lambda: session.reject(486, phone.now))  # type: ignore[attr-defined]
+
+    uri = office.phone("bob", busy)
+    assert office.call("alice", uri, "--calls", "3") == 3
+    assert pending == [1, 1, 1]

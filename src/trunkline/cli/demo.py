@@ -38,7 +38,7 @@ def demo(
     file: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[FILE]", help=r"A network file with a \[demo] table.", show_default=False
+            metavar="FILE", help=r"A network file with a \[demo] table.", show_default=False
         ),
     ] = None,
     once: Annotated[

@@ -14,11 +14,11 @@ from trunkline.cli.output import (
     grid,
     print_json,
     print_table,
-    printable,
 )
 from trunkline.cli.proxies import ProxyArgument, proxy_workers
 from trunkline.cli.rpc import as_dict, as_list
 from trunkline.net.control import Json
+from trunkline.observe.text import printable
 
 __all__ = ["destinations", "drain", "undrain"]
 

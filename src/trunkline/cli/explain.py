@@ -21,7 +21,6 @@ from trunkline.cli.output import (
     grid,
     print_json,
     print_table,
-    printable,
 )
 from trunkline.cli.proxies import (
     addresses,
@@ -37,6 +36,7 @@ from trunkline.cli.proxies import (
 from trunkline.cli.rpc import as_list
 from trunkline.net.control import Json
 from trunkline.observe.ladder import clock
+from trunkline.observe.text import printable
 
 __all__ = ["COLUMNS", "EXAMPLES", "call_cells", "explain", "print_story"]
 

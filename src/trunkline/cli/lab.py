@@ -55,7 +55,7 @@ app = typer.Typer(
 FileArgument = Annotated[
     Path | None,
     typer.Argument(
-        metavar="[FILE]",
+        metavar="FILE",
         help="The network file; without it, the four countries.",
         show_default=False,
     ),
@@ -221,7 +221,7 @@ def capture(
     file: Annotated[Path, typer.Argument(help="The capture file to write (pcap).")],
     network: NetworkOption = None,
     seconds: Annotated[
-        float | None, typer.Option("--seconds", "-s", help="Stop by itself after so long.")
+        float | None, typer.Option("--seconds", "-s", min=0.0, help="Stop by itself after so long.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -244,7 +244,7 @@ def capture(
         )
         try:
             if not as_json:
-                until = "" if seconds else "; Ctrl-C ends it"
+                until = "; Ctrl-C ends it" if seconds is None else ""
                 error_console().print(f"capturing {link} at {node}{until} …", markup=False)
             time.sleep(seconds if seconds is not None else 365 * 86400)
         except KeyboardInterrupt:

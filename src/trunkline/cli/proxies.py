@@ -11,12 +11,12 @@ from typing import Annotated
 
 import typer
 
-from trunkline.cli.output import printable
 from trunkline.cli.rpc import as_dict, as_list, node_names
 from trunkline.errors import TrunklineError
 from trunkline.lab.nodes import RunningNode, find_node, running_nodes
 from trunkline.net.control import ControlClient, Json
 from trunkline.observe.recorder import SeenMessage
+from trunkline.observe.text import printable
 from trunkline.sip.transport import Address, Flow, Transport
 
 __all__ = [

@@ -167,8 +167,8 @@ _COLUMNS = {
     "Requests": ("transactions", "requests"),
     "Sent on": ("transactions", "sent"),
     "Responses": ("transactions", "responses"),
-    "Sent again": ("transactions", "retransmitted"),
-    "Came again": ("transactions", "absorbed"),
+    "Resent": ("transactions", "retransmitted"),
+    "Repeats": ("transactions", "absorbed"),
     "Under way": ("transactions", "servers"),
 }
 _STATELESS = {

@@ -31,6 +31,14 @@ def main(arguments: Sequence[str]) -> None:
         help="Bind the configuration's addresses as they are, not their loopback images.",
     )
     options = parser.parse_args(arguments)
+    if options.file.suffix == ".py":
+        parser.error(
+            f"{options.file} is a routing script: write a network file beside it, and run that:\n"
+            f'  [network]\n  name = "{options.file.stem}"\n\n  [node.Proxy.proxy]\n'
+            f'  script = "{options.file.name}"\n  listen = ["udp:127.0.0.1:5060"]'
+        )
+    if options.file.is_dir():
+        parser.error(f"{options.file} is a folder: name the network file in it")
 
     # What an element needs is heavy, and is imported where that element is to run.
     sctp, real = options.sctp, options.real_addresses

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +19,6 @@ from trunkline.cli.output import (
     console,
     error_console,
     print_json,
-    printable,
 )
 from trunkline.cli.output import as_json as to_json
 from trunkline.cli.proxies import (
@@ -40,8 +40,10 @@ from trunkline.net.control import Json
 from trunkline.observe.ladder import clock
 from trunkline.observe.pcap import PcapWriter, ends_of
 from trunkline.observe.recorder import SeenMessage
+from trunkline.observe.text import printable
 from trunkline.sip.message import Request, parse
 from trunkline.sip.transport import written
+from trunkline.sip.validity import METHODS
 
 __all__ = ["EXAMPLES", "browse", "capture", "print_message", "trace"]
 
@@ -90,7 +92,7 @@ def trace(
 
     With --call-id or --last: a call that has passed, from the proxies' memory.
     """
-    methods = {name.upper() for name in method or ()}
+    methods = {_method(name) for name in method or ()}
     with proxy_workers(node, network) as workers:
         if call_id is not None or last:
             past = _past(workers, call_id)
@@ -104,7 +106,7 @@ def capture(
     node: ProxyArgument,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The capture file to write (pcap).")],
     seconds: Annotated[
-        float | None, typer.Option("--seconds", "-s", help="Stop by itself after so long.")
+        float | None, typer.Option("--seconds", "-s", min=0.0, help="Stop by itself after so long.")
     ] = None,
     call_id: CallIdOption = None,
     network: NetworkOption = None,
@@ -123,7 +125,7 @@ def capture(
             try:
                 passing: Iterable[Watched] = watch(workers, seconds) if past is None else past
                 if past is None:
-                    until = "" if seconds else "; Ctrl-C ends it"
+                    until = "; Ctrl-C ends it" if seconds is None else ""
                     notes = error_console()
                     notes.print(f"capturing at {name}{until} …", markup=False, style="dim")
                 for item in passing:
@@ -174,6 +176,14 @@ def _past(workers: list[Worker], call_id: str | None) -> list[Watched]:
         Watched(moment(answer), answer, message_of(answer))
         for answer in call_messages(workers, found)
     ]
+
+
+def _method(name: str) -> str:
+    """A method's name in capitals; one that nobody knows may be a slip."""
+    found = name.upper()
+    if found not in METHODS and (near := get_close_matches(found, METHODS, n=1)):
+        error_console().print(f"{found}: did you mean {near[0]}?", markup=False, style="yellow")
+    return found
 
 
 def _matches(seen: SeenMessage | None, methods: set[str]) -> bool:

@@ -34,8 +34,8 @@ class Capture:
             return
         try:
             self._writer.write(packet.time, packet.source, packet.destination, packet.sctp)
-        except OSError as problem:
-            self._fail(problem)
+        except TrunklineError as problem:
+            self.failure = problem
             self.close()
 
     @property
@@ -50,15 +50,9 @@ class Capture:
         self._closed = True
         try:
             self._writer.close()
-        except OSError as problem:  # what was still buffered did not fit
-            self._fail(problem)
+        except TrunklineError as problem:
+            self.failure = self.failure or problem
         self._on_close(self)
-
-    def _fail(self, problem: OSError) -> None:
-        if self.failure is None:
-            self.failure = TrunklineError(
-                "capture.file", f"{self.path}: cannot be written: {problem.strerror or problem}"
-            )
 
 
 def _belongs(packet: Packet, link: AssociationSettings) -> bool:

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TextIO
 
+from trunkline.observe.text import log_text
+
 __all__ = ["LogLine", "RouterLog"]
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -49,7 +51,7 @@ class RouterLog:
 
     def __call__(self, facility: str, severity: int, mnemonic: str, text: str) -> None:
         """Write one line, stamped with the present time."""
-        line = LogLine(time.time(), facility, severity, mnemonic, text)
+        line = LogLine(time.time(), facility, severity, mnemonic, log_text(text))
         self.lines.append(line)
         if self._stream is not None:
             try:

@@ -84,7 +84,7 @@ class Connection(asyncio.BufferedProtocol):
         """The domain that was asked for; empty for a connection that the peer opened."""
         self.from_peer: Final = from_peer
         self.keys: list[tuple[Address, str]] = []
-        """Where the table of peers has it: address, and with TLS domain."""
+        """Where the table of peers has it, or had: address, and domain where it is for one."""
         self.opening: asyncio.Task[None] | None = None
         """What opens it, until it is open."""
         self.reached = False

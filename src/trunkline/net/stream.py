@@ -3,8 +3,9 @@
 A `StreamTransport` listens on one address with one transport and opens connections from there. Its
 table has every connection by number, which is how a response finds the way back on which its
 request came (section 18.2.2), and by the peer's address, which is how a request finds a connection
-that is open already (section 18). A connection with TLS is found again only for the domain that its
-certificate was checked for; one that a peer opened, only after ``alias``.
+that is open already (section 18). A connection of a transport that goes by domains is found again
+only for the one that its certificate was checked for, or its handshake named; with TLS, one that a
+peer opened only after ``alias``.
 
 Bounds, and what happens there:
 
@@ -84,8 +85,12 @@ class User(Protocol):
         ``head`` is the message's header, if it arrived: a request is answered 400.
         """
 
-    def closed(self, flow: Flow, error: TrunklineError | None) -> object:
-        """Learn that a connection is no more; without ``error``, it ended in order."""
+    def closed(self, flow: Flow, error: TrunklineError | None, served: tuple[Flow, ...]) -> object:
+        """Learn that a connection is no more; without ``error``, it ended in order.
+
+        ``served`` are the flows without a connection's number that went by it, and that no other
+        connection is there for now.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,18 +186,13 @@ class StreamTransport:
     def __len__(self) -> int:
         return len(self._connections)
 
-    def leads_to(self, remote: Address) -> bool:
-        """Whether a connection that may be used for requests to ``remote`` is there."""
-        return any(address == remote for address, _ in self._by_remote)
-
     # -- for the user
 
-    def send(self, flow: Flow, data: bytes, name: str = "") -> None:
+    def send(self, flow: Flow, data: bytes) -> None:
         """Send a message on the flow's connection; if that is 0, on one to its remote address.
 
-        ``name`` is the domain to which the URI belongs that was resolved: with TLS, the server's
-        certificate must have it (RFC 5922 section 7.3); WebSocket names it as host. Without it the
-        IP address stands for it.
+        The flow's domain is the one to which the URI belongs that was resolved: with TLS, the
+        server's certificate must have it (RFC 5922 section 7.3); WebSocket names it as host.
         """
         if flow.connection:
             connection = self._connections.get(flow.connection)
@@ -203,7 +203,7 @@ class StreamTransport:
                 )
                 return
         else:
-            connection = self._connection_to(flow.remote, name)
+            connection = self._connection_to(flow.remote, flow.domain)
             if connection is None:
                 self._fail(
                     flow,
@@ -235,8 +235,7 @@ class StreamTransport:
         connection = self._connections.get(flow.connection)
         if connection is not None and not connection.closing:
             for name in connection.certificate_names if self.transport.secure else ("",):
-                self._by_remote[remote, name] = connection
-                connection.keys.append((remote, name))
+                self._enter(connection, remote, name)
 
     def disconnect(self, flow: Flow) -> None:
         """Send what waits on the connection of ``flow``, then close it."""
@@ -323,16 +322,22 @@ class StreamTransport:
                 accepted.close()
             connection.gone()
 
-    def _connection_to(self, remote: Address, name: str) -> Connection | None:
-        # Without TLS one connection serves all domains of an address.
-        domain = (name or remote[0]).lower() if self.transport.secure else ""
-        connection = self._by_remote.get((remote, domain))
+    def _connection_to(self, remote: Address, domain: str) -> Connection | None:
+        connection = self._by_remote.get(self._key(remote, domain))
         if connection is None and not self._closed and self._make_room():
-            connection = self._new(remote, (name or remote[0]).lower(), from_peer=False)
-            self._by_remote[remote, domain] = connection
-            connection.keys.append((remote, domain))
+            connection = self._new(remote, (domain or remote[0]).lower(), from_peer=False)
+            self._enter(connection, remote, domain)
             self._open(connection, self._connect(connection))
         return connection
+
+    def _key(self, remote: Address, domain: str) -> tuple[Address, str]:
+        return remote, (domain or remote[0]).lower() if self.transport.by_domain else ""
+
+    def _enter(self, connection: Connection, remote: Address, domain: str) -> None:
+        """Let a connection be found for requests to ``remote``, as ``domain``."""
+        key = self._key(remote, domain)
+        self._by_remote[key] = connection
+        connection.keys.append(key)
 
     async def _connect(self, connection: Connection) -> None:
         remote, tls = connection.flow.remote, self._client_tls
@@ -412,10 +417,8 @@ class StreamTransport:
         """Enter a connection that is open; False if its peer is not who it should be."""
         connection.certificate_names = self._names(transport)
         if connection.from_peer:
-            key = connection.flow.remote, ""
             if not self.transport.secure:
-                self._by_remote[key] = connection
-                connection.keys.append(key)
+                self._enter(connection, connection.flow.remote, "")
         else:
             if not self._is_expected(connection):
                 return False
@@ -460,7 +463,6 @@ class StreamTransport:
         for key in connection.keys:
             if self._by_remote.get(key) is connection:
                 del self._by_remote[key]
-        connection.keys.clear()
 
     def gone(self, connection: Connection, unsent: list[bytes]) -> None:
         """Forget a connection, and tell the user."""
@@ -479,9 +481,16 @@ class StreamTransport:
                 del self._per_address[host]
         if unsent:
             self.unsent(connection, unsent)
-        self.user.closed(flow, connection.error)
+        self.user.closed(flow, connection.error, self._served(connection))
         if self._closed and not self._connections:
             self._empty.set()
+
+    def _served(self, connection: Connection) -> tuple[Flow, ...]:
+        return tuple(
+            Flow(self.transport, remote, self.local, 0, "" if domain == remote[0] else domain)
+            for remote, domain in connection.keys
+            if (remote, domain) not in self._by_remote
+        )
 
     def unsent(self, connection: Connection, messages: list[bytes]) -> None:
         """Tell the user which messages a connection did not send."""

@@ -206,9 +206,10 @@ class WebSocketFramer:
             self._break(f"a message of more than {self._most} octets", code="stream.too-large")
             return
         if not finished:
-            if not self._parts:
+            if self._deadline is None:
                 self._deadline = now + self._patience
-            self._parts.append(data)
+            if data:  # empty ones count for no octets, however many there are
+                self._parts.append(data)
             return
         if self._parts:
             data = b"".join((*self._parts, data))

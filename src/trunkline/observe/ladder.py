@@ -37,6 +37,7 @@ __all__ = ["Ladder", "Line", "clock", "ladder", "plain"]
 Line: TypeAlias = "list[tuple[str, str]]"
 """Runs of text, each with a style."""
 
+_FEWEST: Final = 3
 _NARROWEST: Final = 16  # characters from one column to the next: room for `INVITE again`
 _WIDEST: Final = 28
 _MEMORY: Final = 4096  # messages that a later one may repeat
@@ -160,7 +161,7 @@ class Ladder:
         self._columns += [each for each in dict.fromkeys((source, target)) if each not in before]
         while self._gap(self._columns) < _NARROWEST:
             idle = [each for each in self._columns if each not in (source, target)]
-            if not idle:
+            if not idle or len(self._columns) <= _FEWEST:  # two would change places all the time
                 self._listing = True
                 return []
             gone = min(idle, key=lambda each: self._used.get(each, 0))

@@ -57,7 +57,7 @@ class PcapWriter:
     """Writes packets to ``path`` until ``limit`` octets are in it; later ones are counted.
 
     Raises:
-        TrunklineError: ``capture.file`` when the file cannot be written.
+        TrunklineError: ``capture.file`` when the file cannot be written, now or later.
     """
 
     def __init__(self, path: Path, *, limit: int = 1 << 30) -> None:
@@ -67,13 +67,12 @@ class PcapWriter:
         self._room = limit
         self._identification = 0
         self._pairs: dict[tuple[str, str], tuple[bytes, bytes]] = {}
+        header = _FILE_HEADER.pack(_MAGIC_NANOSECONDS, 2, 4, 0, 0, _SNAPLEN, _LINKTYPE_RAW)
         try:
             self._file = path.open("wb")
+            self._file.write(header)
         except OSError as problem:
-            raise TrunklineError(
-                "capture.file", f"{path}: cannot be written: {problem.strerror}"
-            ) from problem
-        self._file.write(_FILE_HEADER.pack(_MAGIC_NANOSECONDS, 2, 4, 0, 0, _SNAPLEN, _LINKTYPE_RAW))
+            raise self._unwritable(problem) from problem
 
     def __enter__(self) -> PcapWriter:
         return self
@@ -117,11 +116,11 @@ class PcapWriter:
             self.dropped += 1
             return
         seconds = int(time)
-        self._file.write(
-            _RECORD_HEADER.pack(seconds, int((time - seconds) * 1e9), length, length)
-            + header
-            + inner
-        )
+        record = _RECORD_HEADER.pack(seconds, int((time - seconds) * 1e9), length, length)
+        try:
+            self._file.write(record + header + inner)
+        except OSError as problem:
+            raise self._unwritable(problem) from problem
         self.packets += 1
 
     def _ip_header(self, protocol: int, ends: tuple[bytes, bytes], length: int) -> bytes:
@@ -147,7 +146,14 @@ class PcapWriter:
 
     def close(self) -> None:
         """Finish the file."""
-        self._file.close()
+        try:
+            self._file.close()
+        except OSError as problem:  # what was still buffered did not fit
+            raise self._unwritable(problem) from problem
+
+    def _unwritable(self, problem: OSError) -> TrunklineError:
+        reason = problem.strerror or problem
+        return TrunklineError("capture.file", f"{self.path}: cannot be written: {reason}")
 
     def _ends(self, source: str, destination: str) -> tuple[bytes, bytes]:
         pair = self._pairs.get((source, destination))

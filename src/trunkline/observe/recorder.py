@@ -57,6 +57,14 @@ def _is_note(item: _Message | _Note) -> TypeIs[_Note]:
     return isinstance(item[1], str)
 
 
+def _size_of(note: _Note) -> int:
+    """Octets that a note costs, about: a text its length, a decision what it says in ``octets``."""
+    size = _OVERHEAD
+    for detail in note[3]:
+        size += len(detail) if type(detail) is str else getattr(detail, "octets", 0)
+    return size
+
+
 class Recorder:
     """The ring: messages and notes.
 
@@ -112,8 +120,11 @@ class Recorder:
 
     def note(self, time: float, call_id: str, kind: str, details: tuple[object, ...]) -> None:
         """Remember a step."""
-        self._ring.append((time, call_id, kind, details))
-        self._size += _OVERHEAD
+        note = (time, call_id, kind, details)
+        self._ring.append(note)
+        self._size += _size_of(note)
+        if self._size > self.limit:
+            self._make_room()
 
     def _make_room(self) -> None:
         while self._size > self.limit and self._ring:
@@ -128,10 +139,10 @@ class Recorder:
     def _drop(self) -> bool:
         """Forget the oldest; whether it was a message."""
         item = self._ring.popleft()
-        self._size -= _OVERHEAD
         if _is_note(item):
+            self._size -= _size_of(item)
             return False
-        self._size -= len(item[2])
+        self._size -= len(item[2]) + _OVERHEAD
         return True
 
     def history(self, call_id: str) -> Iterator[SeenMessage | Note]:

@@ -39,7 +39,7 @@ _STATUS_LINES = {
     f"SIP/2.0 {status} {reason}": ("SIP/2.0", status, reason) for status, reason in REASONS.items()
 }
 """Those that are usual, read beforehand."""
-_FOLD = re.compile(r"[ \t]*\r\n[ \t]+")  # section 7.3.1
+_FOLD = re.compile(r"\r\n[ \t]+")  # section 7.3.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,17 +131,21 @@ class Headers:
 
     def items(self) -> Iterator[tuple[str, str]]:
         """Yield each row as (name as it is written, value)."""
-        for at, row in enumerate(self.rows):
-            yield row.partition(":")[0].rstrip(" \t"), self.value(at)
+        for at in range(len(self.rows)):
+            yield self.written(at), self.value(at)
 
     def tokens(self, name: str) -> list[str]:
         """Return the elements of a list header, over all its rows (section 7.3.1)."""
         return [token for value in self.all(name) for token in split_list(value)]
 
+    def written(self, at: int) -> str:
+        """Return the name of row number ``at`` of all rows as it is written there."""
+        return self.rows[at].partition(":")[0].rstrip(" \t")
+
     def value(self, at: int) -> str:
         """Return the value of row number ``at`` of all rows."""
         value = self.rows[at].partition(":")[2].strip(" \t\r\n")
-        return _FOLD.sub(" ", value) if "\n" in value else value
+        return _unfold(value) if "\n" in value else value
 
     # changing
 
@@ -180,7 +184,7 @@ class Headers:
         at = self._at(name, index)
         if at < 0:
             return False
-        self.rows[at] = _row(self.rows[at].partition(":")[0].rstrip(" \t"), value)
+        self.rows[at] = _row(self.written(at), value)
         return True
 
     def set(self, name: str, value: str) -> None:
@@ -222,11 +226,14 @@ class Headers:
                 continue
             found = True
             if kept:
-                written = self.rows[at].partition(":")[0].rstrip(" \t")
-                self.rows[at] = f"{written}: {', '.join(kept)}"
+                self.rewrite(at, ", ".join(kept))
             else:
                 self.delete(at)
         return found
+
+    def rewrite(self, at: int, value: str) -> None:
+        """Give row number ``at`` of all rows a value that holds no line break."""
+        self.rows[at] = f"{self.written(at)}: {value}"
 
     def delete(self, at: int) -> None:
         """Remove row number ``at`` of all rows."""
@@ -248,6 +255,12 @@ class Headers:
             return names.index(key) if key in names else -1
         found = [at for at, known in enumerate(names) if known == key]
         return found[index] if -len(found) <= index < len(found) else -1
+
+
+def _unfold(value: str) -> str:
+    """Replace each line break with the blanks around it by one blank (section 7.3.1)."""
+    *lines, last = _FOLD.split(value)
+    return " ".join([*(line.rstrip(" \t") for line in lines), last])
 
 
 def _row(name: str, value: str) -> str:
@@ -477,6 +490,7 @@ _IN_TRYING = _IN_ANSWER | {"timestamp"}
 
 _M = TypeVar("_M", bound=Message)
 
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.?)*(?:"|\Z)', re.DOTALL)  # always matches: no backtracking
 _TAG = re.compile(r';[ \t]*tag[ \t]*=[ \t]*([^\s;,>"]+)', re.IGNORECASE)
 
 
@@ -487,9 +501,9 @@ def tag_of(value: str) -> str | None:
     """
     if "ag" not in value and "AG" not in value:  # as in all requests that begin a dialog
         return None
+    if '"' in value:  # a name or a parameter may have in it whatever it likes
+        value = _QUOTED.sub("", value)
     end = value.rfind(">")
-    if end < 0 and '"' in value:
-        return None
     found = _TAG.search(value, end + 1)
     return found[1] if found else None
 
@@ -571,7 +585,7 @@ def parse(data: bytes, limits: Limits = _LIMITS) -> Request | Response:
     else:
         message = _bare(Request, headers, body)
         parts = start.split(" ")
-        if len(parts) == 3 and parts[2] == "SIP/2.0" and parts[1]:
+        if len(parts) == 3 and parts[2] == "SIP/2.0" and parts[1] and _TOKEN.match(parts[0]):
             message.method, message.uri, message.version = parts
         else:
             defect = _read_request_line(message, start) or defect

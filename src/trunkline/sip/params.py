@@ -24,7 +24,7 @@ _VALUE: Final = r"[A-Za-z0-9\-.!%*_+`'~\[\]:/=@&$#|^{}]+"
 # *( SEMI generic-param ), generic-param = token [ EQUAL gen-value ]
 PARAMS: Final = rf"(?:[ \t]*;[ \t]*{TOKEN}(?:[ \t]*=[ \t]*(?:{_VALUE}|{QUOTED}))?)*[ \t]*"
 
-_PARAM = re.compile(rf"[ \t]*;[ \t]*({TOKEN})(?:[ \t]*=[ \t]*({_VALUE}|{QUOTED}))?[ \t]*")
+_PARAM = re.compile(rf";[ \t]*({TOKEN})(?:[ \t]*=[ \t]*({_VALUE}|{QUOTED}))?[ \t]*")
 _ALL = re.compile(rf"{PARAMS}\Z")
 _PLAIN = re.compile(rf"(?:{TOKEN}|\[?[0-9A-Fa-f:.]+\]?)\Z")  # a token, or an IPv6 address
 _QUOTED = re.compile(rf"{QUOTED}\Z")

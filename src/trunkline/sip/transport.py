@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
-__all__ = ["Address", "Flow", "Transport", "written"]
+__all__ = ["LARGEST_DATAGRAM", "Address", "Flow", "Transport", "written"]
 
 Address: TypeAlias = "tuple[str, int]"
 """An IP address, without brackets, and a port."""
+
+LARGEST_DATAGRAM: Final = 1300
+"""Octets beyond which a request goes by TCP, the path MTU being unknown (section 18.1.1)."""
 
 
 def written(address: Address) -> str:
@@ -32,6 +35,9 @@ class Transport(Enum):
 
     reliable: bool
     """Whether it delivers by itself, so that nothing is retransmitted over it (section 17)."""
+    by_domain: bool
+    """Whether a connection is for one domain: its certificate has to name it (RFC 5922 section 7.3)
+    or its handshake does (RFC 7118 section 4)."""
     secure: bool
     """Whether it protects a hop as SIPS asks for (section 26.2.2)."""
     default_port: int
@@ -41,6 +47,7 @@ class Transport(Enum):
 
     def __init__(self, token: str) -> None:
         self.reliable = token != "UDP"
+        self.by_domain = token not in ("UDP", "TCP")
         self.secure = token in ("TLS", "WSS")
         self.default_port = {"TLS": 5061, "WS": 80, "WSS": 443}.get(token, 5060)
         self.parameter = token.lower()
@@ -52,10 +59,12 @@ class Flow:
 
     ``local`` is the address that we listen on, also for connections that we opened ourselves.
     ``connection`` is the number of an open connection of a stream transport; 0 asks for any that
-    leads to ``remote``, or a new one.
+    leads to ``remote``, or a new one. That one has to be for ``domain``, in lower case, where the
+    transport goes by domains; empty, it is the address that stands for it.
     """
 
     transport: Transport
     remote: Address
     local: Address
     connection: int = 0
+    domain: str = ""

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from trunkline.errors import TrunklineError
 from trunkline.sip.dialog.body import body_of
 from trunkline.sip.dialog.call import Call, Watcher
 from trunkline.sip.dialog.core import Capabilities, Core, Locator, Rows
@@ -47,7 +48,6 @@ from trunkline.sip.transaction import (
 )
 from trunkline.sip.transaction import Event as Below
 from trunkline.sip.transport import Flow
-from trunkline.sip.validity import check_answer
 
 __all__ = ["UserAgent"]
 
@@ -122,6 +122,10 @@ class UserAgent:
         """``messages`` could not be sent by ``flow``, as `TransactionLayer.transport_failed`."""
         return self._handle(self.layer.transport_failed(flow, messages, reason, now), now)
 
+    def connection_lost(self, flows: Iterable[Flow], reason: str, now: float) -> list[Event]:
+        """As `TransactionLayer.connection_lost`."""
+        return self._handle(self.layer.connection_lost(flows, reason, now), now)
+
     # What the user asks for
 
     def invite(
@@ -154,8 +158,13 @@ class UserAgent:
 
         Raises:
             TrunklineError: ``sip.start-line``, ``sip.header``: something cannot be written.
+                ``dialog.full``: there are as many dialogs as there may be.
         """
         core = self.core
+        if core.full:
+            raise TrunklineError(
+                "dialog.full", f"{core.limit} dialogs already: no call can be begun"
+            )
         capabilities = core.capabilities
         timer = SessionTimer(capabilities.session_expires, capabilities.min_se)
         rows = [*headers, *self._rows]
@@ -368,7 +377,7 @@ class UserAgent:
                     pass
                 case ResponseReceived(transaction, response):
                     user = transaction.user
-                    if not isinstance(user, Outgoing) or check_answer(response) is not None:
+                    if not isinstance(user, Outgoing):
                         self.core.counters.ignored += 1
                     elif user.transaction is transaction:
                         user.on_response(response, now)

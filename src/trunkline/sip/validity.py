@@ -6,7 +6,8 @@ is good enough, at three places:
 - :func:`check_forwarding`, for a proxy (section 16.3), on every request: it looks at what the proxy
   and the transaction need and at nothing else, since a proxy leaves alone what it does not use;
 - :func:`check_strict`, for a user agent server (section 8.2): whatever it would act on is decoded;
-- :func:`check_response` and :func:`check_answer`, for a response (sections 8.1.3.3, 16.7, 18.1.2).
+- :func:`check_response` and :func:`check_answer`, for a response (sections 8.1.3.3, 16.7, 18.1.2),
+  and :func:`check_passing` for one that a proxy sends on.
 
 An ACK is never answered: what is said of it means that it is dropped. RFC 4475 names the messages
 these checks are tried with; what they make of each is in ``docs/conformance/rfc4475-5118.md``.
@@ -44,6 +45,7 @@ __all__ = [
     "Problem",
     "check_answer",
     "check_forwarding",
+    "check_passing",
     "check_response",
     "check_strict",
 ]
@@ -212,6 +214,20 @@ def check_response(response: Response) -> Problem | None:
         CSeq.parse(headers["cseq"][0])
     except DecodeError as invalid:
         return Problem(0, "sip.cseq", invalid.message)
+    return None
+
+
+def check_passing(response: Response) -> Problem | None:
+    """Whether a proxy may send a response on that has no ``defect``; the reason to drop it if not.
+
+    With two lengths, or a grammar that is not ours, the next element may read another message than
+    we did, and take its end for the beginning of the next one (18.3).
+    """
+    if response.headers.names.count("content-length") > 1:
+        return Problem(0, "sip.single-value", "content-length stands there more than once")
+    version = response.version
+    if version != "SIP/2.0" and version.upper() != "SIP/2.0":
+        return Problem(0, "sip.version", f"the version is {version[:20]}")
     return None
 
 

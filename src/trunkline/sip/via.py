@@ -26,7 +26,7 @@ _VIA = re.compile(
     re.IGNORECASE | re.ASCII,
 )
 _BRANCH = re.compile(r";[ \t]*branch[ \t]*=[ \t]*([^\s;,]+)", re.IGNORECASE)
-_RPORT = re.compile(r";[ \t]*rport[ \t]*(?:=[ \t]*\d*)?[ \t]*(?=;|\Z)", re.IGNORECASE)
+_RPORT = re.compile(r";[ \t]*rport(?:[ \t]*=[ \t]*\d*)?[ \t]*(?=;|\Z)", re.IGNORECASE)
 _RECEIVED = re.compile(r";[ \t]*received[ \t]*=[ \t]*[^\s;,]*", re.IGNORECASE)
 _HIGHEST_PORT = 65535
 
@@ -108,9 +108,8 @@ def mark_source(message: Message, at: int, via: TopVia, source: Address) -> None
     if asked is not None or via.host != host:
         params += f";received={host.partition('%')[0]}"  # without an IPv6 zone, which is ours
     value = message.headers.value(at)
-    name = message.headers.rows[at].partition(":")[0].rstrip(" \t")
     begin = value[: via.end - len(via.params)]
-    message.headers.rows[at] = f"{name}: {begin}{params}{value[via.end :]}"
+    message.headers.rewrite(at, f"{begin}{params}{value[via.end :]}")
     via.params = params
 
 
@@ -122,8 +121,8 @@ def pop_via(message: Message, end: int) -> None:
     headers = message.headers
     at = headers.names.index("via")
     value = headers.value(at)
-    if end < len(value):
-        name = headers.rows[at].partition(":")[0].rstrip(" \t")
-        headers.rows[at] = f"{name}: {value[end + 1 :].lstrip(' ,')}"
+    rest = value[end + 1 :].lstrip(" \t,") if end < len(value) else ""
+    if rest:
+        headers.rewrite(at, rest)
     else:
         headers.delete(at)

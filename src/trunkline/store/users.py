@@ -1,7 +1,8 @@
 """Users and their secrets in an SQL table, such as the `subscriber` of Kamailio and OpenSIPS.
 
 The columns are those of :mod:`trunkline.sip.digest.credentials`; which of them a table has is seen
-at each look-up. How names compare (in any case, or not) is the column's.
+at each look-up. Names are compared octet by octet, whatever the column does: to SIP ``Bob`` and
+``bob`` are two users (RFC 3261 section 19.1.4), and who logs in as the one is not the other.
 """
 
 from __future__ import annotations
@@ -42,8 +43,10 @@ class SqlUsers:
         if "\0" in user or not _is_text(user):
             return None  # no column could hold it, and some databases refuse to look
         values = {"user": user, "realm": realm} if self._by_domain else {"user": user}
-        row = await self._sql.fetch_one(self._statement, **values)
-        return None if row is None else secret_of(row) or Secret()
+        for row in await self._sql.fetch_all(self._statement, **values):
+            if row.get("username") == user:
+                return secret_of(row) or Secret()
+        return None
 
 
 def _is_text(name: str) -> bool:

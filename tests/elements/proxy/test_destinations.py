@@ -17,6 +17,7 @@ from trunkline.elements.proxy.selection import Choice, Reason
 from trunkline.elements.proxy.story import STEPS, Step, story_of
 from trunkline.errors import TrunklineError
 from trunkline.observe.recorder import Note
+from trunkline.sip.locate import Answer, Outcome, Question
 from trunkline.sip.transport import Flow
 from trunkline.testing import Harness, Sent
 
@@ -269,6 +270,43 @@ def test_probes_are_spread_and_one_is_under_way_at_a_time(script: Path) -> None:
         call_ids = {probe.headers.get("Call-ID") for probe in probes}
         call_ids |= {each.headers.get("Call-ID") for each in only(proxy.advance(19), "OPTIONS")}
         assert len(call_ids) == 20  # retransmissions only: none had its second
+
+
+def test_where_more_are_dead_than_are_probed_at_once_everybody_has_a_turn(script: Path) -> None:
+    targets = [f"sip:10.0.0.{number}" for number in range(1, 151)]
+    with harness(script, {"targets": targets, "probe": "2s"}) as proxy:
+        proxy.advance(40)
+        before = [each.probes for each in gateways(proxy)]
+        assert {each.state for each in gateways(proxy)} == {State.DOWN}
+        proxy.advance(60)
+        more = [each.probes - many for each, many in zip(gateways(proxy), before, strict=True)]
+        assert min(more) >= 10
+        assert max(more) < 2 * min(more)
+        live(proxy, 8, {"10.0.0.150": 200})
+        assert gateways(proxy)[149].state is State.UP
+
+
+def test_dns_that_fails_makes_no_destination_dead(script: Path) -> None:
+    table = {"targets": ["sip:gw.example"], "probe": "5s"}
+    with harness(script, table, f"gw.example. 30 IN A {A}") as proxy:
+        live(proxy, 12, BOTH)
+
+        async def away(question: Question) -> Answer:
+            return Answer(question, Outcome.FAILED, note="no answer")
+
+        proxy.dns.ask = away  # type: ignore[method-assign]
+        live(proxy, 60, BOTH)
+        [gateway] = gateways(proxy)
+        assert (gateway.state, gateway.missed) == (State.UP, 0)
+        proxy.receive(call(proxy, "away").answer(486))
+        assert choices(proxy, "away")[0].winner is not None
+
+        async def gone(question: Question) -> Answer:
+            return Answer(question, Outcome.NO_NAME, ttl=5.0)
+
+        proxy.dns.ask = gone  # type: ignore[method-assign]  # and not because DNS fails
+        live(proxy, 60, BOTH)
+        assert gateway.state is State.DOWN
 
 
 def test_a_probe_is_a_request_that_anybody_can_answer(script: Path) -> None:

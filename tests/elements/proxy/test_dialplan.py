@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.store.servers import SqlServer, mariadb_server, postgres_server
+from tests.store.servers import SqlServer
 
 from trunkline.config.kamailio import DialplanRow, MatchOp, csv_text
 from trunkline.elements.proxy import dialplan as module
@@ -229,26 +228,6 @@ def test_a_csv_file_is_loaded_anew_as_a_whole_or_not_at_all(tmp_path: Path) -> N
     assert live.explain(400, text).translation == after
     with pytest.raises(TrunklineError, match="cannot be read"):
         LiveDialplan.from_csv(tmp_path / "nowhere.csv")
-
-
-@pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqlServer]:
-    with postgres_server(tmp_path_factory.mktemp("postgres")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqlServer]:
-    with mariadb_server(tmp_path_factory.mktemp("mariadb")) as server:
-        yield server
-
-
-@pytest.fixture(params=["sqlite", "postgres", "mariadb"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/file.db"
-    server: SqlServer = request.getfixturevalue(request.param)
-    return server.url
 
 
 def test_a_table_in_a_database(url: str) -> None:

@@ -146,15 +146,6 @@ def test_a_maddr_that_leads_elsewhere_is_not_for_us(tmp_path: Path) -> None:
             assert answer.status == status, uri
 
 
-def test_whether_a_request_came_by_a_route_of_ours(tmp_path: Path) -> None:
-    program = "@on_request()\ndef f(r): r.reply(200 if r.routed else 404)"
-    with Harness(written(tmp_path, program)) as proxy:
-        for route, status in (("<sip:192.0.2.1;lr>", 200), ("<sip:192.0.2.2;lr>", 404)):
-            call = proxy.request("MESSAGE", "sip:bob@example.org", headers=[("Route", route)])
-            [answer] = proxy.receive(call)
-            assert answer.status == status
-
-
 # Ends
 
 

@@ -93,9 +93,7 @@ class Node:
             destinations=Destinations(sets, lambda most: 0),
         )
         element = self.element
-        self.transports.connect(
-            element.receive, element.failed, element.refused, finder.domain, element.lost
-        )
+        self.transports.connect(element.receive, element.failed, element.refused, element.lost)
         udp, tcp = self.transports.listeners
         self.udp, self.tcp = udp.local, tcp.local
 
@@ -285,7 +283,7 @@ def test_a_request_on_a_newer_connection_is_left_alone(script: Path) -> None:
             ]
             gone = connection.flow
             # As if it were an older one, which has been closing for a while.
-            node.element.lost(gone, "idle", lambda: False)
+            node.element.lost(gone, "idle")
             streams[0].send(Response.answer(invite, 404, to_tag="g"))
             assert (await asking).status == 404
             assert key[0] == ("127.0.0.1", port)

@@ -98,3 +98,31 @@ def test_nobody_left(proxy: Harness) -> None:
         [again] = proxy.fail(first(proxy), "port unreachable")
         proxy.fail(again, "port unreachable")
         assert proxy.lines == ["503 port unreachable"]
+
+
+@every(100)
+async def login(app: Application) -> None:
+    answer = await app.send_request(
+        "MESSAGE", "sip:bob@example.net", via=app.destinations("gateways"), login=("me", "secret")
+    )
+    app.log(f"{answer.status} {answer.reason}")
+
+
+@pytest.mark.parametrize("end", ["accepted", "fails"])
+def test_a_challenge_is_answered_where_it_came_from(end: str) -> None:
+    sets = {"gateways": {"targets": [f"sip:{ONE}", f"sip:{TWO}"]}}
+    draws = [1, 2]  # and then the lowest: each time another server would be drawn
+    draw = lambda most: min(draws.pop(0), most) if draws else 0  # noqa: E731
+    with Harness([login], destinations=sets, draw=draw) as proxy:
+        sent = first(proxy)
+        challenge = 'Digest realm="r", nonce="n", qop="auth", algorithm=MD5'
+        [again] = proxy.receive(sent.answer(401, headers=[("WWW-Authenticate", challenge)]))
+        assert again.flow == sent.flow
+        assert again.headers.get("Authorization")
+        assert (again.headers.get("CSeq"), sent.headers.get("CSeq")) == ("2 MESSAGE", "1 MESSAGE")
+        if end == "accepted":
+            proxy.receive(again.answer(200))
+            assert proxy.lines == ["200 OK"]
+        else:
+            assert proxy.fail(again, "port unreachable") == []  # nobody else has that nonce
+            assert proxy.lines == ["503 port unreachable"]

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from tests.sip.test_torture import CASES, Case, octets
 
 from trunkline.elements.proxy.harness import Incoming
+from trunkline.errors import TrunklineError
 from trunkline.sip.message import Request, Response, parse
 from trunkline.testing import Harness, Sent
 
@@ -145,6 +146,20 @@ def circle(proxy: Harness, first: Incoming) -> int:
         if sent.to == PROXY:
             under_way += proxy.receive(Incoming(sent.message.to_bytes(), PROXY))
     return count
+
+
+def test_a_fault_of_ours_answers_500(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the script has no handler, nobody else would: the caller waits, the transaction too."""
+    script = tmp_path / "none.py"
+    script.write_text(
+        "from trunkline.script import *\n@on_start\ndef f(app):\n    pass\n", encoding="utf-8"
+    )
+    with Harness(script) as proxy:
+        call = proxy.request("OPTIONS", "sip:192.0.2.1")
+        monkeypatch.setattr(proxy.element.identity, "is_ours", lambda uri: 1 // 0)
+        with pytest.raises(TrunklineError, match="ZeroDivisionError"):
+            proxy.receive(call)
+        assert [sent.status for sent in proxy.sent()] == [500]
 
 
 @pytest.mark.parametrize("method", ["INVITE", "MESSAGE", "ACK"])

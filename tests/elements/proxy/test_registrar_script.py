@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from trunkline.elements.proxy.request import IncomingRequest
 from trunkline.elements.proxy.story import STEPS, story_of
+from trunkline.script import on_request
 from trunkline.sip.digest import Client, Login
 from trunkline.testing import Harness, Sent
 
@@ -171,3 +173,62 @@ def test_the_story_of_a_registration_says_why(proxy: Harness) -> None:
             "200: the bindings are as the request asked for [registered]",
         ]
         assert {"credentials", "registered"} <= set(STEPS)
+
+
+# Credentials, and what they are for
+
+US = "sip:alice@example.org"
+
+
+@on_request()
+async def guarded(request: IncomingRequest) -> None:
+    result = await request.authenticate()
+    if not result.accepted:
+        return request.challenge(result)
+    return request.reply(200)
+
+
+@on_request()
+async def rewritten(request: IncomingRequest) -> None:
+    request.uri = "sip:elsewhere@192.0.2.99"
+    await guarded(request)
+
+
+def asked(proxy: Harness, uri: str, name: str = "", value: str = "") -> Sent:
+    rows = [(name, value)] if name else []
+    [answer] = proxy.receive(proxy.request("MESSAGE", uri, headers=rows))
+    return answer
+
+
+def with_password(proxy: Harness) -> Client:
+    client = Client(lambda realm: Login("bob", "secret"))
+    client.challenged([], asked(proxy, US).headers.all("Proxy-Authenticate"))
+    return client
+
+
+@pytest.mark.parametrize(
+    ("digest_uri", "status"),
+    [
+        (US, 200),
+        ("sip:somebody@example.org", 200),  # a proxy of the domain may have changed it
+        ("sip:bob@192.0.2.1", 200),
+        ("sip:attacker@192.0.2.66", 400),
+        ("tel:+1900666", 400),
+    ],
+)
+@pytest.mark.parametrize("handler", [guarded, rewritten])
+def test_credentials_that_were_given_to_others_are_no_use_here(
+    handler: object, digest_uri: str, status: int
+) -> None:
+    with Harness([handler], users={"bob": "secret"}) as proxy:  # type: ignore[list-item]
+        [row] = with_password(proxy).rows("MESSAGE", digest_uri, "cnonce")
+        assert asked(proxy, US, *row).status == status
+
+
+def test_a_count_is_good_once_whichever_way_the_nonce_was_given() -> None:
+    with Harness([guarded], users={"bob": "secret"}) as proxy:
+        [(name, value)] = with_password(proxy).rows("MESSAGE", US, "cnonce")
+        assert asked(proxy, US, name, value).status == 200
+        again = asked(proxy, "sip:example.org", "Authorization", value)
+        assert again.status == 401
+        assert "stale=true" in (again.headers.get("WWW-Authenticate") or "").lower()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import pytest
 
+from trunkline.elements.proxy.dialplan import Dialplan, Explanation
 from trunkline.elements.proxy.story import story_of
 from trunkline.errors import TrunklineError
 from trunkline.testing import Harness
@@ -57,6 +59,36 @@ def test_the_story_tells_which_row_decided(folder: Path) -> None:
         assert step.text == "numbers: dialplan 1, '0301234': a row matched and gave a value"
         assert "[selected]" in step.details[0]
         assert step.details[-1] == "value '+49301234', attrs '192.0.2.50'"
+
+
+def test_rows_are_gone_through_when_somebody_asks(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    more = "".join(f"1,{20 + number},0,x{number},,,\n" for number in range(500))
+    (folder / "numbers.csv").write_text(ROWS + more, encoding="utf-8")
+    asked: list[str] = []
+    explain = Dialplan.explain
+
+    def counted(self: Dialplan, dpid: int, text: str) -> Explanation:
+        asked.append(text)
+        return explain(self, dpid, text)
+
+    monkeypatch.setattr(Dialplan, "explain", counted)
+    with harness(folder) as proxy:
+        call(proxy, "0301234")
+        assert asked == []
+        recorder = proxy.element.recorder
+        [call_id] = recorder.call_ids(9, "")
+        [step] = [step for step in story_of(recorder, call_id) if step.kind == "translated"]
+        assert asked == ["0301234"]
+        assert len(step.details) == 502
+        # The rows are no longer kept for the sake of a story that they were part of.
+        (folder / "numbers.csv").write_text(ROWS, encoding="utf-8")
+        proxy.reload(folder / "route.py")
+        gc.collect()
+        [step] = [step for step in story_of(recorder, call_id) if step.kind == "translated"]
+        assert asked == ["0301234"]
+        assert [line.partition(" pr")[0] for line in step.details] == ["* row 2", step.details[-1]]
 
 
 def test_rows_are_loaded_anew_with_the_script_or_not_at_all(folder: Path) -> None:

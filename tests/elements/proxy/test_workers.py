@@ -48,7 +48,7 @@ def listen(workers: Workers, loop: VirtualLoop, element: ProxyElement) -> None:
         loop,
         element.take_over,
         element.transports.send,
-        lambda flow, reason: element.lost(flow, reason, lambda: False),
+        element.lost,
         element.failed,
     )
 
@@ -173,19 +173,28 @@ def test_everything_finds_its_transaction(cluster: Cluster, owner: int) -> None:
     assert sum(worker.counters.handed_over for worker in cluster.workers) == 8
 
 
+def recorded(cluster: Cluster, index: int) -> str:
+    """The Route by which a dialog that began at worker ``index`` goes on."""
+    _, invite, _ = cluster.deliver(index, request("INVITE", "x"), FROM_CALLER)
+    return parse(invite[2]).headers["Record-Route"][0]
+
+
 def test_requests_of_a_dialog_go_to_the_worker_that_saw_it_begin(cluster: Cluster) -> None:
-    bye = request("BYE", "y", ";tag=callee", "<sip:192.0.2.1:5060;lr;w=2>")
-    [forwarded] = cluster.deliver(0, bye, FROM_CALLER)
+    route = recorded(cluster, 2)
+    assert route.startswith("<sip:192.0.2.1:5060;lr;w=2;k=")
+    [forwarded] = cluster.deliver(0, request("BYE", "y", ";tag=callee", route), FROM_CALLER)
     assert forwarded[0] == 2
     assert b"Route:" not in forwarded[2]
     [done] = cluster.deliver(1, *answer(forwarded, 200))
     assert (done[0], status_of(done)) == (2, 200)
 
 
-def test_a_number_that_no_worker_has_is_our_own_business(cluster: Cluster) -> None:
-    bye = request("BYE", "y", ";tag=callee", "<sip:192.0.2.1:5060;lr;w=77>")
-    [forwarded] = cluster.deliver(1, bye, FROM_CALLER)
-    assert forwarded[0] == 1
+@pytest.mark.parametrize("written", ["", ";w=77"])
+def test_any_worker_knows_what_another_has_recorded(cluster: Cluster, written: str) -> None:
+    """A number that no worker has is our own business."""
+    route = recorded(cluster, 2).replace(";w=2", written)
+    [forwarded] = cluster.deliver(1, request("BYE", "y", ";tag=callee", route), FROM_CALLER)
+    assert (forwarded[0], status_of(forwarded)) == (1, 0)
 
 
 def test_a_worker_that_does_not_listen_costs_its_strays_and_nothing_else(
@@ -202,6 +211,62 @@ def test_a_worker_that_does_not_listen_costs_its_strays_and_nothing_else(
     assert len(cluster.deliver(1, request("INVITE", "z"), FROM_CALLER)) == 3
     element = cluster.elements[0]
     listen(cluster.workers[0], cluster.loop, element)
+
+
+@pytest.mark.parametrize("first", [b"\0", b"\1", b"\2", b"\1\xff", b"S", b"L", b"R", b"M"])
+def test_octets_from_the_network_are_a_message_and_nothing_else(
+    cluster: Cluster, first: bytes
+) -> None:
+    """Whatever they begin with: no worker sends them on, or loses what came with them."""
+    _, a, _ = cluster.deliver(0, request("INVITE", "x"), FROM_CALLER)
+    forged = first + request("OPTIONS", "y", route="<sip:192.0.2.1;lr;w=0>")
+    ringing = answer(a, 180)
+    cluster.elements[1].receive([ringing, (forged, FROM_CALLER), ringing])
+    cluster.loop.settle()
+    assert cluster.loop.failures() == []
+    assert not [sent for sent in cluster.sent if sent[2] in forged]
+    assert [status_of(sent) for sent in cluster.sent].count(180) == 2
+
+
+def test_what_other_workers_say_may_fail_and_messages_still_arrive(cluster: Cluster) -> None:
+    _, a, _ = cluster.deliver(0, request("INVITE", "x"), FROM_CALLER)
+    refused = TrunklineError("udp.unreachable", "not text: \udcff")
+    cluster.elements[1].receive([answer(a, 180)])
+    assert cluster.workers[3].give_back(a[1], refused, b"no message \xff branch=z9hG4bKw0.1")
+    cluster.workers[2].tell_lost(a[1], "not text: \udcff")
+    cluster.loop.settle()
+    assert cluster.loop.failures() == []
+    assert [status_of(sent) for sent in cluster.sent] == [180]
+
+
+@pytest.mark.parametrize("octets", [70_000, 150_000, 300_000])
+def test_large_messages_are_handed_over_whole(cluster: Cluster, octets: int) -> None:
+    if octets > cluster.shared.largest:
+        pytest.skip("net.core.wmem_max allows less")
+    came = Flow(Transport.TCP, CALLER, ME, 7)
+    bye = request("BYE", "y", ";tag=callee", recorded(cluster, 2))
+    large = bye.replace(b"Content-Length: 0", b"Content-Length: %d" % octets) + b"x" * octets
+    [forwarded] = cluster.deliver(0, large, came)
+    assert forwarded[0] == 2
+    assert len(parse(forwarded[2]).body) == octets
+    assert cluster.workers[0].send_by(1, came, large)
+    cluster.loop.settle()
+    [lent] = cluster.sent
+    assert lent == (1, came, large)
+
+
+def test_what_is_too_large_to_be_handed_over_is_dealt_with_where_it_came(cluster: Cluster) -> None:
+    cluster.workers[0]._largest = octets = 1000  # net.core.wmem_max may allow more than we take
+    came = Flow(Transport.TCP, CALLER, ME, 7)
+    bye = request("BYE", "y", ";tag=callee", recorded(cluster, 2))
+    large = bye.replace(b"Content-Length: 0", b"Content-Length: %d" % octets) + b"x" * octets
+    [forwarded] = cluster.deliver(0, large, came)
+    assert forwarded[0] == 0
+    assert len(parse(forwarded[2]).body) == octets
+    assert not cluster.workers[0].send_by(1, came, large)
+    assert cluster.workers[0].counters.oversized == 1
+    cluster.loop.settle()
+    assert cluster.sent == []
 
 
 def test_a_job_is_done_by_the_first_worker_for_all(tmp_path: Path) -> None:

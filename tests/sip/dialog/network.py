@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from trunkline.sip.dialog.core import Capabilities
-from trunkline.sip.dialog.events import Event
+from trunkline.sip.dialog.events import Answered, Event, IncomingCall
+from trunkline.sip.dialog.session import Session
 from trunkline.sip.digest.client import Logins
 from trunkline.sip.message import Request, Response, parse, tag_of
 from trunkline.sip.proxy import (
@@ -278,6 +279,37 @@ class Network:
         for delay in self.fate(sent):
             self.at(self.now + delay, lambda: receive(data, source))
 
+    def alter(self, name: str, what: str, change: Callable[[bytes], bytes]) -> None:
+        """Change what arrives at ``name``."""
+        receive = self.receivers[self.addresses[name]]
+
+        def changed(data: bytes, flow: Flow) -> None:
+            came = Sent(self.now, "", parse(data), data, flow)
+            receive(change(data) if came.what == what else data, flow)
+
+        self.receivers[self.addresses[name]] = changed
+
+    def refuse(
+        self,
+        name: str,
+        method: str,
+        status: int,
+        *headers: tuple[str, str],
+        times: int = 1_000_000,
+    ) -> None:
+        """Answer so, in the place of ``name``, the first requests of a method."""
+        receive = self.receivers[self.addresses[name]]
+        left = itertools.count(times, -1)
+
+        def refused(data: bytes, flow: Flow) -> None:
+            message = parse(data)
+            if isinstance(message, Request) and message.method == method and next(left) > 0:
+                self.put(name, flow, Response.answer(message, status, headers=headers).to_bytes())
+            else:
+                receive(data, flow)
+
+        self.receivers[self.addresses[name]] = refused
+
     def ladder(self, *, trying: bool = False) -> list[str]:
         """What was sent, in order: ``alice INVITE``; without 100 unless asked for."""
         return [
@@ -321,3 +353,18 @@ def lose_first(*whats: str) -> Lose:
 def lose_all(*whats: str) -> Lose:
     """Lose every message of the kinds named."""
     return lambda sent: sent.what in whats
+
+
+def connected(*, proxy: bool = False, **options: Any) -> tuple[Network, Session, Session]:
+    """A call between Alice and Bob, both with these options; what was sent so far is forgotten."""
+    network = Network()
+    alice, bob = network.add("alice", **options), network.add("bob", **options)
+    uri = network.uri("bob")
+    if proxy:
+        network.add_proxy("proxy", bob=["bob"])
+        uri = network.uri("proxy").replace("proxy@", "bob@")
+    bob.on(IncomingCall, lambda event: event.session.accept(network.now, description=sdp("bob")))
+    alice.ua.invite(uri, "sip:alice@example.org", 0.0, offer=sdp())
+    network.run(1.0)
+    network.sent.clear()
+    return network, alice.one(Answered).session, bob.one(IncomingCall).session

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from tests.sip.dialog.network import DELAY, End, Network, lose_all, lose_first, sdp
+from tests.sip.dialog.network import DELAY, End, Network, connected, lose_all, lose_first, sdp
 
 from trunkline.errors import TrunklineError
 from trunkline.sip.dialog.core import Capabilities
@@ -18,6 +18,7 @@ from trunkline.sip.dialog.events import (
     OfferAccepted,
     Offered,
     OfferRejected,
+    OfferWithdrawn,
     Progress,
     RequestArrived,
     ResponseArrived,
@@ -521,3 +522,107 @@ def test_an_offer_that_cannot_be_read_is_refused() -> None:
     assert network.messages("bob", "400 INVITE")
     assert network.messages("bob", "400 UPDATE")
     assert bob.state is SessionState.CONFIRMED
+
+
+def test_an_ack_that_crosses_our_bye_goes_by_the_route_set() -> None:
+    network, alice, _ = connected(proxy=True)
+    bob = network.ends["bob"]
+    bob.on(Offered, lambda e: e.session.answer(network.now, description=sdp("bob", version=2)))
+    alice.offer(sdp(version=2), network.now)
+    network.run(network.now + 2.5 * DELAY)
+    alice.hang_up(network.now)
+    network.run(3.0)
+    bye, ack = network.messages("alice", "BYE")[0], network.messages("alice", "ACK")[0]
+    assert bye.headers.all("route") == ack.headers.all("route") == ["<sip:192.0.2.3:5060;lr>"]
+    assert network.ladder().count("alice BYE") == 1
+
+
+def origins(network: Network, sender: str) -> dict[int, set[bytes]]:
+    """The versions of ``sender``'s descriptions, each with what had it."""
+    found: dict[int, set[bytes]] = {}
+    for sent in network.sent:
+        body = sent.message.body
+        if sent.sender == sender and body:
+            version = int(body.split(b"\r\n")[1].split(b" ")[2])
+            found.setdefault(version, set()).add(body)
+    return found
+
+
+def test_no_version_is_used_twice_after_a_refusal() -> None:
+    # RFC 3264 section 8
+    network, alice, _ = connected()
+    network.ends["bob"].on(Offered, lambda event: event.session.refuse(network.now, 488))
+    alice.hold(network.now)
+    network.run(2.0)
+    alice.resume(network.now)
+    network.run(3.0)
+    found = origins(network, "alice")
+    assert sorted(found) == [2, 3]
+    assert all(len(bodies) == 1 for bodies in found.values())
+
+
+def test_no_version_is_used_twice_after_glare() -> None:
+    network, alice, bob = talking()
+    network.sent.clear()
+    alice.hold(network.now)
+    bob.hold(network.now)
+    network.run(10.0)
+    found = origins(network, "alice")  # in between she has answered Bob, with version 2
+    assert found[3] == {network.messages("alice", "INVITE")[-1].body}
+    assert len(origins(network, "bob")[2]) == 1  # what nothing came between is sent as it was
+
+
+def test_a_re_invite_that_asks_for_an_offer_waits_for_the_update_before() -> None:
+    # RFC 3264 section 4; RFC 3261 sections 14.1, 14.2
+    network, alice, bob = connected()
+    network.ends["bob"].on(Offered, lambda event: None)
+    alice.offer(sdp(version=2), network.now, method="UPDATE")
+    with pytest.raises(TrunklineError) as caught:
+        alice.offer(None, network.now)
+    assert caught.value.code == "sdp.offer-pending"
+    bob.offer(None, network.now)
+    network.run(1.5)
+    assert "alice 491 INVITE" in network.ladder()
+
+
+def test_an_update_of_an_early_dialog_that_is_accepted_is_told() -> None:
+    network = Network("alice", "bob")
+    alice, bob = network.ends["alice"], network.ends["bob"]
+    bob.on(Offered, lambda e: e.session.answer(network.now, description=sdp("bob", version=2)))
+    bob.on(
+        IncomingCall,
+        lambda e: e.session.progress(183, network.now, description=sdp("bob"), reliable=True),
+    )
+    alice.ua.invite(network.uri("bob"), "sip:a@example.org", 0.0, offer=sdp())
+    network.run(1.0)
+    session = alice.one(Progress).session
+    assert session is not None
+    session.offer(sdp(version=2), network.now, method="UPDATE")
+    network.run(2.0)
+    assert str(alice.one(OfferAccepted).answer) == str(sdp("bob", version=2))
+
+
+@pytest.mark.parametrize("expires", [False, True])
+def test_an_offer_that_is_withdrawn_is_told(expires: bool) -> None:
+    network, alice, _ = connected()
+    headers = [("Expires", "5")] if expires else []
+    alice.offer(sdp(version=2), network.now, headers=headers)
+    network.run(2.0)
+    bob = network.ends["bob"]
+    assert len(bob.of(Offered)) == 1
+    if not expires:
+        assert alice.client is not None
+        alice.client.outgoing.cancel(network.now)
+    network.run(10.0)
+    cause = Cause.EXPIRED_INVITE if expires else Cause.CANCELLED
+    assert bob.one(OfferWithdrawn).cause is cause
+    assert bob.of(Ended) == []
+
+
+def test_an_offer_that_we_refuse_is_not_withdrawn() -> None:
+    network, alice, _ = connected()
+    bob = network.ends["bob"]
+    bob.on(Offered, lambda event: event.session.refuse(network.now, 488))
+    alice.offer(sdp(version=2), network.now)
+    network.run(10.0)
+    assert bob.of(OfferWithdrawn) == []

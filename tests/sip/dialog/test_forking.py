@@ -196,3 +196,25 @@ def test_through_a_proxy_that_record_routes() -> None:
     assert alice.one(Ended).cause is Cause.BYE
     assert alice.of(OfferAccepted) == []
     network.assert_forgotten()
+
+
+def test_a_branch_that_rings_after_the_only_one_was_ended_goes_on() -> None:
+    network = Network("alice", "bob", "carol")
+    network.add_proxy("proxy", all=["bob", "carol"])
+    network.ends["bob"].on(IncomingCall, lambda e: e.session.progress(180, network.now))
+
+    def incoming(event: IncomingCall) -> None:
+        session = event.session
+        network.at(2.0, lambda: session.progress(180, network.now))
+        network.at(50.0, lambda: session.accept(network.now, description=sdp("carol")))
+
+    network.ends["carol"].on(IncomingCall, incoming)
+    alice = network.ends["alice"]
+    alice.ua.invite("sip:all@192.0.2.4", "sip:a@example.org", 0.0, offer=sdp())
+    network.run(1.0)
+    session = alice.one(Progress).session
+    assert session is not None
+    session.hang_up(network.now)
+    network.run(60.0)
+    assert network.times("alice", "CANCEL") == []
+    assert alice.one(Answered).response.status == 200

@@ -350,3 +350,46 @@ def test_a_compositor_that_never_knows_the_tag_ends_it() -> None:
     )
     network.run()
     assert network.ends["alice"].one(PublishFailed).response.status == 412
+
+
+def test_a_compositor_that_keeps_nothing_is_left_alone() -> None:
+    network, _, publisher = publishing()
+    network.refuse("bob", "PUBLISH", 200, ("SIP-ETag", "x"), ("Expires", "0"))
+    network.run(10.0)
+    assert len(network.times("alice", "PUBLISH")) == 1
+    assert publisher.etag is None
+    assert len(network.ends["alice"].of(Published)) == 1
+
+
+@pytest.mark.parametrize(("headers", "second"), [((("Retry-After", "5"),), 3573.0), ((), 3584.0)])
+def test_a_refresh_that_is_refused_is_tried_again(
+    headers: tuple[tuple[str, str], ...], second: float
+) -> None:
+    network, esc, _ = publishing()
+    network.run(1.0)
+    network.refuse("bob", "PUBLISH", 500, *headers, times=1)
+    network.run(3590.0)
+    assert network.times("alice", "PUBLISH")[1:] == pytest.approx([3568.0, second], abs=0.1)
+    assert stored(network, esc) == [b"one"]
+    assert len(network.ends["alice"].of(PublishFailed)) == 1
+
+
+def test_a_refresh_that_is_always_refused_ends_with_the_publication() -> None:
+    network, _, publisher = publishing()
+    network.run(1.0)
+    network.refuse("bob", "PUBLISH", 500)
+    network.run()
+    assert 3600 <= network.now < 3700
+    assert publisher.etag is None
+    network.assert_forgotten()
+
+
+def test_removing_what_was_forgotten_is_told() -> None:
+    network, esc, publisher = publishing()
+    network.run(1.0)
+    esc.on_timeout(1e6)
+    publisher.remove(network.now)
+    network.run()
+    assert network.ends["alice"].of(Published)[-1].response.status == 412
+    assert publisher.etag is None
+    network.assert_forgotten()

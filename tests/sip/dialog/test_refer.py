@@ -245,7 +245,15 @@ def test_a_dialog_lives_until_its_last_usage_ends() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [None, "<sip:a@x>, <sip:b@x>", "nonsense", "<sip:a@x?Subject=%>", ""]
+    "value",
+    [
+        None,
+        "<sip:a@x>, <sip:b@x>",
+        "nonsense",
+        "<sip:a@x?Subject=%>",
+        "<sip:a@x?Subject=a%0D%0AX:y>",
+        "",
+    ],
 )
 def test_a_refer_to_that_is_none(value: str | None) -> None:
     # 2.4.2: 400
@@ -450,3 +458,86 @@ def test_who_does_not_know_replaces_refuses_what_requires_it() -> None:
     )
     network.run(1.0)
     assert "bob 420 INVITE" in network.ladder()
+
+
+def test_a_422_on_the_way_is_no_failure_of_the_reference() -> None:
+    network = Network("alice", "bob")
+    network.add("carol", capabilities=Capabilities(user="carol", min_se=4000))
+    alice, bob = network.ends["alice"], network.ends["bob"]
+    for name in ("bob", "carol"):
+        network.ends[name].on(
+            IncomingCall, lambda event: event.session.accept(network.now, description=sdp("x"))
+        )
+
+    def referred(event: ReferArrived) -> None:
+        event.referral.accept(network.now)
+        bob.ua.invite_referred(event.referral, "sip:b@example.org", network.now, offer=sdp("bob"))
+
+    bob.on(ReferArrived, referred)
+    alice.ua.invite(network.uri("bob"), "sip:a@example.org", 0.0, offer=sdp())
+    network.run(1.0)
+    alice.one(Answered).session.refer(refer_to(network.uri("carol")), network.now)
+    network.run(20.0)
+    assert [event.status for event in alice.of(ReferProgress)] == [100, 200]
+
+
+def test_a_reference_whose_first_notify_is_the_last_does_not_fail() -> None:
+    for inside in (False, True):
+        network = office("alice", "bob")
+        alice, bob = network.ends["alice"], network.ends["bob"]
+
+        def refuse(event: ReferArrived, network: Network = network) -> None:
+            event.referral.accept(network.now, longest=0)
+
+        bob.on(ReferArrived, refuse)
+        if inside:
+            connect(network, "alice", "bob").refer(refer_to("sip:x@192.0.2.9"), network.now)
+        else:
+            alice.ua.refer(network.uri("bob"), "sip:a@x", refer_to("sip:x@192.0.2.9"), 0.0)
+        network.run(200.0)
+        assert len(alice.of(SubscriptionEnded)) == 1
+        assert alice.of(SubscriptionFailed) == []
+
+
+def test_a_refer_that_is_accepted_after_the_bye() -> None:
+    # RFC 6665 section 4.5.2: the dialog lives as long as a usage
+    network = office("alice", "bob")
+    session = connect(network, "alice", "bob")
+    alice, bob = network.ends["alice"], network.ends["bob"]
+    bob.on(ReferArrived, lambda event: None)
+    session.refer(refer_to("sip:x@192.0.2.9"), network.now)
+    network.run(network.now + 1)
+    session.hang_up(network.now)
+    network.run(network.now + 1)
+    referral = bob.one(ReferArrived).referral
+    referral.accept(network.now)
+    referral.report(200, network.now + 2)
+    network.run()
+    assert [event.status for event in alice.of(ReferProgress)] == [100, 200]
+    network.assert_forgotten()
+
+
+def test_a_refer_that_nobody_answers_is_forgotten() -> None:
+    network = office("alice", "bob")
+    session = connect(network, "alice", "bob")
+    network.ends["bob"].on(ReferArrived, lambda event: None)
+    session.refer(refer_to("sip:x@192.0.2.9"), network.now)
+    network.run(network.now + 1)
+    session.hang_up(network.now)
+    network.run()
+    network.assert_forgotten()
+    with pytest.raises(TrunklineError, match="answered before"):
+        network.ends["bob"].one(ReferArrived).referral.accept(network.now)
+
+
+def test_a_refer_that_is_refused_after_the_bye() -> None:
+    network = office("alice", "bob")
+    session = connect(network, "alice", "bob")
+    network.ends["bob"].on(ReferArrived, lambda event: None)
+    session.refer(refer_to("sip:x@192.0.2.9"), network.now)
+    network.run(network.now + 1)
+    session.hang_up(network.now)
+    network.run(network.now + 1)
+    network.ends["bob"].one(ReferArrived).referral.reject(603, network.now)
+    network.run()
+    network.assert_forgotten()

@@ -24,6 +24,7 @@ from trunkline.sip.dialog.reliable import TABLE, Order, ReliableOrder, State, Tr
 from trunkline.sip.dialog.session import Session
 from trunkline.sip.message import Request, Response
 from trunkline.sip.sdp import SessionDescription
+from trunkline.sip.sdp.exchange_table import Phase
 
 
 def calling(
@@ -330,3 +331,21 @@ def test_a_prack_is_a_request_of_the_dialog() -> None:
     [prack] = network.messages("alice", "PRACK")
     assert isinstance(prack, Request)
     assert prack.uri == "sip:bob@192.0.2.2:5060"
+
+
+def test_an_answer_that_waits_has_not_been_sent() -> None:
+    # RFC 3311 section 5.1: the callee offers only after the PRACK of its answer
+    network, session = calling(offer=sdp())
+    session.progress(180, network.now, reliable=True)
+    session.progress(183, network.now, description=sdp("bob"), reliable=True)
+    assert session.exchange.phase is Phase.OFFERED
+    with pytest.raises(TrunklineError) as caught:  # but it counts for what may follow it
+        session.progress(183, network.now, description=sdp("bob", version=2), reliable=True)
+    assert caught.value.code == "sdp.not-here"
+    network.run(0.125 + 2.5 * DELAY)  # the PRACK of the 180 has come
+    assert network.ladder()[-1] == "bob 183 INVITE"
+    with pytest.raises(TrunklineError) as caught:
+        session.offer(sdp("bob", version=2), network.now, method="UPDATE")
+    assert caught.value.code == "sdp.offer-pending"
+    network.run(1.0)
+    session.offer(sdp("bob", version=2), network.now, method="UPDATE")

@@ -511,3 +511,44 @@ def test_a_2xx_without_the_answer_that_is_due_is_refused_and_the_call_goes_on() 
     session.accept(network.now, description=sdp("bob"))
     network.run(2.0)
     bob.one(Confirmed)
+
+
+def test_a_callee_that_hangs_up_says_why() -> None:
+    network = Network("alice", "bob")
+    call(network)
+    network.run(0.125)
+    bob = network.ends["bob"]
+    rows = [("Reason", "Q.850;cause=17")]
+    bob.one(IncomingCall).session.hang_up(network.now, cause=Cause.REPLACED, headers=rows)
+    network.run()
+    assert network.messages("bob", "603 INVITE")[0].headers.all("reason") == ["Q.850;cause=17"]
+    assert bob.one(Ended).cause is Cause.REPLACED
+
+
+def test_headers_that_cannot_be_written_change_nothing() -> None:
+    bad = [("Reason", "a\r\nb")]
+    network = pair()
+    calling = call(network)
+    network.run(1.0)
+    with pytest.raises(TrunklineError, match="line break"):
+        calling.cancel(network.now, headers=bad)
+    network.run(6.0)
+    session = network.ends["alice"].one(Answered).session
+    with pytest.raises(TrunklineError, match="line break"):
+        session.hang_up(network.now, headers=bad)
+    assert session.state is SessionState.CONFIRMED
+    assert not session.said_bye
+    session.hang_up(network.now)
+    network.run()
+    network.assert_forgotten()
+
+
+def test_headers_that_cannot_be_written_do_not_cancel() -> None:
+    network = pair()
+    calling = call(network)
+    network.run(1.0)
+    with pytest.raises(TrunklineError, match="line break"):
+        calling.cancel(network.now, headers=[("Reason", "a\nb")])
+    calling.cancel(network.now)
+    network.run()
+    assert network.ends["alice"].one(CallFailed).response.status == 487

@@ -188,17 +188,51 @@ def test_a_refresh_that_nobody_answers_ends_the_session() -> None:
     network.assert_forgotten()
 
 
-def test_a_refresh_that_is_refused_ends_the_session_in_the_end() -> None:
-    network, _, bob = talking()
-    end = network.ends["bob"]
-    bob.peer_allows("UPDATE")
-    core = end.ua.core
+def test_a_re_invite_refreshes_where_update_is_refused() -> None:
+    # RFC 3261 section 21.4.6
+    network, _, _ = talking()
+    core = network.ends["bob"].ua.core
     core.capabilities = Capabilities(methods=("INVITE", "ACK", "BYE"))  # 405 to UPDATE from now on
-    network.run()
+    network.run(4000.0)
     assert len(network.messages("bob", "405 UPDATE")) == 1
+    assert len(network.messages("alice", "INVITE")) == 4
+    assert network.ends["alice"].of(Ended) == []
+
+
+@pytest.mark.parametrize(
+    ("headers", "second"),
+    [((("Retry-After", "3"),), 903.0), ((), 900 + 868 / 2), ((("Retry-After", "999"),), 1334.0)],
+)
+def test_a_refresh_that_fails_is_tried_again(
+    headers: tuple[tuple[str, str], ...], second: float
+) -> None:
+    # section 10: as 12.2.2 of RFC 3261 has it for a request that was overtaken
+    network, _, _ = talking()
+    network.refuse("bob", "UPDATE", 500, *headers, times=1)
+    network.run(4000.0)
+    assert network.times("alice", "UPDATE")[1] == pytest.approx(second, abs=0.1)
+    assert network.ends["alice"].of(Ended) == []
+
+
+def test_a_refresh_that_always_fails_ends_the_session_in_the_end() -> None:
+    network, _, _ = talking()
+    network.refuse("bob", "UPDATE", 500)
+    network.run()
+    assert 3 < len(network.times("alice", "UPDATE")) < 20
     assert network.ends["alice"].one(Ended).cause in (Cause.NOT_REFRESHED, Cause.BYE)
     assert max(network.times("alice", "BYE") + network.times("bob", "BYE")) < 1800
     network.assert_forgotten()
+
+
+def test_a_change_in_the_place_of_a_refresh_fails_and_the_refresh_comes_again() -> None:
+    network, alice, _ = talking()
+    network.ends["bob"].on(Offered, lambda event: event.session.refuse(network.now, 488))
+    network.refuse("bob", "UPDATE", 491, times=1)
+    network.run(901.0)
+    alice.hold(network.now)
+    network.run(4000.0)
+    assert len(network.times("alice", "UPDATE")) > 2
+    assert network.ends["alice"].of(Ended) == []
 
 
 def test_a_change_refreshes_too() -> None:
@@ -315,3 +349,22 @@ def test_the_largest_min_se_counts_and_a_dialog_begins_anew() -> None:
     assert timer.for_dialog().request_rows() == [("Session-Expires", "1800")]
     timer.heard(request(("Min-SE", "5000")))
     assert timer.request_rows()[0] == ("Min-SE", "5000")
+
+
+def test_422_ends_the_early_dialogs_of_the_invite_before() -> None:
+    network = Network("alice", "bob")
+    alice, bob = network.ends["alice"], network.ends["bob"]
+
+    def incoming(event: IncomingCall) -> None:
+        event.session.progress(180, network.now)
+        if len(bob.of(IncomingCall)) == 1:
+            event.session.reject(422, network.now, headers=[("Min-SE", "4000")])
+        else:
+            event.session.accept(network.now, description=sdp("bob"))
+
+    bob.on(IncomingCall, incoming)
+    call = alice.ua.invite(network.uri("bob"), "sip:a@example.org", 0.0, offer=sdp())
+    network.run(5.0)
+    assert alice.one(Ended).cause is Cause.FAILED
+    assert list(call.sessions.values()) == [alice.one(Answered).session]
+    assert len(alice.ua.core.dialogs) == 1

@@ -27,7 +27,7 @@ from trunkline.sip.dialog.subscription_table import (
     again,
 )
 from trunkline.sip.headers import Event
-from trunkline.sip.message import Request, Response, parse
+from trunkline.sip.message import Request, Response
 from trunkline.sip.transport import Flow
 
 PIDF = "application/pidf+xml"
@@ -165,7 +165,7 @@ def test_a_refresh_that_nobody_answers() -> None:
 def test_a_refresh_that_is_refused_for_good(status: int) -> None:
     network, _ = watching(expires=200)
     network.run(100.0)
-    answer_instead(network, "SUBSCRIBE", status)
+    network.refuse("bob", "SUBSCRIBE", status)
     network.run(190.0)
     ended = network.ends["alice"].one(SubscriptionEnded)
     assert ended.trigger is SubscriberTrigger.REFUSED
@@ -177,7 +177,7 @@ def test_a_refresh_that_fails_is_tried_again() -> None:
     # 4.1.2.2: the subscription goes on until its time is over
     network, subscriber = watching(expires=200)
     network.run(100.0)
-    answer_instead(network, "SUBSCRIBE", 500)
+    network.refuse("bob", "SUBSCRIBE", 500)
     network.run(190.0)
     [subscription] = subscriber.subscriptions
     assert subscription.state is SubscriberState.ACTIVE
@@ -187,26 +187,11 @@ def test_a_refresh_that_fails_is_tried_again() -> None:
     assert network.ends["alice"].one(SubscriptionEnded).trigger is SubscriberTrigger.EXPIRED
 
 
-def answer_instead(network: Network, method: str, status: int) -> None:
-    """Let Bob's place answer requests of this method by itself from now on."""
-    address = network.addresses["bob"]
-    receive = network.receivers[address]
-
-    def instead(data: bytes, flow: Flow) -> None:
-        message = parse(data)
-        if isinstance(message, Request) and message.method == method:
-            network.put("bob", flow, Response.answer(message, status).to_bytes())
-        else:
-            receive(data, flow)
-
-    network.receivers[address] = instead
-
-
 def test_a_refresh_that_no_notify_follows() -> None:
     # 4.1.2.2, RFC 5839: 204 calls Timer N off
     network, subscriber = watching(expires=3600)
     network.run(100.0)
-    answer_instead(network, "SUBSCRIBE", 204)
+    network.refuse("bob", "SUBSCRIBE", 204)
     [subscription] = subscriber.subscriptions
     subscription.refresh(network.now)
     network.run(200.0)
@@ -498,3 +483,60 @@ def test_times_of_the_first_exchange() -> None:
     network, _ = watching()
     network.run(1.0)
     assert network.times("bob", "NOTIFY") == [DELAY]
+
+
+@pytest.mark.parametrize("unsubscribed_at", [None, 5.0])
+def test_what_has_been_told_does_not_fail(unsubscribed_at: float | None) -> None:
+    # asked once (4.4.3), or ended by us while Timer N runs (4.1.2.4)
+    network, subscriber = watching(expires=0 if unsubscribed_at is None else 3600)
+    if unsubscribed_at is not None:
+        network.run(unsubscribed_at)
+        subscriber.unsubscribe(network.now)
+    network.run()
+    alice = network.ends["alice"]
+    assert len(alice.of(SubscriptionEnded)) == 1
+    assert alice.of(SubscriptionFailed) == []
+    network.assert_forgotten()
+
+
+def test_a_lost_answer_says_less_than_a_notify() -> None:
+    network, _ = watching(expires=0)
+    network.lose = lose_all("200 SUBSCRIBE")
+    network.run()
+    assert network.ends["alice"].of(SubscriptionFailed) == []
+
+
+@pytest.mark.parametrize("headers", [(), (("Retry-After", "7"),)])
+def test_unsubscribing_that_fails_is_tried_again(headers: tuple[tuple[str, str], ...]) -> None:
+    network, subscriber = watching()
+    network.run(100.0)
+    network.refuse("bob", "SUBSCRIBE", 503, *headers, times=2)
+    subscriber.unsubscribe(network.now)
+    network.run()
+    asked = [message.headers.get("expires") for message in network.messages("alice", "SUBSCRIBE")]
+    assert asked == ["3600", "0", "0", "0"]
+    assert network.now < 300  # not only at half of what is left
+    assert network.ends["bob"].one(NotifierEnded).reason == "timeout"
+
+
+def test_the_answers_to_subscribe_and_notify_move_the_target() -> None:
+    # RFC 3261 section 12.2.1.2; both are target refresh requests
+    network, subscriber = watching()
+    network.run(1.0)
+    for name, what in (("alice", "200 SUBSCRIBE"), ("bob", "200 NOTIFY")):
+        network.alter(name, what, lambda data: data.replace(b":5060>", b":5060;new=1>"))
+    network.lose = lose_all("NOTIFY")
+    subscriber.subscriptions[0].refresh(network.now)
+    network.run(2.0)
+    subscriber.subscriptions[0].refresh(network.now)
+    network.run(2.5)
+    network.lose = lambda sent: False
+    network.run(8.0)
+    notifier_of(network.ends["bob"]).notify(network.now, PIDF, b"two")
+    network.run(9.0)
+    [*_, subscribe] = network.messages("alice", "SUBSCRIBE")
+    [*_, notify] = network.messages("bob", "NOTIFY")
+    assert isinstance(subscribe, Request)
+    assert isinstance(notify, Request)
+    assert subscribe.uri == "sip:bob@192.0.2.2:5060;new=1"
+    assert notify.uri == "sip:alice@192.0.2.1:5060;new=1"

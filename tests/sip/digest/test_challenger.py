@@ -297,7 +297,7 @@ def test_of_several_answers_the_best_algorithm_counts() -> None:
     ],
 )
 def test_the_two_uris_are_compared_as_uris(uri: str, match: UriMatch) -> None:
-    challenger = guard(strict_uri=True)
+    challenger = guard(hosts=frozenset())
     result = verify(challenger, credentials_for(challenger), uri=uri)
     assert result.uri_match is match
     assert result.accepted == (match is not UriMatch.DIFFERENT)
@@ -308,9 +308,18 @@ def test_a_changed_request_uri_is_told_or_refused() -> None:
     elsewhere = "sip:alice@gateway.example"
     told = verify(guard(), credentials, uri=elsewhere)
     assert (told.accepted, told.uri_match) == (True, UriMatch.DIFFERENT)
-    refused = verify(guard(strict_uri=True), credentials, uri=elsewhere)
+    refused = verify(guard(hosts=frozenset({"other.example"})), credentials, uri=elsewhere)
     assert refused.reason is Reason.URI_MISMATCH
     assert refused.bad_request
+    ours = verify(guard(hosts=frozenset({"atlanta.example"})), credentials, uri=elsewhere)
+    assert (ours.accepted, ours.uri_match) == (True, UriMatch.DIFFERENT)
+
+
+@pytest.mark.parametrize("uri", ["sip:[", "tel:+1", "sip:a@atlanta.example.net", "x:y"])
+def test_a_digest_for_what_is_nobodys_here_is_refused(uri: str) -> None:
+    challenger = guard(hosts=frozenset({"atlanta.example"}))
+    credentials = replace(credentials_for(challenger), uri=uri)
+    assert verify(challenger, credentials).reason is Reason.URI_MISMATCH
 
 
 @pytest.mark.parametrize(

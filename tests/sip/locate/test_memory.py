@@ -112,6 +112,11 @@ def test_a_failure_touches_no_other_server() -> None:
     assert all(health.admits(other, 1.0) for other in others)
     # The same server by another domain is the same server.
     assert not health.admits(ONE._replace(domain="y.example"), 1.0)
+    # But for its connections: a certificate may be for the one domain and not for the other.
+    secure = ONE._replace(transport=TLS)
+    health.failed(secure, Failure.ERROR, 0.0)
+    assert health.admits(secure._replace(domain="y.example"), 1.0)
+    assert not health.admits(secure, 1.0)
 
 
 def test_the_table_of_failed_servers_is_bounded() -> None:
@@ -340,6 +345,27 @@ def test_plans_and_targets_are_bounded() -> None:
     assert directory.counters.forgotten == 9
     for table in (directory._plans, directory._targets, directory._literal, directory._addresses):
         assert len(table) <= 3
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "sip:192.0.2.1;x=LONG",
+        "sip:x.example;transport=udp;x=LONG",
+        "sip:x.example;transport=LONG",
+        "sip:x.example;maddr=LONG",
+        "sip:[0:0:0:0:0:0:0:1];transport=tcp;x=LONG",
+    ],
+)
+def test_texts_that_are_very_long_take_no_memory(uri: str) -> None:
+    directory = Directory(V4, lowest)
+    for number in range(3):
+        target = Uri.parse(uri.replace("LONG", f"{number}" + "a" * 5000))
+        if directory.try_now(target, 0.0) is None:
+            plan_of(directory.target_of(target), Zone({"A x.example": ["192.0.2.1"]}), directory)
+            directory.try_now(target, 0.0)
+    tables = (directory._plans, directory._targets, directory._literal, directory._addresses)
+    assert "a" * 300 not in repr((*tables, directory.cache._kept))
 
 
 def test_forgetting_keeps_the_servers_that_failed() -> None:

@@ -14,8 +14,10 @@ from tests.sip.locate.support import (
     Records,
     Zone,
     locate,
+    lowest,
     naptr,
     order,
+    plan_of,
     reasons,
     scripted,
     srv,
@@ -23,10 +25,11 @@ from tests.sip.locate.support import (
     verdicts,
 )
 
-from trunkline.sip.locate import Rules, Target
+from trunkline.sip.locate import Answer, Directory, Outcome, Rules, Target
 from trunkline.sip.locate.location import TABLE, Event, Location, Phase
 from trunkline.sip.locate.records import Record
 from trunkline.sip.transport import Transport
+from trunkline.sip.uri import Uri
 
 X = "x.example"
 ADDRESS: Records = {"A x.example": ["192.0.2.1"]}
@@ -456,6 +459,70 @@ def test_a_look_up_that_fails_counts_as_none_with_a_warning() -> None:
         "no answer to NAPTR x.example, SRV _sip._tcp.x.example: went on as if there were no "
         "such records",
     )
+
+
+SECURE_FIRST: Records = {
+    "NAPTR x.example": [
+        naptr(1, 1, "SIPS+D2T", "_sips._tcp.x.example"),
+        naptr(2, 1, "SIP+D2U", "_sip._udp.x.example"),
+    ],
+    "SRV _sip._udp.x.example": [srv(0, 1, "u.x.example")],
+    "A x.example": ["192.0.2.1"],
+    "A u.x.example": ["192.0.2.2"],
+}
+
+
+def test_a_secure_service_whose_look_up_fails_is_not_backed_up_in_the_clear() -> None:
+    assert order(locate("sip:x.example", SECURE_FIRST)) == ["UDP 192.0.2.2:5060"]
+    decision = locate("sip:x.example", {**SECURE_FIRST, "SRV _sips._tcp.x.example": None})
+    assert order(decision) == ["TLS 192.0.2.1:5061"]
+    assert "naptr-downgrade" in verdicts(decision).values()
+
+
+def test_a_domain_that_had_tls_is_not_sent_to_in_the_clear_as_its_records_are_not_told() -> None:
+    directory = Directory(V4, lowest)
+    target = Target.of(Uri.parse("sip:x.example"))
+    failing = Zone({**SECURE_FIRST, "NAPTR x.example": None})
+    assert plan_of(target, failing, directory).problem is None  # nothing is known of it
+    directory.clear()
+    plan_of(target, Zone(SECURE_FIRST), directory)
+    directory.clear()
+    plan = plan_of(target, failing, directory)
+    assert plan.problem is not None
+    assert plan.problem.code == "locate.dns"
+    assert "SERVFAIL" in plan.problem.message
+    decision = directory.candidates(plan).decision(0.0)
+    assert reasons(decision) == ["host", "transport-no-answer"]
+    assert failing.asked[-1] == "NAPTR x.example"
+    directory.clear()
+    assert plan_of(Target.of(Uri.parse("sips:x.example")), failing, directory).problem is None
+    without = Directory(Rules(transports=(UDP,), families=(4,)), lowest)
+    without._sips["x.example"] = True
+    assert plan_of(target, failing, without).problem is None  # it has no TLS anyway
+
+
+def test_a_question_that_nobody_was_asked_is_asked_anew() -> None:
+    directory = Directory(V4, lowest)
+    target = Target.of(Uri.parse("sip:x.example"))
+    location, [question] = directory.search(target, 0.0)
+    answer = Answer(question, Outcome.FAILED, note="4096 other questions are pending", asked=False)
+    assert directory.receive(location, directory.keep(answer, 0.0), 0.0) == []
+    plan = directory.settle(location, 0.0)
+    assert plan.problem is not None
+    assert "4096 other questions are pending" in plan.problem.message
+    assert len(directory.cache) == 0
+    assert directory.try_target(target, 0.0) is None
+    assert plan_of(target, Zone(UDP_SRV), directory).problem is None
+
+
+def test_no_more_naptr_records_than_some_are_used() -> None:
+    services = [naptr(9 - number // 3, number, "SIP+D2U", f"s{number}.e") for number in range(30)]
+    zone = Zone({"NAPTR x.example": services, "A x.example": ["192.0.2.1"]})
+    decision = locate("sip:x.example", zone)
+    asked = [text.removeprefix("SRV ") for text in zone.asked if text.startswith("SRV ")]
+    preferred = sorted(services, key=lambda each: (each.order, each.preference))
+    assert asked == [each.replacement for each in preferred[:16]]
+    assert [*verdicts(decision).values()].count("naptr-limit") == 14
 
 
 def test_servers_without_an_address_are_passed_over() -> None:

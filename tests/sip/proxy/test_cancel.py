@@ -288,4 +288,17 @@ def test_time_goes_on_for_a_response_that_somebody_holds_back() -> None:
     assert rig.to_caller() == []
     context.pass_back(context.branches[0], held[0], rig.now)
     assert whats(rig.take()) == ["486<"]
+    # a hop that comes after one that was held back has its three minutes, too
+    context = rig.context(request(number=2))
+    [a] = rig.fork(context, [target("ab")])
+    context.hooks = Holds()
+    rig.answer(a, 503)
+    rig.advance(400)
+    context.pass_back(context.branches[0], held[1], rig.now)
+    [b] = rig.take()
+    context.hooks = None
+    rig.answer(b, 180)
+    begin = rig.now
+    [cancel] = [sent for sent in rig.advance(400) if sent.method == "CANCEL"][:1]
+    assert 180 <= cancel.time - begin <= 190
     assert FROM_CALLER.remote == CALLER

@@ -18,8 +18,16 @@ from tests.sip.proxy.rig import (
     whats,
 )
 
+from trunkline.errors import TrunklineError
 from trunkline.sip.message import Request, Response
-from trunkline.sip.proxy import ProxySettings, Target, listed
+from trunkline.sip.proxy import (
+    Branch,
+    Listener,
+    ProxySettings,
+    ResponseContext,
+    Target,
+    listed,
+)
 from trunkline.sip.transport import Flow, Transport
 
 
@@ -137,7 +145,7 @@ def test_max_forwards(value: str | None, goes: str) -> None:
         ("sip:bob@192.0.2.51;maddr=192.0.2.9", "sip:bob@192.0.2.51;maddr=192.0.2.9"),
         ("sip:who?;method=x@192.0.2.51", "sip:who?;method=x@192.0.2.51"),  # a user part
         ("tel:+1555;method=x", "tel:+1555;method=x"),
-        ("sip:not a uri?", "sip:not a uri?"),
+        ("sip:not:a:uri?", "sip:not:a:uri?"),
     ],
 )
 def test_what_may_not_stand_in_a_request_uri_goes(uri: str, goes: str) -> None:
@@ -148,6 +156,73 @@ def test_what_may_not_stand_in_a_request_uri_goes(uri: str, goes: str) -> None:
     context.fork([[Target(uri, hops("a"))]], rig.now)
     [(_, data)] = rig.proxy.data_to_send()
     assert data.startswith(b"INVITE " + goes.encode() + b" SIP/2.0\r\n")
+
+
+BROKEN = (
+    "sip:x\r\nX-Evil: 1\r\n@192.0.2.51",
+    "sip:x@192.0.2.51 SIP/2.0\r\nRoute: <sip:evil>",
+    "sip:a b@192.0.2.51",
+    "<sip:a@192.0.2.51>",
+    "sip:\u00fc@192.0.2.51",
+    "sip:a\0@192.0.2.51",
+    "sip:a\x7f@192.0.2.51",
+    "",
+)
+
+
+@pytest.mark.parametrize("uri", BROKEN)
+@pytest.mark.parametrize("hook", [False, True])
+def test_what_is_no_uri_is_written_into_no_request(uri: str, hook: bool) -> None:
+    """Whoever made it: a script may have taken it from what a caller wrote, line ends and all."""
+    rig = Rig()
+    context = rig.context()
+
+    class Changes:
+        def on_branch(self, context: ResponseContext, branch: Branch, request: Request) -> None:
+            if hook and request.uri.startswith("sip:a@"):
+                request.uri = uri
+
+        def on_reply(self, *_: object) -> bool:
+            return False
+
+        def on_failure(self, *_: object) -> bool:
+            return False
+
+        def on_end(self, *_: object) -> None:
+            pass
+
+    context.hooks = Changes()
+    wrong = Target("sip:a@x" if hook else uri or " ", hops("a"))
+    [b] = rig.fork(context, [wrong, target("b")])
+    assert b.what == "INVITE>b"
+    assert rig.proxy.refused == {"sip.start-line": 1}
+    assert whats(rig.answer(b, 600)) == ["ACK>b", "600<"]
+    rig.assert_forgotten()
+    rig = Rig()
+    context = rig.context()
+    rig.take()
+    with pytest.raises(TrunklineError, match="Request-URI"):  # whoever asked is told
+        context.fork([[Target(uri or " ", hops("a", "b"))]], rig.now)
+    assert whats(rig.take()) == ["500<"]
+    rig.assert_forgotten()
+
+
+@pytest.mark.parametrize("uri", BROKEN)
+def test_what_is_no_uri_is_written_into_no_request_without_a_transaction(uri: str) -> None:
+    rig = Rig(stateless=True)
+    passing = rig.passing(request("INVITE"))
+    with pytest.raises(TrunklineError, match="Request-URI"):
+        rig.proxy.forward(passing, Target(uri or " ", hops("a")), rig.now)
+    assert rig.take() == []
+
+
+@pytest.mark.parametrize("zeros", [5, 5000])
+def test_max_forwards_of_very_many_digits(zeros: int) -> None:
+    rig = Rig()
+    [sent] = rig.fork(
+        rig.context(request(headers=[("Max-Forwards", "0" * zeros + "70")])), [target("a")]
+    )
+    assert sent.headers.get("max-forwards") == "69"
 
 
 def test_each_attempt_has_its_own_branch() -> None:
@@ -244,6 +319,34 @@ def test_what_moves_to_tcp_gets_its_length() -> None:
 def test_without_tcp_it_goes_by_udp_all_the_same() -> None:
     [sent] = (rig := Rig()).fork(rig.context(large(1301)), [target("a")])
     assert sent.flow.transport is Transport.UDP
+
+
+def test_a_flow_to_a_user_agent_is_not_left_for_its_size() -> None:
+    """RFC 5626: a NAT lets nothing through to it but by the flow that it has opened."""
+    rig = Rig([UDP, TCP])
+    ways = Target("sip:a@192.0.2.51", hops("a", "b"), flows=True)
+    [sent] = rig.fork(rig.context(large(2000)), [ways])
+    assert sent.flow.transport is Transport.UDP
+    [sent] = rig.fail(sent)
+    assert sent.flow.transport is Transport.UDP
+
+
+def test_what_moves_to_tcp_leaves_by_the_same_address() -> None:
+    outer = ("198.51.100.1", 5060)
+    places = [
+        UDP,
+        TCP,
+        Listener(Transport.UDP, outer, outer),
+        Listener(Transport.TCP, outer, outer),
+    ]
+    for local in (PROXY, outer):
+        rig = Rig(places)
+        way = listed(Flow(Transport.UDP, ("192.0.2.51", 5060), local))
+        [sent] = rig.fork(rig.context(large(2000)), [Target("sip:a@192.0.2.51", way)])
+        assert sent.flow == Flow(Transport.TCP, ("192.0.2.51", 5060), local)
+    rig = Rig(places[:3])
+    [sent] = rig.fork(rig.context(large(2000)), [Target("sip:a@192.0.2.51", way)])
+    assert sent.flow.local == PROXY  # by another, where there is none
 
 
 def test_octets_count_and_not_characters() -> None:

@@ -300,6 +300,45 @@ def test_a_response_with_no_via_but_ours_was_not_for_the_caller() -> None:
     rig.assert_forgotten()
 
 
+@pytest.mark.parametrize("transport", [Transport.UDP, Transport.TCP])
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"Content-Length: 4", b"Content-Length: 2\r\nContent-Length: 4"),
+        (b"Content-Length: 4", b"l: 4\r\nContent-Length: 4"),
+        (b"SIP/2.0 200", b"SIP/3.0 200"),
+    ],
+)
+def test_a_response_that_another_would_read_otherwise_counts_as_lost(
+    old: bytes, new: bytes, transport: Transport
+) -> None:
+    """18.3: on a stream, what is behind the shorter length would be the next message."""
+    rig = Rig((UDP, TCP))
+    flow = Flow(transport, CALLER, TCP.local, 0 if transport is Transport.UDP else 7)
+    [a] = rig.fork(rig.context(request("MESSAGE"), flow), [target("a")])
+    assert isinstance(a.message, Request)
+    good = Response.answer(a.message, 200, body=b"abcd", to_tag="t").to_bytes()
+    assert old in good
+    rig.receive(good.replace(old, new), a.flow)
+    assert rig.take() == []
+    assert sum(rig.proxy.discarded.values()) == 1
+    rig.receive(good, a.flow)
+    assert whats(rig.take()) == ["200<"]
+
+
+@pytest.mark.parametrize("rest", [",", " , ", ",\t,"])
+def test_a_via_row_with_nothing_behind_ours_goes(rest: str) -> None:
+    rig = Rig()
+    [a] = rig.fork(rig.context(), [target("a")])
+    assert isinstance(a.message, Request)
+    ours = a.headers["via"][0]
+    response = Response.answer(a.message, 200, to_tag="t").to_bytes()
+    rig.take()
+    rig.receive(response.replace(ours.encode(), f"{ours}{rest}".encode()), a.flow)
+    [ok] = rig.take()
+    assert ok.headers.all("via") == [request().headers["via"][0]]
+
+
 def test_a_response_that_matches_nothing_is_dropped() -> None:
     """RFC 6026 section 7.3, instead of RFC 3261's forwarding it."""
     rig = Rig()
@@ -561,6 +600,12 @@ def test_anything_but_invite_that_only_times_out_is_not_answered() -> None:
     # A callee's own 408 is not passed back either
     rig, last = answered(408, method="OPTIONS")
     assert last == []
+    # and the request is none that is new when it comes again, to the end of timer F
+    for _ in range(2):
+        assert rig.receive(request("OPTIONS")) is None
+        assert rig.take() == []
+        rig.advance(31)
+    assert not rig.layer.servers
     rig.assert_forgotten()
 
 
@@ -604,6 +649,46 @@ def test_a_response_that_cannot_be_delivered_cancels_nothing() -> None:
     assert whats(rig.answer(a, 200)) == ["200<"]
 
 
+@pytest.mark.parametrize("rings", [False, True])
+@pytest.mark.parametrize("names", ["ab", "abc"])
+def test_an_ack_that_cannot_be_delivered_costs_the_next_hop_nothing(
+    names: str, rings: bool
+) -> None:
+    """17.1.1.2 tells the user of it; 16.9 is of the requests that were forwarded."""
+    rig = Rig()
+    [a] = rig.fork(rig.context(), [target(names)])
+    ack, b = rig.answer(a, 503)
+    failures = rig.failures.copy()
+    if rings:
+        rig.answer(b, 180)
+    assert rig.fail(ack) == []
+    assert whats(rig.answer(b, 200)) == ["200<"]
+    assert rig.to_caller() == [180, 200] if rings else [200]
+    assert rig.failures == failures
+    rig.assert_forgotten()
+
+
+def test_an_ack_that_cannot_be_delivered_costs_a_response_that_is_kept_nothing() -> None:
+    rig = Rig()
+    context = rig.context()
+    kept: list[tuple[Branch, Response]] = []
+
+    class Keeps(Tries):
+        def on_reply(self, context: ResponseContext, branch: Branch, response: Response) -> bool:
+            kept.append((branch, response))
+            return True
+
+    context.hooks = Keeps(rig, "")
+    [a] = rig.fork(context, [target("ab")])
+    [ack] = rig.answer(a, 486)
+    assert rig.fail(ack) == []
+    [(branch, response)] = kept
+    context.pass_back(branch, response, rig.now)
+    assert whats(rig.take()) == ["486<"]
+    assert rig.failures == []
+    rig.assert_forgotten()
+
+
 # Answers of our own
 
 
@@ -634,6 +719,22 @@ def test_a_request_that_is_dropped() -> None:
     context.reply(200, now=rig.now)
     assert rig.take()[1:] == []  # but 100
     assert hooks.ended == [None]
+    rig.assert_forgotten()
+
+
+@pytest.mark.parametrize("method", ["INVITE", "MESSAGE"])
+def test_a_request_that_was_dropped_is_not_new_when_it_comes_again(method: str) -> None:
+    rig = Rig()
+    rig.context(request(method)).drop(rig.now)
+    rig.take()
+    rig.advance(1.0)
+    assert rig.receive(request(method)) is None
+    if method == "INVITE":
+        rig.receive(follow(request(), "CANCEL"))
+        assert whats(rig.take()) == ["200<"]
+    assert rig.advance(30.9) == []
+    rig.advance(0.2)
+    assert not [key for key in rig.layer.servers if "CANCEL" not in key]
     rig.assert_forgotten()
 
 

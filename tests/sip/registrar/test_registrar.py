@@ -138,7 +138,13 @@ def test_step_5_aliases_of_a_domain() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("Call-ID", ""), ("CSeq", "x"), ("CSeq", "4294967296 REGISTER")]
+    ("name", "value"),
+    [
+        ("Call-ID", ""),
+        ("Call-ID", "c" * 256),
+        ("CSeq", "x"),
+        ("CSeq", "4294967296 REGISTER"),
+    ],
 )
 def test_a_sequence_that_cannot_be_read(name: str, value: str) -> None:
     request = register(CONTACT)

@@ -411,3 +411,17 @@ def test_hold_is_undone_by_resume(octets: bytes) -> None:
     for media, direction in zip(description.media, before, strict=True):
         if not media.is_rejected and direction.receives:
             assert media.direction is direction
+
+
+def test_the_sessions_lines_are_not_the_streams() -> None:
+    text = (
+        *("v=0", "o=- 1 1 IN IP4 a", "s=-", "c=IN IP4 192.0.2.1", "b=CT:5", "t=0 0", "a=tool:x"),
+        *("m=audio 1 RTP/AVP 0", "b=AS:64", "a=ptime:20"),
+    )
+    description = sdp.parse(body(*text))
+    assert list(description.attributes) == [("tool", "x")]
+    assert [bandwidth.type for bandwidth in description.bandwidths] == ["CT"]
+    assert "ptime" not in description.attributes
+    assert description.attributes.remove("ptime") == 0
+    assert description.lines("a=") == ["a=tool:x", "a=ptime:20"]
+    assert description.line("m=") == "m=audio 1 RTP/AVP 0"

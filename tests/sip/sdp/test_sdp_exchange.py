@@ -556,3 +556,36 @@ def drawn() -> str:
 def test_the_tables_of_the_documentation_are_these() -> None:
     page = Path(__file__).parents[3] / "docs" / "conformance" / "rfc8866-3264.md"
     assert page.read_text(encoding="utf-8").endswith("\n\n" + drawn())
+
+
+def test_an_invite_without_a_description_waits_for_an_offer_before() -> None:
+    # RFC 3264 section 4: it asks for an offer, and there is one
+    call = established()
+    call.uac.send(Message.UPDATE, THREE)
+    with pytest.raises(TrunklineError) as caught:
+        call.uac.send(Message.INVITE)
+    assert caught.value.code == "sdp.offer-pending"
+    crossing = call.uac.receive(Message.INVITE)
+    assert (crossing.meaning, crossing.status) == (Meaning.PENDING, 491)
+    call.uas.receive(Message.UPDATE, THREE)
+    assert call.uas.receive(Message.INVITE).status == 500
+    call.uas.send(Message.UPDATE_OK, FOUR)
+    assert call.uas.receive(Message.INVITE).status is None
+
+
+def test_a_2xx_whose_offer_cannot_be_taken_ends_the_invite_all_the_same() -> None:
+    uac = Exchange()
+    uac.send(Message.INVITE)
+    uac.receive(Message.UPDATE, ONE)  # refused: a peer that sends its offer twice
+    uac.state = State.REMOTE_OFFER
+    assert uac.receive(Message.FINAL, TWO).meaning is Meaning.IGNORED
+    assert uac.phase is Phase.NONE
+
+
+def test_every_description_has_a_version_of_its_own() -> None:
+    call = established()
+    local = call.uac.local
+    assert local is not None
+    call.uac.send(Message.INVITE, call.uac.renewed(local))
+    call.uac.receive(Message.FAILURE)
+    assert call.uac.renewed(local).origin.session_version == local.origin.session_version + 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.sip.sdp.bodies import BENCH, bodies, body
 
@@ -510,6 +510,7 @@ def test_any_offer_is_answered_within_the_rules(
             assert {codec.payload for codec in ours.send} == {c.payload for c in theirs.receive}
 
 
+@settings(deadline=None)
 @given(_CAPABILITIES, _CAPABILITIES, st.lists(_CAPABILITIES, max_size=3))
 def test_two_ends_change_their_session_again_and_again(
     one: Capabilities, two: Capabilities, later: list[Capabilities]

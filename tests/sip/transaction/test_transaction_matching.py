@@ -18,6 +18,7 @@ from trunkline.sip.transaction import (
     StrayResponse,
     TimedOut,
     TransactionLayer,
+    TransportFailed,
 )
 from trunkline.sip.transport import Flow, Transport
 
@@ -466,7 +467,7 @@ def test_a_lost_connection_does_not_fail_what_was_answered_by_1xx() -> None:
     request = make_request("OPTIONS", BRANCH)
     client = layer.request(request, BRANCH, flow, 0.0, "user")
     layer.receive(Response.answer(request, 100).to_bytes(), flow, 0.0)
-    assert layer.transport_failed(flow, [], "reset", 0.0) == []
+    assert layer.connection_lost([flow], "reset", 0.0) == []
     assert client.state is State.PROCEEDING
 
 
@@ -477,9 +478,39 @@ def test_a_lost_connection_fails_what_was_not_answered() -> None:
     clients = {b: layer.request(r, b, flow, 0.0, "user") for b, r in requests.items()}
     layer.receive(Response.answer(requests["z9hG4bK1"], 180).to_bytes(), flow, 0.0)
     events = layer.transport_failed(flow, [requests["z9hG4bK2"].to_bytes()], "reset", 0.0)
+    events += layer.connection_lost([flow], "reset", 0.0)
     assert len(events) == 2  # once each, named or not
     assert [c.terminated for c in clients.values()] == [False, True, True]
-    assert layer.transport_failed(flow, [], "reset", 0.0) == []
+    assert layer.connection_lost([flow], "reset", 0.0) == []
+
+
+def test_a_message_that_a_stream_does_not_take_fails_alone() -> None:
+    layer = make_layer("m")
+    flow = Flow(Transport.TCP, FAR, NEAR)
+    one, two = (make_request("INVITE", b) for b in ("z9hG4bK1", "z9hG4bK2"))
+    first = layer.request(one, "z9hG4bK1", flow, 0.0, "user")
+    second = layer.request(two, "z9hG4bK2", flow, 0.0, "user")
+    assert len(layer.transport_failed(flow, [two.to_bytes()], "1048576 octets wait", 0.0)) == 1
+    assert (first.terminated, second.terminated) == (False, True)
+
+
+def test_a_lost_connection_fails_what_went_by_it_alone() -> None:
+    layer = make_layer("m")
+    ways = [
+        Flow(Transport.TLS, FAR, NEAR, 0, "one.example"),
+        Flow(Transport.TLS, FAR, NEAR, 0, "two.example"),
+        Flow(Transport.TLS, FAR, NEAR, 3),
+        Flow(Transport.TCP, FAR, NEAR),
+    ]
+    clients = []
+    for number, flow in enumerate(ways):
+        branch = f"z9hG4bK{number}"
+        request = make_request("OPTIONS", branch)
+        clients.append(layer.request(request, branch, flow, 0.0, "user"))
+    [event] = layer.connection_lost([Flow(Transport.TLS, FAR, NEAR, 9), ways[0]], "reset", 0.0)
+    assert isinstance(event, TransportFailed)
+    assert event.transaction is clients[0]
+    assert [client.terminated for client in clients] == [True, False, False, False]
 
 
 def test_an_icmp_error_fails_the_request_that_it_quotes_and_no_other() -> None:

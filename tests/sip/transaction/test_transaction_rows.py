@@ -84,7 +84,7 @@ FIGURES = {
         Proceeding  2xx_from_TU         Accepted    200     -
         Proceeding  300-699_from_TU     Completed   486     -
         Proceeding  transport_error     Proceeding  -       TransportFailed
-        Proceeding  TU_gives_up         Terminated  -       -
+        Proceeding  TU_gives_up         Silent      -       -
         Completed   request_again       Completed   486     -
         Completed   ACK                 Confirmed   -       -
         Completed   1xx_from_TU         Completed   -       -
@@ -102,6 +102,14 @@ FIGURES = {
         Confirmed   Timer_I             Terminated  -       -
         Confirmed   transport_error     Confirmed   -       -
         Confirmed   TU_gives_up         Confirmed   -       -
+        Silent      request_again       Silent      -       -
+        Silent      ACK                 Silent      -       -
+        Silent      1xx_from_TU         Silent      -       -
+        Silent      2xx_from_TU         Silent      -       -
+        Silent      300-699_from_TU     Silent      -       -
+        Silent      Timer_L             Terminated  -       -
+        Silent      transport_error     Silent      -       -
+        Silent      TU_gives_up         Silent      -       -
         Accepted    request_again       Accepted    -       -
         Accepted    ACK                 Accepted    -       AckReceived
         Accepted    1xx_from_TU         Accepted    -       -
@@ -118,14 +126,14 @@ FIGURES = {
         Trying      300-699_from_TU     Completed   486     -
         Trying      Timer_E_would_be_T2 Proceeding  100     -
         Trying      transport_error     Trying      -       TransportFailed
-        Trying      TU_gives_up         Terminated  -       -
+        Trying      TU_gives_up         Silent      -       -
         Proceeding  request_again       Proceeding  100     -
         Proceeding  1xx_from_TU         Proceeding  -       -
         Proceeding  2xx_from_TU         Completed   200     -
         Proceeding  300-699_from_TU     Completed   486     -
         Proceeding  Timer_F_would_fire  Terminated  -       TimedOut
         Proceeding  transport_error     Proceeding  -       TransportFailed
-        Proceeding  TU_gives_up         Terminated  -       -
+        Proceeding  TU_gives_up         Silent      -       -
         Completed   request_again       Completed   200     -
         Completed   1xx_from_TU         Completed   -       -
         Completed   2xx_from_TU         Completed   -       -
@@ -133,6 +141,14 @@ FIGURES = {
         Completed   Timer_J             Terminated  -       -
         Completed   transport_error     Completed   -       TransportFailed
         Completed   TU_gives_up         Completed   -       -
+        Silent      request_again       Silent      -       -
+        Silent      1xx_from_TU         Silent      -       -
+        Silent      2xx_from_TU         Silent      -       -
+        Silent      300-699_from_TU     Silent      -       -
+        Silent      Timer_E_would_be_T2 Silent      -       -
+        Silent      Timer_F_would_fire  Terminated  -       -
+        Silent      transport_error     Silent      -       -
+        Silent      TU_gives_up         Silent      -       -
         """,
 }
 # When a timer comes up, the transaction and its present state having begun at 0
@@ -267,6 +283,8 @@ class Server:
             case State.CONFIRMED:
                 self._answer(486)
                 self.happens(Trigger.ACK)
+            case State.SILENT:
+                self.happens(Trigger.ABORT)
 
     def happens(self, trigger: Trigger) -> Event | None:
         assert isinstance(self.transaction, ServerTransaction)

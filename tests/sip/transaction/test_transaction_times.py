@@ -109,7 +109,7 @@ def test_no_408_to_what_is_no_invite() -> None:
     ends.request("INVITE")
     ends.run(until=6)
     assert [sent.what for sent in ends.sent if sent.end == "far"] == ["100", "408"]
-    assert [server.terminated for server in ends.servers] == [True, False]
+    assert [server.state for server in ends.servers] == [State.SILENT, State.CONFIRMED]
 
 
 def test_timer_g_doubles_up_to_t2_and_timer_h_ends_it() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -11,7 +11,6 @@ from typing import TypeVar
 import pytest
 from tests.store.location import contract
 from tests.store.location.contract import ALICE, NOW, binding, setting
-from tests.store.servers import SqlServer, mariadb_server, postgres_server
 
 from trunkline.errors import DecodeError, TrunklineError
 from trunkline.net.loop import new_event_loop
@@ -25,26 +24,6 @@ T = TypeVar("T")
 def run(work: Coroutine[object, object, T]) -> T:
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         return runner.run(work)
-
-
-@pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqlServer]:
-    with postgres_server(tmp_path_factory.mktemp("postgres")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqlServer]:
-    with mariadb_server(tmp_path_factory.mktemp("mariadb")) as server:
-        yield server
-
-
-@pytest.fixture(params=["sqlite", "postgres", "mariadb"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/location.db"
-    server: SqlServer = request.getfixturevalue(request.param)
-    return server.url
 
 
 @asynccontextmanager

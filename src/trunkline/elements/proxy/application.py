@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, TypeVar, overload
 
 from trunkline.elements.proxy.destinations import DestinationSet
 from trunkline.elements.proxy.dialplan import LiveDialplan
+from trunkline.elements.proxy.pending import awaited
 from trunkline.errors import DecodeError, TrunklineError
 from trunkline.sip import digest
 from trunkline.sip.message import Response
@@ -87,16 +88,8 @@ class Application:
         Raises:
             TrunklineError: ``script.no-store``: there is none of that name.
         """
-        stores = self._element.services.redis
-        found = stores.get(name)
-        if found is None:
-            known = ", ".join(stores) or "none"
-            raise TrunklineError(
-                "script.no-store",
-                f'no redis store {name!r}; there are: {known}. Write {name} = "redis://HOST:PORT"'
-                f" into [node.{self.name}.proxy.redis]",
-            )
-        return found
+        write = f'{name} = "redis://HOST:PORT" into [node.{self.name}.proxy.redis]'
+        return _named(self._element.services.redis, name, "script.no-store", "redis store", write)
 
     def sql(self, name: str) -> Sql:
         """The database called ``name`` in the node's table ``sql``.
@@ -104,15 +97,8 @@ class Application:
         Raises:
             TrunklineError: ``script.no-store``: there is none of that name.
         """
-        found = self._element.services.sql.get(name)
-        if found is None:
-            known = ", ".join(self._element.services.sql) or "none"
-            raise TrunklineError(
-                "script.no-store",
-                f'no database {name!r}; there are: {known}. Write {name} = "sqlite:///FILE" into'
-                f" [node.{self.name}.proxy.sql]",
-            )
-        return found
+        write = f'{name} = "sqlite:///FILE" into [node.{self.name}.proxy.sql]'
+        return _named(self._element.services.sql, name, "script.no-store", "database", write)
 
     def dialplan(self, name: str) -> LiveDialplan:
         """The dialplan called ``name`` in the node's table ``dialplans``.
@@ -120,15 +106,9 @@ class Application:
         Raises:
             TrunklineError: ``script.no-dialplan``: there is none of that name.
         """
-        found = self._element.services.dialplans.get(name)
-        if found is None:
-            known = ", ".join(self._element.services.dialplans) or "none"
-            raise TrunklineError(
-                "script.no-dialplan",
-                f'no dialplan {name!r}; there are: {known}. Write {name} = "FILE.csv" into'
-                f" [node.{self.name}.proxy.dialplans]",
-            )
-        return found
+        write = f'{name} = "FILE.csv" into [node.{self.name}.proxy.dialplans]'
+        plans = self._element.services.dialplans
+        return _named(plans, name, "script.no-dialplan", "dialplan", write)
 
     def destinations(self, name: str) -> DestinationSet:
         """The set of servers called ``name`` in the node's table ``destinations``: for ``via``.
@@ -138,12 +118,16 @@ class Application:
         Raises:
             TrunklineError: ``script.no-destinations``: there is none of that name.
         """
-        return self._element.destinations.named(name, self.name)
+        write = f"a table [node.{self.name}.proxy.destinations.{name}] with its targets"
+        sets = self._element.destinations.sets
+        return _named(sets, name, "script.no-destinations", "set of destinations", write)
 
+    @awaited("app")
     async def registered(self) -> Count:
         """How many addresses-of-record, and how many contacts, are registered now."""
         return await self._element.services.registrations.location.count()
 
+    @awaited("app")
     async def send_request(
         self,
         method: str,
@@ -151,7 +135,7 @@ class Application:
         *,
         from_: str | None = None,
         to: str | None = None,
-        headers: Iterable[tuple[str, str]] = (),
+        headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
         body: bytes | str = b"",
         via: str | DestinationSet | None = None,
         login: tuple[str, str] | None = None,
@@ -160,8 +144,9 @@ class Application:
 
         ``from_`` and ``to`` are URIs or ``"Name" <uri>``; without them From is the node, To the
         Request-URI. ``via`` is the URI of a next hop, or a set of destinations. ``login`` is a user
-        and a password: a challenge is answered with them, and the response returned is the one
-        after that. What nobody answers gets a 408, what cannot be sent a 503, both made here.
+        and a password: a challenge is answered with them where it came from, and the response
+        returned is the one after that. What nobody answers gets a 408, what cannot be sent a 503,
+        both made here.
 
         Raises:
             TrunklineError: ``script.uri``: an address is none; ``script.method``: INVITE and ACK
@@ -173,17 +158,19 @@ class Application:
             )
         element = self._element
         target = _address(uri, "uri")
+        if isinstance(via, str):
+            _address(via, "via")
         octets = body.encode() if isinstance(body, str) else body
         request = element.own.build(
             method,
             route_uri(target),
-            headers,
+            headers.items() if isinstance(headers, Mapping) else headers,
             octets,
             sender=None if from_ is None else _address(from_, "from_"),
             recipient=target if to is None else _address(to, "to"),
         )
-        response = await element.own.send(request, via)
-        if login is not None and response.status in (401, 407):
+        response, flow = await element.own.send(request, via)
+        if login is not None and flow is not None and response.status in (401, 407):
             client = digest.Client(lambda realm: digest.Login(*login))
             client.challenged(
                 response.headers.all("WWW-Authenticate"), response.headers.all("Proxy-Authenticate")
@@ -193,9 +180,10 @@ class Application:
                 request.headers.set("CSeq", f"2 {method}")  # RFC 3261 section 22.2
                 for name, value in credentials:
                     request.headers.add(name, value)
-                response = await element.own.send(request, via)
+                response = await element.own.send_again(request, flow)
         return response
 
+    @awaited("app")
     async def sleep(self, seconds: float) -> None:
         """Wait; in a test it is the virtual time that passes."""
         await asyncio.sleep(seconds)
@@ -219,3 +207,12 @@ def _address(text: str, what: str) -> str:
             "script.uri", f"{what}={text!r} is no address: {problem.message}{hint}"
         ) from problem
     return text if "<" in text else f"<{text}>"
+
+
+def _named(things: Mapping[str, _T], name: str, code: str, what: str, write: str) -> _T:
+    """Look up what a table of the node names; an error says what there is and what to write."""
+    found = things.get(name)
+    if found is None:
+        known = ", ".join(things) or "none"
+        raise TrunklineError(code, f"no {what} {name!r}; there are: {known}. Write {write}")
+    return found

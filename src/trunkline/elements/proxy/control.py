@@ -15,6 +15,7 @@ from trunkline.elements.log import LogLine, RouterLog
 from trunkline.elements.parameters import Params, bounded, param
 from trunkline.elements.proxy.script import load_script
 from trunkline.elements.proxy.story import calls_of, story_of
+from trunkline.errors import TrunklineError
 from trunkline.net.collector import Collector
 from trunkline.net.control import Connection, ControlServer, Json, Method
 from trunkline.observe.recorder import SeenMessage
@@ -179,10 +180,14 @@ class ProxyControl:
     def destinations(self, _: Connection, params: Params) -> Json:
         """Sets of destinations, and what is known of each destination."""
         name = param(params, "set", str, "")
-        sets = self._element.destinations.sets.values()
-        return [
-            cast("Json", each.as_json(self.offset())) for each in sets if name in ("", each.name)
-        ]
+        sets = self._element.destinations.sets
+        if name and name not in sets:
+            known = ", ".join(sets) or "none"
+            raise TrunklineError(
+                "proxy.no-destination", f"no set of destinations {name!r}; there are: {known}"
+            )
+        wanted = [sets[name]] if name else sets.values()
+        return [cast("Json", each.as_json(self.offset())) for each in wanted]
 
     def drain(self, _: Connection, params: Params) -> Json:
         """Let a destination take no new calls, or take them again: for all workers."""

@@ -109,10 +109,18 @@ class Destination:
             },
         }
 
-    def leads(self, hops: Hops) -> None:
-        """Remember where its name leads, unless that is nowhere now and was somewhere before."""
-        if isinstance(hops, Located) and (self.known is None or hops.problem is None):
-            self.known = hops
+    def leads(self, place: str, hops: Hops) -> Hops:
+        """Remember where its name leads, unless that is nowhere now and was somewhere before.
+
+        Returns the hops to use: where DNS fails, those by the last answers that it gave. ``place``
+        is what was looked up; of another than its URI, such as the same with SIPS, nothing is kept.
+        """
+        if isinstance(hops, Located) and place == self.uri:
+            if self.known is None or hops.problem is None:
+                self.known = hops
+            elif hops.problem.code == "locate.dns" and self.known.problem is None:
+                return self.known.again()
+        return hops
 
     def probed(self, probe: Probe, answered: bool, enough: int) -> State | None:
         """Take what came of a probe: ``enough`` in a row decide. Return the state if it changed."""
@@ -229,22 +237,6 @@ class Destinations:
         for name, each in settings.items():
             self.sets[name] = DestinationSet(name, each, self.board, first, worker, draw)
             first += len(each.targets)
-
-    def named(self, name: str, node: str) -> DestinationSet:
-        """The set of that name.
-
-        Raises:
-            TrunklineError: ``script.no-destinations``: there is none.
-        """
-        found = self.sets.get(name)
-        if found is None:
-            known = ", ".join(self.sets) or "none"
-            raise TrunklineError(
-                "script.no-destinations",
-                f"no set of destinations {name!r}; there are: {known}. Write a table"
-                f" [node.{node}.proxy.destinations.{name}] with its targets",
-            )
-        return found
 
     def drain(self, uri: str, drained: bool, name: str = "") -> list[str]:
         """Let a destination take no new calls, or take them again, in all sets or in one.

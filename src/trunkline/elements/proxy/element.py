@@ -20,7 +20,7 @@ from trunkline.elements.proxy.keeping import FlowKeeper
 from trunkline.elements.proxy.own import OwnRequests
 from trunkline.elements.proxy.probing import Prober
 from trunkline.elements.proxy.request import IncomingRequest, Outcome
-from trunkline.elements.proxy.script import Function, Job, Script, told
+from trunkline.elements.proxy.script import FAILURES, Function, Job, Script, told
 from trunkline.elements.proxy.services import Services
 from trunkline.elements.proxy.workers import Workers
 from trunkline.errors import DecodeError, TrunklineError
@@ -36,6 +36,7 @@ from trunkline.sip.proxy import (
     ProxySettings,
     Received,
     ResponseContext,
+    RouteSeal,
     StatelessProxy,
 )
 from trunkline.sip.timers import Timers
@@ -99,7 +100,11 @@ class Statistics:
     """Exceptions in code of ours."""
     busy: int = 0
     """Requests answered 503 because too many others wait for handlers or DNS."""
+    unheard: int = 0
+    """Responses dropped because too many of the same branch waited for a reply handler."""
     reloads: int = 0
+    unawaited: dict[str, int] = field(default_factory=dict)
+    """What a script called without ``await``, so that nothing came of it."""
     errors: dict[str, int] = field(default_factory=dict)
     """Errors of scripts, by handler."""
 
@@ -149,10 +154,11 @@ class ProxyElement:
         self.services = services
         self.destinations = destinations or Destinations({}, lambda most: 0)
         layer = TransactionLayer(token, timers=timers, owners=workers, tap=self.recorder)
+        seal = RouteSeal(services.users.secret)
         self.proxy: Proxy
         if stateless is not None:
             self.proxy = StatelessProxy(
-                layer, identity, secret=stateless, tag=token, settings=settings
+                layer, identity, secret=stateless, tag=token, settings=settings, seal=seal
             )
             script.require_stateless()
         else:
@@ -162,9 +168,10 @@ class ProxyElement:
                 tag=token,
                 settings=settings,
                 note=self._note,
-                failed=self._hop_failed,
+                failed=self.hop_failed,
                 answered=locator.answered,
                 route_extra="" if workers is None else workers.route_parameter,
+                seal=seal,
             )
         self.app = Application(self, name, script_settings or {})
         self.own = OwnRequests(self)
@@ -232,17 +239,20 @@ class ProxyElement:
         """Forget registrations that have expired."""
         while True:
             await asyncio.sleep(_HOUSEKEEPING)
-            await self._expire()
+            while await self._expire():
+                await asyncio.sleep(0)
 
-    async def _expire(self) -> None:
+    async def _expire(self) -> bool:
+        """Forget some of what has expired; whether there may be more."""
         try:
-            await self.services.registrations.expire()
+            more = await self.services.registrations.expire()
         except TrunklineError as problem:  # a store that is away comes back
             if problem.message != self._trouble:
                 self.log("SIP", 4, "STORE", problem.message)
             self._trouble = problem.message
-        else:
-            self._trouble = ""
+            return False
+        self._trouble = ""
+        return more
 
     async def _run_starts(self, script: Script) -> None:
         for function in script.starts:
@@ -250,7 +260,9 @@ class ProxyElement:
                 result = function(self.app)
                 if inspect.isawaitable(result):
                     await result
-            except Exception as problem:
+            except FAILURES as problem:
+                if _is_cancelled(problem):
+                    raise
                 raise TrunklineError("script.error", told(problem, script.path)) from problem
         self.flush()
 
@@ -277,7 +289,9 @@ class ProxyElement:
                 result = job.function(self.app)
                 if inspect.isawaitable(result):
                     await result
-            except Exception as problem:
+            except FAILURES as problem:
+                if _is_cancelled(problem):
+                    raise
                 self._script_failed(problem, job.function, script)
             self.flush()
             due = max(due + job.seconds, self.now())
@@ -323,25 +337,24 @@ class ProxyElement:
             self._decide(received)
         self.flush()
 
-    def lost(self, flow: Flow, reason: str, shared: Callable[[], bool]) -> None:
+    def lost(self, flow: Flow, reason: str, served: tuple[Flow, ...] = ()) -> None:
         """A connection is no more: requests that wait for its responses fail, its registrations go.
 
-        ``shared`` says whether requests that asked for any connection to its far end went by it.
+        ``served`` are the flows without a number that went by it and have no other connection now.
         """
-        if self.proxy.layer.awaits(flow):
-            received = self.proxy.transport_failed(flow, (), reason, self.now(), shared=shared())
-            for each in received:
-                self._decide(each)
-            self.flush()
+        for received in self.proxy.connection_lost((flow, *served), reason, self.now()):
+            self._decide(received)
+        self.flush()
         self._keeper.lost(flow)
 
-    def _hop_failed(self, flow: Flow, failure: Failure, retry_after: float | None) -> None:
-        self.locator.failed(flow, failure, retry_after)
-        if failure is Failure.ERROR and not flow.transport.reliable:
-            # "receiving a destination unreachable ICMP error on a UDP flow", RFC 5626 section 7
-            known = self.services.registrations.flows.get(flow)
-            if known is not None and known.binding.reg_id:
-                self._keeper.lost(flow)
+    def hop_failed(self, flow: Flow, failure: Failure, retry_after: float | None) -> None:
+        """What was sent by ``flow`` failed; ``retry_after`` is that of a 503, in seconds."""
+        known = self.services.registrations.flows.get(flow)
+        if known is None:
+            self.locator.failed(flow, failure, retry_after)
+        # "receiving a destination unreachable ICMP error on a UDP flow", RFC 5626 section 7
+        elif failure is Failure.ERROR and known.binding.reg_id and not flow.transport.reliable:
+            self._keeper.lost(flow)
 
     def refused(self, flow: Flow, error: DecodeError, head: bytes) -> None:
         """A stream broke at a message: a request is answered 400 before the stream is closed."""
@@ -403,7 +416,12 @@ class ProxyElement:
             return
         handler = request.handler()
         if handler is None:
-            self._default(request)
+            try:
+                self._default(request)
+            except Exception as problem:  # whoever sent it is not to wait for an answer
+                self._fault(problem)
+                if not request.decided and request.method != "ACK":
+                    request.reply(500)
             return
         if len(self._tasks) >= self.most_tasks:
             self.stats.busy += 1
@@ -414,7 +432,7 @@ class ProxyElement:
         request.note("script", handler.__name__)
         try:
             result = handler(request)
-        except Exception as problem:
+        except FAILURES as problem:
             self.request_failed(request, problem, handler)
             return
         # `return request.relay()` says that there is nothing more to do, not that it waits.
@@ -428,7 +446,9 @@ class ProxyElement:
     ) -> None:
         try:
             await result
-        except Exception as problem:
+        except FAILURES as problem:
+            if self._closed:
+                raise
             self.request_failed(request, problem, handler)
         else:
             if not request.decided:
@@ -462,7 +482,7 @@ class ProxyElement:
             request.reply(500)
 
     def request_failed(
-        self, request: IncomingRequest, problem: Exception, handler: Function
+        self, request: IncomingRequest, problem: BaseException, handler: Function
     ) -> None:
         """An exception in a script cost this request: answer it, count and log the exception."""
         if isinstance(problem, DecodeError) and not request.decided:
@@ -478,7 +498,7 @@ class ProxyElement:
 
     def _script_failed(
         self,
-        problem: Exception,
+        problem: BaseException,
         handler: Function,
         script: Script,
         request: IncomingRequest | None = None,
@@ -502,14 +522,31 @@ class ProxyElement:
 
     def call_sync(
         self, handler: Function, request: IncomingRequest, message: Request | Response
-    ) -> object:
-        """Call a script's handler; an exception in it is counted and goes no further."""
+    ) -> tuple[bool, object]:
+        """Call a script's handler; an exception in it is counted and goes no further.
+
+        Return whether it raised none, and what it returned.
+        """
         request.note("script", handler.__name__)
         try:
-            return handler(request, message)
-        except Exception as problem:
-            self._script_failed(problem, handler, self.script, request)
-            return None
+            return True, handler(request, message)
+        except FAILURES as problem:
+            self.handler_failed(problem, handler, request)
+            return False, None
+
+    def handler_failed(
+        self, problem: BaseException, handler: Function, request: IncomingRequest
+    ) -> None:
+        """Count and log an exception that costs less than the request."""
+        self._script_failed(problem, handler, self.script, request)
+
+    def unawaited(self, name: str) -> None:
+        """A script called what has to be awaited, and did not."""
+        count = self.stats.unawaited.get(name, 0) + 1
+        self.stats.unawaited[name] = count
+        if count.bit_count() == 1:  # it may be in the way of every request
+            text = f"{name} was called without await: nothing came of it ({count} so far)"
+            self.log("SCRIPT", 3, "UNAWAITED", text)
 
     async def guarded(
         self, result: Awaitable[object], handler: Function, request: IncomingRequest
@@ -517,7 +554,9 @@ class ProxyElement:
         """Await what a handler returned, like ``call_sync``."""
         try:
             await result
-        except Exception as problem:
+        except FAILURES as problem:
+            if self._closed:
+                raise
             self._script_failed(problem, handler, self.script, request)
 
     def spawn(self, work: Coroutine[object, object, None]) -> None:
@@ -528,7 +567,10 @@ class ProxyElement:
 
     def _task_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and (problem := task.exception()) is not None:
+        if task.cancelled():
+            if not self._closed:
+                self._fault(RuntimeError("somebody cancelled a task of ours"))
+        elif (problem := task.exception()) is not None:
             if isinstance(problem, Exception):
                 self._fault(problem)
             else:
@@ -541,3 +583,11 @@ class ProxyElement:
     async def hops_of(self, uri: str, key: bytes | None = None) -> Hops:
         """Return the next hops towards ``uri``."""
         return await self.locator.find(uri, self.now(), key)
+
+
+def _is_cancelled(problem: BaseException) -> bool:
+    """Whether our own task is cancelled: else it was something that the script awaited."""
+    task = asyncio.current_task()
+    return (
+        isinstance(problem, asyncio.CancelledError) and task is not None and task.cancelling() > 0
+    )

@@ -313,6 +313,9 @@ class Harness:
                 clock=clock,
                 random=generator.randbytes,
                 algorithms=algorithms,
+                hosts=self.identity.domains.union(
+                    item.advertised[0].lower() for item in self.identity.listeners
+                ),
             ),
             Registrations(
                 settings, MemoryLocation(), node=name, clock=clock, random=generator.randbytes
@@ -460,13 +463,17 @@ class Harness:
         """Return what the proxy has sent since somebody asked.
 
         Raises:
-            TrunklineError: ``harness.fault``: code of the proxy's own raised an exception.
+            TrunklineError: ``harness.fault``: code of the proxy's own raised an exception;
+                ``script.unawaited``: the script forgot an ``await``.
         """
         failures = self.loop.failures()
         if failures:
             problem = failures[0].get("exception")
             cause = problem if isinstance(problem, BaseException) else None
             raise TrunklineError("harness.fault", f"the proxy failed: {problem!r}") from cause
+        if self.element.stats.unawaited:
+            names = ", ".join(self.element.stats.unawaited)
+            raise TrunklineError("script.unawaited", f"write await {names}: nothing came of it")
         found, self._sent = self._sent, []
         return found
 

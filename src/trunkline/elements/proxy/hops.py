@@ -19,7 +19,7 @@ from trunkline.sip.uri import Uri, parse_uri
 
 __all__ = ["Finder", "Located", "rules_for"]
 
-_MOST = 10_000  # URIs and flows remembered; the memory begins anew beyond it
+_MOST = 10_000  # URIs remembered; the memory begins anew beyond it
 _LONGEST = 256  # longer URIs are not remembered
 
 
@@ -67,8 +67,6 @@ class Finder:
         self.locator = locator
         self._identity = identity
         self._literal: dict[str, Flow] = {}
-        self._candidates: dict[Flow, Candidate] = {}
-        self._failures = False
 
     def now(self, uri: str, time: float, key: bytes | None = None) -> Hops | None:
         """Return the hops towards ``uri`` if nobody has to be asked; none where it is no URI.
@@ -97,18 +95,13 @@ class Finder:
 
     def failed(self, flow: Flow, failure: Failure, retry_after: float | None) -> None:
         """What was sent by ``flow`` failed; ``retry_after`` is that of a 503, in seconds."""
-        candidate = self._candidates.get(flow)
-        if candidate is not None:
-            self._failures = True
-            self.locator.failed(candidate, failure, retry_after)
+        if not flow.connection:
+            self.locator.failed(_candidate(flow), failure, retry_after)
 
     def answered(self, flow: Flow) -> None:
         """A response came to what was sent by ``flow``."""
-        if self._failures:
-            candidate = self._candidates.get(flow)
-            if candidate is not None:
-                self.locator.answered(candidate)
-            self._failures = bool(self.locator.directory.health)
+        if self.locator.directory.health:
+            self.locator.answered(_candidate(flow))
 
     def in_turn(self, hops: Hops, flow: Flow, now: float) -> bool:
         """Whether ``flow``, the first of ``hops``, is as good as any: it did not fail lately."""
@@ -117,24 +110,16 @@ class Finder:
             return True
         if isinstance(hops, Located):
             return not hops.late
-        candidate = self._candidates.get(flow)
-        return candidate is None or health.admits(candidate, now)
+        return health.admits(_candidate(flow), now)
 
     def flow(self, candidate: Candidate) -> Flow | None:
         """Return the flow to a candidate; ``None`` if no listener of ours can send there."""
-        listener = self._identity.for_transport(candidate.transport, candidate.host)
+        transport, host, port, domain = candidate
+        listener = self._identity.for_transport(transport, host)
         if listener is None:
             return None
-        flow = Flow(candidate.transport, candidate.address, listener.local)
-        if len(self._candidates) >= _MOST:
-            self._candidates.clear()
-        self._candidates[flow] = candidate
-        return flow
-
-    def domain(self, flow: Flow) -> str:
-        """Return the name that led to ``flow``: what its certificate is checked against."""
-        candidate = self._candidates.get(flow)
-        return flow.remote[0] if candidate is None else candidate.domain
+        named = domain if transport.by_domain and domain != host else ""
+        return Flow(transport, (host, port), listener.local, 0, named)
 
     def _remember(self, uri: str, found: Candidates, time: float) -> Hops:
         candidate = found.next(time)
@@ -153,6 +138,11 @@ def rules_for(identity: Identity) -> Rules:
     transports = dict.fromkeys(item.transport for item in identity.listeners)
     families = sorted({6 if ":" in item.local[0] else 4 for item in identity.listeners})[::-1]
     return Rules(transports=tuple(transports), families=tuple(families))
+
+
+def _candidate(flow: Flow) -> Candidate:
+    host, port = flow.remote
+    return Candidate(flow.transport, host, port, flow.domain or host)
 
 
 def _sip(text: str) -> Uri | None:

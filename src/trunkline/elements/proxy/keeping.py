@@ -10,11 +10,11 @@ round, and counted.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from typing import TYPE_CHECKING
 
 from trunkline.elements.proxy.flows import TICK, RegisteredFlow
-from trunkline.errors import TrunklineError
 from trunkline.sip.message import Response
 from trunkline.sip.nat import KeepAlive, KeepAliveMethod
 from trunkline.sip.transport import Flow
@@ -29,6 +29,11 @@ _SLOW_ROUND = 60.0
 """Seconds for a round that only looks for what has expired."""
 _LONGEST = 16.0
 """Seconds that an OPTIONS is waited for at most: half of 64*T1."""
+_PAUSE = 10.0
+"""Seconds until the store is told again what it did not take."""
+_ATTEMPTS = 30
+_MOST_LEFT = 10_000
+"""Flows of which that may be so."""
 _PING = b"\r\n\r\n"  # RFC 5626 section 3.5.1
 
 
@@ -40,6 +45,8 @@ class FlowKeeper:
         self._policy = policy
         self._flows = element.services.registrations.flows
         self._lost: deque[Flow] = deque()
+        self._left: list[tuple[Flow, list[str], int]] = []
+        self._due = 0.0
         self._work = asyncio.Event()
         self._under_way = 0
 
@@ -51,19 +58,37 @@ class FlowKeeper:
             self._work.set()
 
     async def remove_lost(self) -> None:
-        """Remove what was registered by flows that have failed, one after the other."""
-        element = self._element
+        """Remove what was registered by flows that have failed, one after the other.
+
+        What the store does not take is tried again; what it never takes ends by expiring.
+        """
+        now = self._element.loop.time
         while True:
-            await self._work.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(self._due if self._left else None):
+                    await self._work.wait()
             self._work.clear()
             while self._lost:
                 flow = self._lost.popleft()
                 try:
-                    await element.services.registrations.lost(flow)
-                except TrunklineError as problem:  # its bindings end by expiring
-                    element.log("SIP", 4, "STORE", problem.message)
+                    await self._remove(flow, self._flows.lost(flow), _ATTEMPTS)
                 finally:
                     self._flows.failed.discard(flow)
+            if now() >= self._due:
+                left, self._left = self._left, []
+                for each in left:
+                    await self._remove(*each)
+
+    async def _remove(self, flow: Flow, aors: list[str], attempts: int) -> None:
+        left, problem = await self._element.services.registrations.lost(flow, aors)
+        if problem is None:
+            return
+        if attempts == _ATTEMPTS:
+            self._element.log("SIP", 4, "STORE", problem.message)
+        if attempts > 1 and len(self._left) < _MOST_LEFT:
+            if not self._left:
+                self._due = self._element.loop.time() + _PAUSE
+            self._left.append((flow, left, attempts - 1))
 
     async def visit(self) -> None:
         """Visit flows until cancelled."""

@@ -73,8 +73,13 @@ class OwnRequests:
             body,
         )
 
-    async def send(self, request: Request, via: str | DestinationSet | None) -> Response:
-        """Send ``request`` in a client transaction; return its final response, or one made here."""
+    async def send(
+        self, request: Request, via: str | DestinationSet | None
+    ) -> tuple[Response, Flow | None]:
+        """Send ``request`` in a client transaction.
+
+        Returns its final response, or one made here, and the flow that it went by at last.
+        """
         element = self._element
         traced = element.recorder.wants(request.call_id)
 
@@ -93,20 +98,20 @@ class OwnRequests:
             hops = await element.hops_of(place)
             if traced and isinstance(hops, Located):
                 tell("located", place, hops.decision(element.now()))
-        last = Response.build(503, "No Next Hop")
+        last, by = Response.build(503, "No Next Hop"), None
         while (flow := hops(element.now())) is not None:
+            by = flow
             came = await self.exchange(request, flow, traced=traced)
-            if isinstance(came, Response):
-                last = came
-                if came.status != 503:
-                    break
-            else:
-                timeout = came.failure is Failure.TIMEOUT
-                last = Response.build(408) if timeout else Response.build(503, came.detail)
-                if came.heard:
-                    break
+            last = _response(came)
+            if came.heard if isinstance(came, Silence) else came.status != 503:
+                break
             # RFC 3263 section 4.3: then the next one is tried
-        return last
+        return last, by
+
+    async def send_again(self, request: Request, flow: Flow) -> Response:
+        """Send ``request`` where another went before, and nowhere else; as `send`."""
+        traced = self._element.recorder.wants(request.call_id)
+        return _response(await self.exchange(request, flow, traced=traced))
 
     async def exchange(
         self, request: Request, flow: Flow, *, traced: bool, patience: float | None = None
@@ -133,11 +138,11 @@ class OwnRequests:
             came = Silence(Failure.TIMEOUT, detail, waiting.heard)
         if isinstance(came, Response):
             if came.status == 503:
-                element.locator.failed(flow, Failure.BUSY, retry_after(came))
+                element.hop_failed(flow, Failure.BUSY, retry_after(came))
             else:
                 element.locator.answered(flow)
         elif not came.heard:
-            element.locator.failed(flow, came.failure, None)
+            element.hop_failed(flow, came.failure, None)
         return came
 
     def answered(self, received: Received) -> None:
@@ -155,6 +160,15 @@ class OwnRequests:
             waiting.done.set_result(Silence(Failure.TIMEOUT, detail, waiting.heard))
         else:
             waiting.done.set_result(Silence(Failure.ERROR, received.reason, waiting.heard))
+
+
+def _response(came: Response | Silence) -> Response:
+    """What a script is told."""
+    if isinstance(came, Response):
+        return came
+    if came.failure is Failure.TIMEOUT:
+        return Response.build(408)
+    return Response.build(503, came.detail)
 
 
 @dataclass(slots=True, eq=False)

@@ -5,7 +5,8 @@ that a request found wanting is probed at once, and answers for itself.
 
 The first worker probes for all, and the others read what came of it from the shared board. While it
 is away (its parent starts it again within seconds) states stay as they are. Bounds: one probe of a
-destination is under way at a time, and 64 in all; what is due beyond that waits.
+destination is under way at a time, and 64 in all; what is due beyond that waits for its turn, who
+is due longest first.
 """
 
 from __future__ import annotations
@@ -70,15 +71,23 @@ class Prober:
         """Probe until cancelled."""
         while True:
             now = self._element.now()
-            for each in self._all:
-                if each.under_way or self._under_way >= _AT_ONCE:
-                    continue
-                if each.destination.wants_probe() or each.due <= now:
-                    each.due = now + each.interval
-                    each.under_way = True
-                    self._under_way += 1
-                    self._element.spawn(self._probe(each))
+            for each in self._due(now)[: _AT_ONCE - self._under_way]:
+                each.due = now + each.interval
+                each.under_way = True
+                self._under_way += 1
+                self._element.spawn(self._probe(each))
             await asyncio.sleep(_TICK)
+
+    def _due(self, now: float) -> list[_Schedule]:
+        found = []
+        for each in self._all:
+            if not each.under_way:
+                if each.destination.wants_probe():
+                    each.due = min(each.due, now)
+                if each.due <= now:
+                    found.append(each)
+        found.sort(key=lambda each: each.due)
+        return found
 
     async def _probe(self, each: _Schedule) -> None:
         try:
@@ -93,8 +102,7 @@ class Prober:
         hops = element.hops_now(destination.uri)
         if hops is None:
             hops = await element.hops_of(destination.uri)
-        destination.leads(hops)
-        flow = hops(element.now())
+        flow = destination.leads(destination.uri, hops)(element.now())
         status, detail = 0, "its name leads nowhere"
         if flow is not None:
             came = await element.own.exchange(

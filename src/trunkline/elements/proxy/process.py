@@ -1,13 +1,9 @@
 """The processes of a proxy node: sockets, script, signals; and the parent of several workers.
 
 One worker is the process itself. More are its children, which share the ports
-<<<<<<< HEAD
-(`trunkline.elements.proxy.workers`); the parent only starts again what dies. SIGTERM and SIGINT end
-the node, SIGHUP loads the script anew. By SIGUSR1 a worker tells the parent that it has done so.
-=======
 (`trunkline.elements.proxy.workers`); the parent only starts again what dies. A node whose worker
-cannot begin at all ends. SIGTERM and SIGINT end the node, SIGHUP loads the script anew.
->>>>>>> 2950cfd (wip)
+cannot begin at all ends. SIGTERM and SIGINT end the node, SIGHUP loads the script anew. By SIGUSR1
+a worker tells the parent that it has done so.
 """
 
 from __future__ import annotations
@@ -67,13 +63,14 @@ from trunkline.store.redis import Redis
 if TYPE_CHECKING:
     from trunkline.store.sql import Sql
 
-__all__ = ["ProxyPlan", "run_proxy"]
+__all__ = ["ProxyPlan", "kept_secret", "run_proxy"]
 
 _FIRST_DELAY = 0.2
 """Seconds before a worker that died is started again; doubled while it keeps dying."""
 _LONGEST_DELAY = 10.0
 _PATIENCE = 5.0
 """Seconds that workers have to end in good order."""
+_SECRET = 32  # octets
 _REFUSED = 2
 """Exit status of a worker that has said why it cannot be."""
 
@@ -96,7 +93,7 @@ class ProxyPlan:
         self.script: Script = load_script(self.script_file)
         self.tls = _tls(network.path.parent, settings)
         self.realm = settings.domains[0] if settings.domains else name
-        self.secret = settings.secret.encode() or os.urandom(32)  # before the workers part
+        self.secret = settings.secret.encode()
         self.run = f"{name}.{os.urandom(4).hex()}"
         """What no other run of the node is called."""
         self.board = Board(rows_of(settings.destinations), settings.workers)
@@ -138,10 +135,29 @@ def run_proxy(plan: ProxyPlan) -> None:
     Raises:
         TrunklineError: why it cannot be run; ``proxy.worker``: a worker has said it.
     """
+    plan.secret = plan.secret or kept_secret(plan.network, plan.name)  # before the workers part
     if plan.settings.workers == 1:
         _run_worker(plan, None)
     else:
         _Parent(plan).run()
+
+
+def kept_secret(network: str, name: str) -> bytes:
+    """The secret of the node's last run, or a new one: calls that are up outlive a restart.
+
+    It lies beside the control socket, in a folder that is the user's alone.
+    """
+    file = socket_path(network, name).parent / f"{name}.secret"
+    with contextlib.suppress(OSError):
+        kept = file.read_bytes()
+        if len(kept) == _SECRET:
+            return kept
+    made = os.urandom(_SECRET)
+    with contextlib.suppress(OSError):  # then this run alone has it
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(made)
+    return made
 
 
 class _Parent:
@@ -323,15 +339,13 @@ async def _work(plan: ProxyPlan, workers: Workers | None, loop: asyncio.Abstract
                 0 if workers is None else workers.index,
             ),
         )
-        transports.connect(
-            element.receive, element.failed, element.refused, finder.domain, element.lost
-        )
+        transports.connect(element.receive, element.failed, element.refused, element.lost)
         if workers is not None:
             workers.listen(
                 loop,
                 element.take_over,
                 transports.lend,
-                lambda flow, reason: element.lost(flow, reason, lambda: False),
+                element.lost,
                 element.failed,
             )
 
@@ -448,6 +462,7 @@ def _services(
             random=os.urandom,
             maker=index,
             algorithms=digest_algorithms(settings),
+            hosts=domains.union(item.advertised[0].lower() for item in settings.listen),
         ),
         Registrations(
             registrar.Settings(domains) if domains else None,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Generator, Iterable, Sequence
+from collections import deque
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from trunkline.elements.proxy.bodies import put_sdp, sdp_of
 from trunkline.elements.proxy.destinations import DestinationSet
 from trunkline.elements.proxy.dialplan import Translation
 from trunkline.elements.proxy.hops import Located
+from trunkline.elements.proxy.pending import awaited
 from trunkline.elements.proxy.script import Function, Script
 from trunkline.elements.proxy.selection import Selection
 from trunkline.errors import DecodeError, TrunklineError
@@ -44,6 +46,10 @@ if TYPE_CHECKING:
 
 __all__ = ["IncomingRequest", "Outcome"]
 
+_MOST_PROVISIONAL = 4
+_MOST_HELD = 16
+"""Responses of a branch that wait for an ``async`` reply handler: fewer of them are 1xx."""
+
 
 class Outcome:
     """What comes of a ``relay``: ``await`` it for the response that was passed back."""
@@ -71,6 +77,7 @@ class IncomingRequest:
         "_context",
         "_element",
         "_flow",
+        "_held",
         "_outcome",
         "_passing",
         "_replies",
@@ -101,10 +108,12 @@ class IncomingRequest:
         self._sdp: tuple[bytes, SessionDescription] | None = None
         self.message = received.request
         self.routed = received.routed
-        """Whether it came by a Route of ours."""
+        """Whether it came by a Route that this node recorded when its dialog began: nobody else can
+        write one. One that only names this node is taken off all the same."""
         self.decided = False
         self._attributes: dict[str, object] | None = None
         self._replies: dict[int, Flow] | None = None  # that handlers have now, by id()
+        self._held: dict[Branch, deque[tuple[Response, Flow | None]]] | None = None
 
     @property
     def attributes(self) -> dict[str, object]:
@@ -127,12 +136,16 @@ class IncomingRequest:
 
     @property
     def uri(self) -> str:
-        """The Request-URI as text; setting it changes where ``relay`` goes."""
+        """The Request-URI as text; setting it changes where ``relay`` goes.
+
+        Raises:
+            TrunklineError: ``script.uri``: what it is set to is no URI.
+        """
         return self.message.uri
 
     @uri.setter
     def uri(self, value: str) -> None:
-        self.message.uri = value
+        self.message.uri = _readable(value)
 
     @property
     def target(self) -> AnyUri:
@@ -278,22 +291,38 @@ class IncomingRequest:
         status: int,
         reason: str = "",
         *,
-        headers: Iterable[tuple[str, str]] = (),
-        body: bytes = b"",
+        headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
+        body: bytes | str = b"",
     ) -> None:
         """Answer. After a provisional answer (1xx) more may follow."""
+        rows = headers.items() if isinstance(headers, Mapping) else headers
+        octets = body.encode() if isinstance(body, str) else body
+        element = self._element
+        decided = self.decided
         if status >= 200:
             self._decide()
-        element = self._element
-        if self._context is not None:
-            self._context.reply(status, reason, headers, body, now=element.now())
-        elif self._passing is not None and isinstance(element.proxy, StatelessProxy):
-            element.proxy.answer(self._passing, status, reason, headers, body, now=element.now())
+        try:
+            if self._context is not None:
+                self._context.reply(status, reason, rows, octets, now=element.now())
+            elif self._passing is not None and isinstance(element.proxy, StatelessProxy):
+                element.proxy.answer(self._passing, status, reason, rows, octets, now=element.now())
+        except Exception:
+            self.decided = decided  # it cannot be written so: nothing was sent
+            raise
         element.flush()
 
     def redirect(self, *contacts: str, status: int = 302) -> None:
-        """Answer with other places to try; ``contacts`` are URIs or whole Contact values."""
-        values = [c if "<" in c else f"<{c}>" for c in contacts]
+        """Answer with other places to try; ``contacts`` are URIs or whole Contact values.
+
+        Raises:
+            TrunklineError: ``script.uri``: one has no URI.
+        """
+        values = [c if "<" in c else f"<{_readable(c)}>" for c in contacts]
+        for value in values:
+            try:
+                parse_uri(NameAddr.parse(value).uri.text)
+            except DecodeError as problem:
+                raise _no_uri(problem) from problem
         self.reply(status, headers=[("Contact", value) for value in values])
 
     def drop(self) -> None:
@@ -314,9 +343,14 @@ class IncomingRequest:
         of destinations, ``app.destinations(NAME)``: one of them gets it, and the next if that one
         fails. Within a dialog a set counts for nothing: the dialog's other end is one of them.
 
-        A request within a dialog that leads here and nowhere else is answered 481.
+        With neither ``target`` nor ``via`` a request whose To has a tag is answered 481 unless it
+        is ``routed``, and leads on from here: or anybody could send anything past the handlers of
+        requests, by a tag of his own making.
+
+        Raises:
+            TrunklineError: ``script.uri``: ``target`` or ``via`` is no URI.
         """
-        if target is None and via is None and self.in_dialog and self.ends_here:
+        if target is None and via is None and self._within and (not self.routed or self.ends_here):
             if self.method == "ACK":
                 self.drop()
             else:
@@ -356,12 +390,13 @@ class IncomingRequest:
         table = self.app.dialplan(dialplan)
         if not self._traced:
             return table.translate(dpid, text)
-        found = table.explain(dpid, text)
+        found = table.current.decided(dpid, text)
         self.note("translated", dialplan, found)
         return found.translation
 
     # users and registrations
 
+    @awaited("request")
     async def authenticate(self, realm: str | None = None) -> digest.Result:
         """Check the request's credentials (RFC 3261 section 22); answers nothing.
 
@@ -369,7 +404,9 @@ class IncomingRequest:
         ``realm`` it is the node's first domain.
         """
         services = self._element.services
-        result = await services.users.check(self.message, realm, proxy=not self._acts_as_server)
+        proxy = not self._acts_as_server
+        uri = self.message.uri if self._context is None else self._context.uri
+        result = await services.users.check(self.message, uri, realm, proxy=proxy)
         self.note("credentials", result.reason.value, result.user)
         return result
 
@@ -387,6 +424,7 @@ class IncomingRequest:
         )
         self.reply(status, headers=rows)
 
+    @awaited("request")
     async def register(self, user: str | None = None) -> Registration:
         """Carry out a REGISTER and answer it (RFC 3261 section 10.3).
 
@@ -401,6 +439,7 @@ class IncomingRequest:
         self.reply(done.status, done.phrase, headers=done.headers)
         return done
 
+    @awaited("request")
     async def lookup(self, uri: str | None = None) -> list[list[Target]]:
         """Return the contacts registered for ``uri`` (or the Request-URI), for ``fork``.
 
@@ -471,6 +510,12 @@ class IncomingRequest:
         self, groups: Sequence[Sequence[str | Target]], via: str | DestinationSet | None
     ) -> None:
         """Find the next hops of every target, at once if that needs no DNS, and fork."""
+        for group in groups:
+            for item in group:
+                if not isinstance(item, Target):
+                    _readable(item)
+        if isinstance(via, str):
+            _readable(via)
         self._decide()
         try:
             self._locate_targets(groups, via)
@@ -485,7 +530,7 @@ class IncomingRequest:
             self._write_sdp()
         message, element = self.message, self._element
         if isinstance(via, DestinationSet):
-            if not self.in_dialog and "route" not in message.headers.names:
+            if not self._within and "route" not in message.headers.names:
                 self._select(groups, via)
                 return
             via = None
@@ -618,35 +663,79 @@ class IncomingRequest:
 
     # what the response context calls: see trunkline.sip.proxy.Hooks
 
-    def on_branch(self, context: ResponseContext, branch: Branch, request: Request) -> None:
-        """Let the script change a copy."""
+    def on_branch(self, context: ResponseContext, branch: Branch, request: Request) -> bool:
+        """Let the script change a copy; True: what it made cannot be sent."""
         handler = self._script.find(self._script.branches, self.method)
-        if handler is not None:
-            self._element.call_sync(handler, self, request)
+        if handler is None:
+            return False
+        uri = request.uri
+        fine, _ = self._element.call_sync(handler, self, request)
+        if fine and request.uri is not uri:
+            try:
+                _readable(request.uri)
+            except TrunklineError as problem:
+                self._element.handler_failed(problem, handler, self)
+                return True
+        return not fine
 
     def on_reply(self, context: ResponseContext, branch: Branch, response: Response) -> bool:
         """Let the script change a response."""
         handler = self._script.find(self._script.replies, self.method)
         if handler is None:
             return False
-        replies = self._replies
-        if replies is None:
-            replies = self._replies = {}
-        if branch.flow is not None:
-            replies[id(response)] = branch.flow
-        result = self._element.call_sync(handler, self, response)
+        held = None if self._held is None else self._held.get(branch)
+        if held is not None:  # one after the other, as they came
+            room = _MOST_HELD if response.status >= 200 else _MOST_PROVISIONAL
+            if len(held) < room:
+                held.append((response, branch.flow))
+            else:
+                self._element.stats.unheard += 1
+            return True
+        result = self._replied(handler, response, branch.flow)
         if not inspect.isawaitable(result):
-            replies.pop(id(response), None)
+            self._forget(response)
             return False
-
-        async def hold() -> None:
-            await self._element.guarded(result, handler, self)
-            replies.pop(id(response), None)
-            context.pass_back(branch, response, self._element.now())
-            self._element.flush()
-
-        self._element.spawn(hold())
+        if self._held is None:
+            self._held = {}
+        self._held[branch] = deque()
+        self._element.spawn(self._hold(context, branch, response, handler, result))
         return True
+
+    def _replied(self, handler: Function, response: Response, flow: Flow | None) -> object:
+        if flow is not None:
+            if self._replies is None:
+                self._replies = {}
+            self._replies[id(response)] = flow
+        return self._element.call_sync(handler, self, response)[1]
+
+    def _forget(self, response: Response) -> None:
+        if self._replies is not None:
+            self._replies.pop(id(response), None)
+
+    async def _hold(
+        self,
+        context: ResponseContext,
+        branch: Branch,
+        response: Response,
+        handler: Function,
+        result: object,
+    ) -> None:
+        """Pass a branch's responses back as the handler is done with them."""
+        assert self._held is not None
+        waiting = self._held[branch]
+        try:
+            while True:
+                if inspect.isawaitable(result):
+                    await self._element.guarded(result, handler, self)
+                self._forget(response)
+                context.pass_back(branch, response, self._element.now())
+                self._element.flush()
+                if not waiting:
+                    break
+                response, flow = waiting.popleft()
+                result = self._replied(handler, response, flow)
+        finally:
+            del self._held[branch]
 
     def on_failure(self, context: ResponseContext, response: Response) -> bool:
         """Let the script try something else."""
@@ -654,7 +743,7 @@ class IncomingRequest:
         if handler is None:
             return False
         self.decided = False
-        result = self._element.call_sync(handler, self, response)
+        _, result = self._element.call_sync(handler, self, response)
         if not inspect.isawaitable(result):
             return self.decided
 
@@ -687,15 +776,44 @@ class IncomingRequest:
     def handler(self) -> Function | None:
         """Return the script's handler for this request."""
         script, method = self._script, self.message.method
-        dialog = self.in_dialog
-        if self._passing is not None and self._passing.stateless:
-            # A CANCEL goes where its INVITE went, and so does the ACK to a failure, which has a To
-            # tag all the same (section 16.11).
-            if method == "ACK" and not (self.routed and not self.for_us):
-                method, dialog = "INVITE", False
-            elif method == "CANCEL":
-                method = "INVITE"
-        return script.find(script.dialogs if dialog else script.requests, method)
+        within = self._within
+        stateless = self._passing is not None and self._passing.stateless
+        # A CANCEL goes where its INVITE went, and so does the ACK to a failure.
+        if stateless and (method == "CANCEL" or (method == "ACK" and not within)):
+            method = "INVITE"
+        return script.find(script.dialogs if within else script.requests, method)
+
+    @property
+    def _within(self) -> bool:
+        """Whether it is to be taken for one within a dialog.
+
+        The ACK to a failure has a To tag all the same; a stateless proxy sees it (section 16.11).
+        """
+        passing = self._passing
+        if passing is not None and passing.stateless and self.method == "ACK" and not self.routed:
+            return False
+        return self.in_dialog
+
+
+def _readable(uri: str) -> str:
+    """See that what is sent to is a URI: what a caller wrote may be a part of it, line ends too.
+
+    Raises:
+        TrunklineError: ``script.uri``: it is none.
+    """
+    try:
+        parse_uri(uri)
+    except DecodeError as problem:
+        raise _no_uri(problem) from problem
+    return uri
+
+
+def _no_uri(problem: DecodeError) -> TrunklineError:
+    return TrunklineError(
+        "script.uri",
+        f"{problem.message}. What comes from a request is put into a URI by escape_user:"
+        ' f"sip:{escape_user(name)}@gw.example"',
+    )
 
 
 def _place(hop: str, target: str) -> str:

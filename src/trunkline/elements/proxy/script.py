@@ -18,18 +18,23 @@ loaded beside an older version of itself. A function may be plain or ``async``.
 
 from __future__ import annotations
 
+import asyncio
 import inspect
+import re
 import sys
 import traceback
 import types
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TypeVar
 
 from trunkline.errors import TrunklineError
+from trunkline.sip.validity import METHODS
 
 __all__ = [
+    "FAILURES",
     "Job",
     "Script",
     "ScriptError",
@@ -46,11 +51,26 @@ __all__ = [
 ]
 
 Function = Callable[..., object]
+
+FAILURES = (Exception, SystemExit, asyncio.CancelledError)
+"""What a script may raise: ``exit()`` is no way to end a node, and what it awaited may have been
+cancelled by somebody else than us."""
 _F = TypeVar("_F", bound=Function)
 
 _MARK = "__trunkline_marks__"
 _ANY = "*"
+_TOKEN = re.compile(r"[A-Za-z0-9.!%*_+`'~-]+\Z")
 _PACKAGE = Path(__file__).resolve().parents[2]
+
+_NAMES = {
+    "request": "on_request",
+    "in_dialog": "in_dialog",
+    "reply": "on_reply",
+    "failure": "on_failure",
+    "branch": "on_branch",
+    "start": "on_start",
+    "every": "every",
+}
 
 # Kind of handler: what its parameters are called in messages
 _PARAMETERS = {
@@ -75,13 +95,53 @@ class _Mark:
     seconds: float = 0.0
 
 
+_made: list[tuple[Function, _Mark]] = []
+"""Marks made while a script is being loaded."""
+
+
 def _mark(mark: _Mark) -> Callable[[_F], _F]:
     def keep(function: _F) -> _F:
+        if not hasattr(function, "__name__"):
+            raise ScriptError(
+                "script.handler", f"@{_NAMES[mark.kind]} stands above a function: def NAME(…): …"
+            )
         marks = (*getattr(function, _MARK, ()), mark)
         setattr(function, _MARK, marks)
+        _made.append((function, mark))
         return function
 
     return keep
+
+
+def _of_methods(kind: str, methods: tuple[object, ...]) -> Callable[[_F], _F]:
+    """A mark whose arguments are methods: what is none, or is never asked about, is told."""
+    name = _NAMES[kind]
+    for method in methods:
+        if not isinstance(method, str):
+            if callable(method):
+                hint = f"write @{name}() with its brackets"
+            elif isinstance(method, Iterable):
+                listed = ", ".join(f'"{each}"' for each in method)
+                hint = f"write the methods one after the other: @{name}({listed})"
+            else:
+                hint = (
+                    f'methods are texts: @{name}("INVITE"); a status is asked for in the function'
+                )
+            raise ScriptError("script.handler", f"@{name}({method!r}): {hint}")
+        upper = method.upper()
+        if method == "CANCEL":
+            hint = "no handler sees CANCEL: it ends what its INVITE began"
+        elif not _TOKEN.match(method):
+            words = ", ".join(f'"{word}"' for word in re.findall(r"[A-Za-z]+", upper)) or '"INVITE"'
+            hint = f"write @{name}({words})"
+        elif method in METHODS:
+            continue
+        elif close := get_close_matches(upper, METHODS, 1, 1.0 if upper in METHODS else 0.8):
+            hint = f'"{close[0]}" is meant, most likely'
+        else:
+            continue
+        raise ScriptError("script.handler", f"@{name}({method!r}): {hint}")
+    return _mark(_Mark(kind, tuple(map(str, methods))))
 
 
 def on_request(*methods: str) -> Callable[[_F], _F]:
@@ -91,23 +151,26 @@ def on_request(*methods: str) -> Callable[[_F], _F]:
     on. CANCEL is never seen: it does what it should by itself. In a stateless node the handler of
     INVITE also gets what has to go the same way: its CANCEL, and the ACK to a failure.
     """
-    return _mark(_Mark("request", methods))
+    return _of_methods("request", methods)
 
 
 def in_dialog(*methods: str) -> Callable[[_F], _F]:
-    """Call the function with requests within a dialog, ACKs to a 2xx included.
+    """Call the function with requests whose To has a tag, ACKs to a 2xx included.
 
-    Without such a handler they are relayed where their Route and Request-URI lead.
+    A tag alone proves nothing: anybody can write one. ``request.routed`` says that the dialog began
+    here. Without such a handler it is ``request.relay()``: those that are ``routed`` go where their
+    Route and Request-URI lead, the others are answered 481.
     """
-    return _mark(_Mark("in_dialog", methods))
+    return _of_methods("in_dialog", methods)
 
 
 def on_reply(*methods: str) -> Callable[[_F], _F]:
     """Call ``function(request, response)`` with each response to a relayed request but 100.
 
-    It may change the response. An ``async`` one holds it back until it is done.
+    It may change the response. An ``async`` one holds it back until it is done, and what the same
+    branch says after it.
     """
-    return _mark(_Mark("reply", methods))
+    return _of_methods("reply", methods)
 
 
 def on_failure(*methods: str) -> Callable[[_F], _F]:
@@ -117,12 +180,15 @@ def on_failure(*methods: str) -> Callable[[_F], _F]:
     called again if what it tried fails too. After a 6xx nothing new is tried, whatever it says
     (RFC 3261 section 16.7 step 5).
     """
-    return _mark(_Mark("failure", methods))
+    return _of_methods("failure", methods)
 
 
 def on_branch(*methods: str) -> Callable[[_F], _F]:
-    """Call ``function(request, branch)`` with each copy that is about to be sent, to change it."""
-    return _mark(_Mark("branch", methods))
+    """Call ``function(request, branch)`` with each copy that is about to be sent, to change it.
+
+    It cannot be ``async``. Where it raises, the copy is not sent: its branch ends with 500.
+    """
+    return _of_methods("branch", methods)
 
 
 def on_start(function: _F) -> _F:
@@ -135,8 +201,10 @@ def every(seconds: float) -> Callable[[_F], _F]:
 
     A call that takes longer than that puts off the next. Of several workers the first does it.
     """
-    if not 0.001 <= seconds <= 366 * 86_400:
-        raise ValueError(f"every({seconds!r}): a number of seconds from 0.001 to a year")
+    if type(seconds) not in (int, float) or not 0.001 <= seconds <= 366 * 86_400:
+        raise ScriptError(
+            "script.handler", f"@every({seconds!r}): a number of seconds from 0.001 to a year"
+        )
     return _mark(_Mark("every", seconds=seconds))
 
 
@@ -209,15 +277,44 @@ def load_script(path: Path) -> Script:
     module = types.ModuleType(f"trunkline_script_{path.stem}")
     module.__file__ = str(path)
     sys.modules[module.__name__] = module  # dataclasses and others look their module up
+    _made.clear()
     try:
         exec(compile(source, str(path), "exec"), module.__dict__)
     except SyntaxError as problem:
         raise ScriptError(
             "script.error", f"{problem.filename}:{problem.lineno}: SyntaxError: {problem.msg}"
         ) from problem
-    except (Exception, SystemExit) as problem:  # sys.exit() is no way to end a node
-        raise ScriptError("script.error", told(problem, str(path))) from problem
+    except FAILURES as problem:
+        code = problem.code if isinstance(problem, ScriptError) else "script.error"
+        raise ScriptError(code, told(problem, str(path))) from problem
+    _see_that_all_are_there(module, str(path))
     return script_from(module, str(path))
+
+
+def _see_that_all_are_there(module: types.ModuleType, path: str) -> None:
+    """A mark is lost beneath a decorator that returns another function, or a name given twice.
+
+    Raises:
+        ScriptError: ``script.handler``: a function of the script was marked, and is not in it.
+    """
+    there = {
+        id(mark)
+        for value in vars(module).values()
+        if callable(value)
+        for mark in getattr(value, _MARK, ())
+    }
+    made = _made.copy()
+    _made.clear()
+    for function, mark in made:
+        code = getattr(inspect.unwrap(function), "__code__", None)
+        if id(mark) in there or code is None or code.co_filename != path:
+            continue
+        raise ScriptError(
+            "script.handler",
+            f"{path}:{_line(function)}: {function.__name__} has the mark @{_NAMES[mark.kind]}, and"
+            " the script has no such function: another has its name, or a decorator above the mark"
+            " returned one without it (functools.wraps keeps it)",
+        )
 
 
 def script_of(functions: Iterable[Function]) -> Script:
@@ -308,12 +405,18 @@ def _check(function: Function, mark: _Mark, path: str) -> None:
     names = _PARAMETERS[mark.kind]
     try:
         inspect.signature(function).bind(*names)
-    except TypeError as problem:
+    except (TypeError, ValueError) as problem:
         raise ScriptError(
             "script.handler",
             f"{path}:{_line(function)}: {function.__name__} is called with ({', '.join(names)}):"
             f" {problem}",
         ) from problem
+    if mark.kind == "branch" and inspect.iscoroutinefunction(inspect.unwrap(function)):
+        raise ScriptError(
+            "script.handler",
+            f"{path}:{_line(function)}: {function.__name__}: @on_branch cannot be async: the copy"
+            " leaves when it returns. What takes time belongs into the handler of the request",
+        )
 
 
 def _line(function: Function) -> int:

@@ -9,7 +9,8 @@ work, the next one gets the request with a new branch.
 A choice is made when a request needs a hop, one at a time; `Choice` is its own record.
 
 A server may be a name: then the first that is drawn is looked up before the request leaves, and the
-others meanwhile. When one of them is needed and its answers are too old, the old ones serve.
+others meanwhile. When one of them is needed and its answers are too old, the old ones serve; and so
+they do for all while DNS fails.
 """
 
 from __future__ import annotations
@@ -73,6 +74,11 @@ class Choice:
     """By which the request goes there; ``None``: there is nobody."""
     verdicts: tuple[Verdict, ...]
     """Of every destination, in the order of the settings."""
+
+    @property
+    def octets(self) -> int:
+        """What it costs to remember, about."""
+        return 200 * len(self.verdicts)
 
     @property
     def winner(self) -> Verdict | None:
@@ -203,7 +209,8 @@ class Selection:
         at = self._undrawn
         assert at is not None, "nothing was looked up"
         self._undrawn = None
-        self._set[at].leads(hops)
+        destination = self._set[at]
+        hops = destination.leads(self._place(destination.uri), hops)
         self._first = self._consider(at, hops, now)
         return None if self._first is not None else self.prepare(now)
 
@@ -291,12 +298,12 @@ class Selection:
         place = self._place(destination.uri)
         hops = self._element.hops_now(place, self._key)
         if hops is not None:
-            destination.leads(hops)
-        elif not wait:
+            return destination.leads(place, hops)
+        if not wait:
             self._look_up(destination)
             if destination.known is not None and place == destination.uri:
                 return destination.known.again()
-        return hops
+        return None
 
     def _look_up(self, destination: Destination) -> None:
         """See that its name is known when it is needed."""
@@ -329,6 +336,6 @@ class Selection:
 
 async def _find(destination: Destination, element: ProxyElement) -> None:
     try:
-        destination.leads(await element.hops_of(destination.uri))
+        destination.leads(destination.uri, await element.hops_of(destination.uri))
     finally:
         destination.locating = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -42,6 +42,7 @@ UserSource: TypeAlias = "digest.UserSource | SqlUsers"
 """Who knows the users' secrets: at once, or after a while."""
 
 _RANDOM = 16  # octets for a nonce or a GRUU
+_AT_ONCE = 1000  # contacts that have expired, in one go
 
 
 @dataclass
@@ -104,7 +105,8 @@ class Users:
     """Checks credentials: RFC 3261 section 22, by `trunkline.sip.digest`.
 
     ``secret`` seals the nonces and is the same in all processes that share the realms; ``clock``
-    gives seconds since the epoch.
+    gives seconds since the epoch. ``hosts``: credentials are for the URI of their request, or for
+    one of these hosts, our own: else they were given to somebody else, who may not use them here.
     """
 
     def __init__(
@@ -117,22 +119,27 @@ class Users:
         random: Callable[[int], bytes],
         maker: int = 0,
         algorithms: tuple[digest.Algorithm, ...] = digest.DEFAULT_ALGORITHMS,
+        hosts: frozenset[str] = frozenset(),
     ) -> None:
         self.realm = realm
         """The realm that is meant where none is named."""
+        self.secret = secret
+        """What nonces are sealed with, and our Record-Route."""
         self._source = source
-        self._secret = secret
         self._clock = clock
         self._random = random
         self._maker = maker
         self._algorithms = algorithms
+        self._hosts = hosts
         self._challengers: dict[tuple[str, bool], digest.Challenger] = {}
 
-    async def check(self, request: Request, realm: str | None, *, proxy: bool) -> digest.Result:
-        """Check the credentials of ``request`` for ``realm``."""
+    async def check(
+        self, request: Request, uri: str, realm: str | None, *, proxy: bool
+    ) -> digest.Result:
+        """Check the credentials of ``request``, which came with ``uri``, for ``realm``."""
         challenger = self._challenger(realm, proxy)
         values = request.headers.all(challenger.credentials_header)
-        found = challenger.examine(values, request.method, request.uri, request.body)
+        found = challenger.examine(values, request.method, uri, request.body)
         if isinstance(found, digest.Result):
             return found
         secret = self._source.lookup(found.user, challenger.settings.realm)
@@ -163,12 +170,15 @@ class Users:
         if challenger is None:
             settings = digest.Settings(
                 realm=key[0],
-                secret=self._secret,
+                secret=self.secret,
                 proxy=proxy,
                 algorithms=self._algorithms,
                 maker=self._maker,
+                hosts=self._hosts,
             )
-            challenger = self._challengers[key] = digest.Challenger(settings)
+            other = self._challengers.get((key[0], not proxy))
+            challenger = digest.Challenger(settings, None if other is None else other.replays)
+            self._challengers[key] = challenger
         return challenger
 
 
@@ -231,15 +241,30 @@ class Registrations:
             self.flows.registered(order.aor, done.bindings)
         return done
 
-    async def lost(self, flow: Flow) -> None:
-        """A flow has failed: nobody is called by it any more (RFC 5626 section 7)."""
+    async def lost(
+        self, flow: Flow, aors: Iterable[str]
+    ) -> tuple[list[str], TrunklineError | None]:
+        """A flow has failed: of ``aors`` nobody is called by it any more (RFC 5626 section 7).
+
+        Returns those that could not be seen to, and why; it may be asked again for them.
+        """
 
         def compute(bindings: Bindings) -> tuple[Bindings | None, None]:
             left = without_flow(bindings, flow, self._node)
             return (None if left == bindings else left), None
 
-        for aor in self.flows.lost(flow):
-            await self.location.update(aor, compute)
+        left: list[str] = []
+        trouble: TrunklineError | None = None
+        for aor in aors:
+            known = self.flows.get(flow)
+            if known is not None and aor in known.aors:
+                continue  # it has registered by it since
+            try:
+                await self.location.update(aor, compute)
+            except TrunklineError as problem:
+                left.append(aor)
+                trouble = problem
+        return left, trouble
 
     async def lookup(self, aor: str) -> list[list[list[Binding]]]:
         """The contacts of an address-of-record, in the order in which they are to be called.
@@ -256,10 +281,10 @@ class Registrations:
             )
         ]
 
-    async def expire(self) -> int:
-        """Forget what has expired; return how many contacts went."""
+    async def expire(self) -> bool:
+        """Forget contacts that have expired, so many at a time; whether there may be more."""
         await self.prepare()
-        return len(await self.location.expire(self.clock()))
+        return len(await self.location.expire(self.clock(), _AT_ONCE)) >= _AT_ONCE
 
     def reaches(self, binding: Binding) -> bool:
         """Whether the flow of a registration can be used from here."""

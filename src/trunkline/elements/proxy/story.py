@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
-from trunkline.elements.proxy.dialplan import Explanation
+from trunkline.elements.proxy.dialplan import Decided
 from trunkline.elements.proxy.selection import Choice
 from trunkline.errors import DecodeError
 from trunkline.observe.recorder import Note, Recorder, SeenMessage
@@ -37,6 +37,7 @@ STEPS = {
     "located": "next hops were found by RFC 3263: the decision itself",
     "chosen": "a member of a set of destinations was chosen: the decision itself",
     "branch": "the request is sent on to a target",
+    "not-sent": "nothing went to a target, and why",
     "refused": "the request failed a check and was answered here",
     "response": "a branch was answered",
     "no-response": "a branch timed out, or could not be delivered to",
@@ -214,6 +215,8 @@ def _noted(note: Note) -> Step:
             text = f"{uri} at {_place(flow)} answered {status} {reason}"
         case "no response", (uri, Flow() as flow, detail):
             text = f"{uri} at {_place(flow)}: {detail}"
+        case "not sent", (uri, detail):
+            text = f"{uri}: {detail}"
         case "refused", (status, code):
             text = f"{status}: {code}"
         case "answered", (status, reason):
@@ -232,8 +235,8 @@ def _noted(note: Note) -> Step:
             text = f"{whose}{digest.REASONS[digest.Reason(code)]} [{code}]"
         case "registered", (code, _):
             text = f"{registrar.REASONS[registrar.Reason(code)]} [{code}]"
-        case "translated", (name, Explanation() as found):
-            text, *details_ = str(found).splitlines()
+        case "translated", (name, Decided() as found):
+            text, *details_ = str(found.explanation()).splitlines()
             text, details = f"{name}: {text}", tuple(line.strip() for line in details_)
         case "chosen", (Choice() as choice,):
             text, details = str(choice), tuple(choice.lines())

@@ -21,8 +21,8 @@ __all__ = ["Failed", "SocketTransports"]
 
 Failed = Callable[[Flow, str, list[bytes]], object]
 """Learns that messages could not be delivered: where to, why, and what of them is known."""
-Lost = Callable[[Flow, str, Callable[[], bool]], object]
-"""Learns that a connection is no more: which, why, and whether none is left to its far end."""
+Lost = Callable[[Flow, str, tuple[Flow, ...]], object]
+"""Learns that a connection is no more: which, why, and for which flows none is left."""
 
 _WORKER_SHIFT = 40
 """A connection's number says in its upper bits which worker has it."""
@@ -51,8 +51,7 @@ class SocketTransports:
         self._receive: Receive = lambda batch: None
         self._refused: Callable[[Flow, DecodeError, bytes], object] = lambda flow, error, head: None
         self._failed: Failed = lambda flow, reason, data: None
-        self._ended: Lost = lambda flow, reason, alone: None
-        self._name_of: Callable[[Flow], str] = lambda flow: ""
+        self._ended: Lost = lambda flow, reason, served: None
         self._lent: set[int] = set()
         self.udp: dict[Address, UdpSocket] = {}
         self.streams: dict[tuple[Transport, Address], StreamTransport] = {}
@@ -96,20 +95,17 @@ class SocketTransports:
         receive: Receive,
         failed: Failed,
         refused: Callable[[Flow, DecodeError, bytes], object],
-        name_of: Callable[[Flow], str],
-        lost: Lost = lambda flow, reason, alone: None,
+        lost: Lost,
     ) -> None:
         """Say who is told.
 
         ``receive`` gets what arrives, ``failed`` what cannot be delivered, ``refused`` the head of
-        what breaks a stream, ``lost`` what connections have ended; ``name_of`` gives the domain
-        whose certificate a flow's far end needs.
+        what breaks a stream, ``lost`` what connections have ended.
         """
         self._receive = receive
         self._failed = failed
         self._refused = refused
         self._ended = lost
-        self._name_of = name_of
 
     def send(self, flow: Flow, data: bytes) -> None:
         """Send ``data`` by ``flow``; by another worker, if that one has the connection."""
@@ -119,10 +115,11 @@ class SocketTransports:
         if self._workers is not None and flow.connection:
             owner = flow.connection >> _WORKER_SHIFT
             if owner != self._workers.index:
-                self._workers.send_by(owner, flow, data)
+                if not self._workers.send_by(owner, flow, data):
+                    reason = "the worker that has the connection could not be given the message"
+                    self._loop.call_soon(self._failed, flow, reason, [data])
                 return
-        name = "" if flow.connection else self._name_of(flow)
-        self.streams[flow.transport, flow.local].send(flow, data, name)
+        self.streams[flow.transport, flow.local].send(flow, data)
 
     def counters(self) -> dict[str, dict[str, int]]:
         """What each socket counted, by transport and address, as ``UDP 127.0.0.1:5060``."""
@@ -159,17 +156,16 @@ class SocketTransports:
         """Learn that messages did not leave."""
         self._failed(flow, error.message, unsent)
         if error.code == "stream.closed":  # it had ended before anybody knew of it here
-            self.closed(flow, error)
+            self.closed(flow, error, ())
 
     def refused(self, flow: Flow, error: DecodeError, head: bytes) -> None:
         """Learn that a stream broke."""
         self._refused(flow, error, head)
 
-    def closed(self, flow: Flow, error: TrunklineError | None) -> None:
+    def closed(self, flow: Flow, error: TrunklineError | None, served: tuple[Flow, ...]) -> None:
         """Learn that a connection is no more."""
         reason = "the connection was closed" if error is None else error.message
-        stream = self.streams[flow.transport, flow.local]
-        self._ended(flow, reason, lambda: not stream.leads_to(flow.remote))
+        self._ended(flow, reason, served)
         if self._workers is not None and flow.connection in self._lent:
             self._lent.discard(flow.connection)
             self._workers.tell_lost(flow, reason)

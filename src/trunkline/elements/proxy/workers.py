@@ -9,9 +9,12 @@ half of all do reach another worker.
 - *Requests that match a transaction elsewhere* (a retransmission, a CANCEL, an ACK to a failure)
   are found by a table in shared memory: a transaction's key claims a slot when it begins.
 
-A stray is handed over as it came, by a datagram socket between the processes. Bounds: what does not
-fit into a socket's buffer is dropped and counted, like a lost datagram; the table has a fixed size,
-and a claim that finds no free slot takes the place of the oldest of four, which is counted.
+A stray is handed over as it came, by a datagram socket between the processes. Each item begins with
+an octet of ours that says what it is, so that nothing that came from the network can be taken for
+anything but a message. Bounds: what does not fit into a socket's buffer is dropped and counted,
+like a lost datagram; a message larger than the buffer is dealt with where it came, or is dropped
+and counted; the table has a fixed size, and a claim that finds no free slot takes the place of the
+oldest of four, which is counted.
 """
 
 from __future__ import annotations
@@ -36,15 +39,17 @@ _AGE = 0xFFFF
 _LIFE = 40  # seconds: 64*T1 and a little, RFC 3261 section 17
 _BATCH = 64
 _BUFFER = 1 << 20
-_LARGEST = 65_536 + 512
+_OVERHEAD = 32  # octets of SO_SNDBUF that are not for the message: unix_dgram_sendmsg
+_LONGEST_HEAD = 256
 
 _BRANCH = re.compile(rb"branch=z9hG4bKw(\d{1,2})\.")
 _ROUTE = re.compile(rb"\r\n[Rr]oute[ \t]*:[^\r\n]*?;w=(\d{1,2})[;>]")
 _NOWHERE = -1
-# What else is handed over; no message begins so.
-_TO_SEND = b"\0"
-_LOST = b"\1"
-_RETURNED = b"\2"
+# What is handed over: the first octet of each item.
+_MESSAGE = b"M"
+_TO_SEND = b"S"
+_LOST = b"L"
+_RETURNED = b"R"
 
 
 def control_name(node: str, index: int) -> str:
@@ -70,6 +75,9 @@ class Shared:
                 end.setblocking(False)
                 end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
             self.pairs.append((reader, writer))
+        granted = self.pairs[0][1].getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+        self.largest = granted - _OVERHEAD
+        """Octets that the system lets one item have (net.core.wmem_max decides)."""
 
     def close(self) -> None:
         """Close the sockets and give the memory back."""
@@ -89,6 +97,8 @@ class WorkerCounters:
     taken_over: int = 0
     dropped: int = 0
     """Strays that the other worker's socket had no room for."""
+    oversized: int = 0
+    """Messages that are too large to be handed over."""
     displaced: int = 0
     """Claims that took the place of a younger transaction's: its strays may get lost."""
 
@@ -110,6 +120,8 @@ class Workers:
         self._clock = clock
         self._inbox = shared.pairs[index][0]
         self._outboxes = [writer for _, writer in shared.pairs]
+        self._largest = shared.largest - _LONGEST_HEAD
+        self._buffer = memoryview(bytearray(shared.largest))
         self._written: dict[Flow, bytes] = {}
         self._read: dict[bytes, Flow] = {}
 
@@ -143,7 +155,10 @@ class Workers:
     # whose is it?
 
     def owner(self, data: bytes) -> int:
-        """Return the worker that the octets say they are for; ours if they say nothing."""
+        """Return the worker that the octets say they are for; ours if they say nothing.
+
+        What is too large to be handed over is ours, too.
+        """
         found = None
         if data.startswith(b"SIP/2.0 "):
             found = _BRANCH.search(data)
@@ -152,7 +167,9 @@ class Workers:
         if found is None:
             return self.index
         worker = int(found[1])
-        return worker if worker < self._shared.count else self.index
+        if worker >= self._shared.count or len(data) > self._largest:
+            return self.index
+        return worker
 
     def find(self, key: str) -> int:
         """Return the other worker that has the transaction, -1 if none has."""
@@ -193,28 +210,32 @@ class Workers:
 
     # handing over
 
-    def hand_over(self, worker: int, flow: Flow, data: bytes) -> None:
-        """Give a message to ``worker`` as it came by ``flow``."""
+    def hand_over(self, worker: int, flow: Flow, data: bytes, kind: bytes = _MESSAGE) -> bool:
+        """Give a message to ``worker`` as it came by ``flow``; whether it is on its way."""
         head = self._written.get(flow)
         if head is None:
             head = self._write(flow)
+        if len(data) > self._largest:
+            self.counters.oversized += 1
+            return False
         try:
-            self._outboxes[worker].send(head + data)
-        except OSError:  # its buffer is full, or the message too large for it
+            self._outboxes[worker].send(kind + head + data)
+        except OSError:  # its buffer is full
             self.counters.dropped += 1
-        else:
-            self.counters.handed_over += 1
+            return False
+        self.counters.handed_over += 1
+        return True
 
-    def send_by(self, worker: int, flow: Flow, data: bytes) -> None:
-        """Have ``worker`` send a message on a connection that it has."""
-        self.hand_over(worker, flow, _TO_SEND + data)
+    def send_by(self, worker: int, flow: Flow, data: bytes) -> bool:
+        """Have ``worker`` send a message on a connection that it has; False: it does not leave."""
+        return self.hand_over(worker, flow, data, _TO_SEND)
 
     def tell_lost(self, flow: Flow, reason: str) -> None:
         """Tell all others that a connection is no more by which they sent."""
-        notice = _LOST + reason.encode()
+        notice = reason.encode(errors="replace")
         for worker in range(self._shared.count):
             if worker != self.index:
-                self.hand_over(worker, flow, notice)
+                self.hand_over(worker, flow, notice, _LOST)
 
     def give_back(self, flow: Flow, problem: TrunklineError, data: bytes) -> bool:
         """Return a request that did not arrive to the worker that sent it; False: that was us."""
@@ -222,8 +243,8 @@ class Workers:
         worker = self.index if found is None else int(found[1])
         if worker == self.index or worker >= self._shared.count:
             return False
-        reason = problem.message.replace("\n", " ")
-        self.hand_over(worker, flow, _RETURNED + reason.encode() + b"\n" + data)
+        reason = problem.message.replace("\n", " ").encode(errors="replace")
+        self.hand_over(worker, flow, reason + b"\n" + data, _RETURNED)
         return True
 
     def listen(
@@ -239,26 +260,33 @@ class Workers:
         Messages go to ``receive``, or to ``send`` if they are to leave; connections of theirs that
         are no more to ``lost``, requests of ours that did not arrive to ``returned``.
         """
+        buffer = self._buffer
+
+        def take(batch: list[tuple[bytes, Flow]]) -> None:
+            for _ in range(_BATCH):
+                size = self._inbox.recv_into(buffer)
+                head, _, data = bytes(buffer[1:size]).partition(b"\n")
+                flow = self._read.get(head) or self._parse(head)
+                kind = buffer[:1]
+                if kind == _MESSAGE:
+                    batch.append((data, flow))
+                elif kind == _TO_SEND:
+                    send(flow, data)
+                elif kind == _LOST:
+                    lost(flow, data.decode())
+                else:
+                    reason, _, head = data.partition(b"\n")
+                    returned(flow, reason.decode(), [head])
 
         def wake() -> None:
             batch: list[tuple[bytes, Flow]] = []
-            with contextlib.suppress(BlockingIOError):
-                while len(batch) < _BATCH:
-                    head, _, data = self._inbox.recv(_LARGEST).partition(b"\n")
-                    flow = self._read.get(head) or self._parse(head)
-                    kind, rest = data[:1], data[1:]
-                    if kind == _TO_SEND:
-                        send(flow, rest)
-                    elif kind == _LOST:
-                        lost(flow, rest.decode())
-                    elif kind == _RETURNED:
-                        reason, _, head = rest.partition(b"\n")
-                        returned(flow, reason.decode(), [head])
-                    else:
-                        batch.append((data, flow))
-            if batch:
-                self.counters.taken_over += len(batch)
-                receive(batch)
+            try:
+                with contextlib.suppress(BlockingIOError):
+                    take(batch)
+            finally:  # whatever becomes of an item, the messages before it are not lost
+                if batch:
+                    self.counters.taken_over += len(batch)
+                    receive(batch)
 
         loop.add_reader(self._inbox.fileno(), wake)
 

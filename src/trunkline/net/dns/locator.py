@@ -11,7 +11,8 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
@@ -27,6 +28,9 @@ from trunkline.sip.locate.target import Target
 from trunkline.sip.uri import Uri
 
 __all__ = ["Asks", "Locator"]
+
+_AT_ONCE = 16
+"""Questions of one search under way at a time: no domain keeps the name servers from the others."""
 
 
 class Asks(Protocol):
@@ -118,18 +122,19 @@ class Locator:
     async def _search(self, target: Target, stream: bool) -> Plan:
         directory = self.directory
         location, questions = directory.search(target, self.now(), stream=stream)
+        waiting = deque(questions)
         asking: set[asyncio.Task[Answer]] = set()
         try:
             while location.plan is None:
-                asking |= self._ask(questions)
+                while waiting and len(asking) < _AT_ONCE:
+                    asking.add(self._ask(waiting.popleft()))
                 deadline = location.next_timeout()
                 patience = None if deadline is None else max(0.0, deadline - self.now())
                 done, asking = await asyncio.wait(
                     asking, timeout=patience, return_when=asyncio.FIRST_COMPLETED
                 )
-                questions = []
                 for task in done:
-                    questions += directory.receive(location, task.result(), self.now())
+                    waiting += directory.receive(location, task.result(), self.now())
                 location.on_timeout(self.now())
         finally:
             # Answers that come too late for this message are there for the next one.
@@ -142,9 +147,8 @@ class Locator:
         self._late.discard(task)
         self.directory.forget(target, stream)
 
-    def _ask(self, questions: Iterable[Question]) -> set[asyncio.Task[Answer]]:
-        loop = asyncio.get_running_loop()
-        return {loop.create_task(self._keep(question)) for question in questions}
+    def _ask(self, question: Question) -> asyncio.Task[Answer]:
+        return asyncio.get_running_loop().create_task(self._keep(question))
 
     async def _keep(self, question: Question) -> Answer:
         answer = await self.resolver.ask(question)

@@ -23,6 +23,8 @@ _NEGATIVE_TTL = 5.0
 """Seconds for a negative answer without the SOA that would tell. RFC 2308 section 5 would not keep
 it, lest it go round between servers for ever; here is an end of the line, and some forwarders never
 send one."""
+_MOST_RECORDS = 256
+"""Records that are kept of one answer; no more are ever used (`trunkline.sip.locate.Rules`)."""
 
 
 class Reading(NamedTuple):
@@ -79,7 +81,7 @@ def _has_soa(response: dns.message.Message) -> bool:
 
 
 def records_of(rrset: dns.rrset.RRset) -> tuple[Record, ...]:
-    """The records that are of a type we ask for."""
+    """The records that are of a type we ask for; of very many those that are preferred."""
     found: list[Record] = []
     for rdata in rrset:
         if isinstance(rdata, A | AAAA):
@@ -93,7 +95,7 @@ def records_of(rrset: dns.rrset.RRset) -> tuple[Record, ...]:
             )
             replacement = as_name(rdata.replacement.to_text())
             found.append(Naptr(rdata.order, rdata.preference, flags, service, regexp, replacement))
-    return tuple(found)
+    return tuple(found if len(found) <= _MOST_RECORDS else sorted(found)[:_MOST_RECORDS])
 
 
 def _printable(octets: bytes) -> str:

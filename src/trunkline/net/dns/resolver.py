@@ -167,6 +167,7 @@ class Resolver:
                 question,
                 Outcome.FAILED,
                 note=f"{self.settings.pending_limit} other questions are pending",
+                asked=False,
             )
         else:
             self.counters.asked += 1

@@ -2,7 +2,7 @@
 
 A proxy may fork it: each branch that answers makes a dialog of its own, early or confirmed. The
 first 2xx is the call; a later one from another branch is acknowledged and ended with BYE, and so is
-any after ``cancel``.
+any after ``cancel``, and one that no dialog can be made of: that branch is then as one that failed.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from collections.abc import Callable
 from typing import Final, TypeAlias
 
 from trunkline.errors import DecodeError
-from trunkline.sip.dialog.core import Core, Rows
+from trunkline.sip.dialog.core import Core, Rows, checked
 from trunkline.sip.dialog.dialog import Dialog
 from trunkline.sip.dialog.dialog import Trigger as DialogTrigger
 from trunkline.sip.dialog.events import CallFailed, Cause, Progress
-from trunkline.sip.dialog.invite_client import ClientLeg
+from trunkline.sip.dialog.invite_client import ClientLeg, refuse_2xx
 from trunkline.sip.dialog.outgoing import Outgoing, Source
 from trunkline.sip.dialog.session import Session
 from trunkline.sip.dialog.session_table import SessionState
@@ -29,7 +29,7 @@ Watcher: TypeAlias = "Callable[[Response, float], None]"
 """Is shown responses."""
 
 MAX_BRANCHES: Final = 64
-"""Dialogs of one call; responses that would make another are dropped."""
+"""Dialogs of one call; a 1xx that would make another is dropped, a 2xx ended at once."""
 
 _EXPIRES: Final = "expires"
 _COMPLETED: Final = "64*T1"
@@ -61,6 +61,8 @@ class Call:
         self.ended = False
         """Answered or failed."""
         self._legs: dict[str, ClientLeg] = {}
+        self._useless: dict[str, Outgoing] = {}
+        """The ACKs to 2xx that no dialog could be made of, by the peer's tag."""
         self._completed = False
         """A 2xx came: no other will after 64*T1."""
         self._exchange = Exchange()
@@ -79,11 +81,16 @@ class Call:
         self.outgoing.begin(now)
 
     def cancel(self, now: float, *, cause: Cause = Cause.HANG_UP, headers: Rows = ()) -> None:
-        """Give the call up (section 9.1, 15). No effect once it was answered or has failed."""
+        """Give the call up (section 9.1, 15). No effect once it was answered or has failed.
+
+        Raises:
+            TrunklineError: ``sip.header``.
+        """
+        rows = checked(headers)
         if self.ended or self._cause is not None:
             return
         self._cause = cause
-        self.outgoing.cancel(now, tuple(headers))
+        self.outgoing.cancel(now, rows)
 
     def on_alarm(self, name: str, now: float) -> None:
         """Nobody answered in time, or nobody is left; or no further 2xx will come (13.2.2.4)."""
@@ -92,8 +99,7 @@ class Call:
             return
         for session in list(self.sessions.values()):
             session.on_failure(Cause.OTHER_BRANCH, None, now)
-        if not self.ended:  # the branch that answered had been ended before it did
-            self._fail(Response.answer(self.outgoing.sent, 487), Source.CANCELLED)
+        self._no_success(now)
 
     def on_left(self, now: float) -> None:
         """An early dialog was ended by BYE; the INVITE is to be answered 487 soon (15.1.2)."""
@@ -114,11 +120,11 @@ class Call:
         status = response.status
         if status <= 100 or outgoing is not self.outgoing:
             return
-        if self._watch is not None and not self.ended:
-            self._watch(response, now)
         if status >= 300:
             self._on_failure(response, now)
             return
+        if status < 200:
+            self._show(response, now)
         tag = tag_of(response.headers.get("to") or "") or ""
         session = self.sessions.get(tag)
         if status < 200 and not tag:
@@ -127,24 +133,28 @@ class Call:
             return
         if session is None:
             session = self._session(tag, response)
-            if session is None:
-                return
-        if status < 200:
+        if session is None:
+            self.core.counters.ignored += 1
+            if status >= 200:
+                self._on_useless(tag, response, now)
+        elif status < 200:
             self._legs[tag].on_provisional(response, self, now)
         else:
             self._on_success(session, self._legs[tag], response, now)
 
+    def _show(self, response: Response, now: float) -> None:
+        if self._watch is not None and not self.ended:
+            self._watch(response, now)
+
     def _session(self, tag: str, response: Response) -> Session | None:
         """A session for a new dialog (12.1.2)."""
         if len(self.sessions) >= MAX_BRANCHES or self.core.full:
-            self.core.counters.ignored += 1
             return None
         flow = self.outgoing.flow
         secure = flow is not None and flow.transport.secure
         try:
             dialog = Dialog.as_uac(self.outgoing.sent, response, secure=secure)
         except DecodeError:
-            self.core.counters.ignored += 1
             return None
         session = Session(
             self.core,
@@ -158,6 +168,7 @@ class Call:
         session.told = response.status < 200
         if response.status < 200:
             dialog.fire(DialogTrigger.PROVISIONAL)
+            self.core.alarms.clear(self, _LEFT)  # somebody is left after all
         self.core.join(dialog, session)
         self.sessions[tag] = session
         return session
@@ -165,37 +176,67 @@ class Call:
     def _on_success(self, session: Session, leg: ClientLeg, response: Response, now: float) -> None:
         wanted = self._cause is None and not self.ended and session.state is SessionState.EARLY
         if wanted:
+            self._show(response, now)
             self.answered = session
             session.told = True
             self._end()
         elif session is not self.answered:
             # 13.2.2.4, 15: the leg acknowledges it and ends its dialog
             session.on_failure(self._cause or Cause.OTHER_BRANCH, response, now)
+        self._complete(now)
+        leg.on_success(response, now)
+        if self._cause is not None:
+            self._no_success(now)
+
+    def _on_useless(self, tag: str, response: Response, now: float) -> None:
+        """A 2xx that no dialog can be made of, or none more: acknowledge it and end it (15)."""
+        ack = self._useless.get(tag)
+        if ack is not None:
+            ack.send_again(now)
+        elif len(self._useless) < MAX_BRANCHES:
+            dialog = Dialog.to_end(self.outgoing.sent, response)
+            self._useless[tag] = refuse_2xx(self.core, dialog, self.outgoing, response, now)
+            self.core.within(dialog, "BYE", _nothing, now, credentials=self.credentials)
+        self._complete(now)
+        early = any(s.state is SessionState.EARLY for s in self.sessions.values())
+        if self._cause is not None or not early:
+            self._no_success(now)
+
+    def _complete(self, now: float) -> None:
         if not self._completed:
             self._completed = True
             self.core.alarms.set(self, _COMPLETED, now + self.core.timers.transaction)
-        leg.on_success(response, now)
-        if self._cause is not None and not self.ended:
-            self._fail(Response.answer(self.outgoing.sent, 487), Source.CANCELLED)
+
+    def _no_success(self, now: float) -> None:
+        """Every 2xx that came had to be ended, and no other will be taken."""
+        if self.ended:
+            return
+        given_up = self._cause is not None or not self._useless
+        status, source = (487, Source.CANCELLED) if given_up else (502, Source.UNUSABLE)
+        self._fail(Response.answer(self.outgoing.sent, status), source, now)
 
     def _on_failure(self, response: Response, now: float) -> None:
         if self.ended:
             return
-        if response.status == 422 and self._cause is None and self.timer.too_small(response):
-            self._request.headers.remove("Min-SE")
-            self._request.headers.remove("Session-Expires")
-            for name, value in self.timer.request_rows():
-                self._request.headers.add(name, value)
-            self._request.headers.set("CSeq", f"{self._next()} INVITE")
-            self.outgoing = self._prepare()
-            self.outgoing.begin(now)
-            return
+        again = response.status == 422 and self._cause is None and self.timer.too_small(response)
         for session in list(self.sessions.values()):
             session.on_failure(self._cause or Cause.FAILED, response, now)
-        self._fail(response, self.outgoing.source)
+        if not again:
+            self._fail(response, self.outgoing.source, now)
+            return
+        self.sessions.clear()
+        self._legs.clear()
+        self._request.headers.remove("Min-SE")
+        self._request.headers.remove("Session-Expires")
+        for name, value in self.timer.request_rows():
+            self._request.headers.add(name, value)
+        self._request.headers.set("CSeq", f"{self._next()} INVITE")
+        self.outgoing = self._prepare()
+        self.outgoing.begin(now)
 
-    def _fail(self, response: Response, source: Source) -> None:
+    def _fail(self, response: Response, source: Source, now: float) -> None:
         self.outgoing.source = source
+        self._show(response, now)
         self._end()
         self.core.emit(CallFailed(self, response))
 
@@ -205,3 +246,7 @@ class Call:
 
     def __repr__(self) -> str:
         return f"<Call {self._request.call_id} {'ended' if self.ended else 'in progress'}>"
+
+
+def _nothing(outgoing: Outgoing, response: Response, now: float) -> None:
+    """For a BYE in a dialog that nobody keeps."""

@@ -19,6 +19,7 @@ from trunkline.sip.dialog.invite import LegState
 from trunkline.sip.dialog.invite_client import ClientLeg
 from trunkline.sip.dialog.outgoing import Outgoing
 from trunkline.sip.dialog.session_table import SessionState
+from trunkline.sip.headers import RetryAfter
 from trunkline.sip.message import Response
 from trunkline.sip.sdp import Meaning, Message, SessionDescription
 
@@ -85,14 +86,17 @@ class Changes:
         if name == _GIVE_UP:
             self._session.hang_up(now, cause=Cause.NOT_REFRESHED)
             return
+        exchange = self._session.exchange
         change, self._waiting = self._waiting, None
         if name == _REFRESH or change is None:
             if change is not None:
                 self._waiting = change  # a refresh by itself: that change will do
                 return
             update = self._session.peer_allows("UPDATE")
-            description = None if update else self._session.exchange.local
+            description = None if update else exchange.local
             change = _Change("UPDATE" if update else "INVITE", description, (), refresh=True)
+        elif change.description is not None and change.description is not exchange.sent:
+            change.description = exchange.renewed(change.description)  # RFC 3264 section 8
         try:
             self._send(change, now)
         except TrunklineError as problem:
@@ -185,9 +189,9 @@ class Changes:
         with contextlib.suppress(DecodeError):
             session.dialog.refresh_target(response)
         session.learn(response)
-        if session.state is not SessionState.CONFIRMED:
+        if session.state not in (SessionState.EARLY, SessionState.CONFIRMED):
             return
-        if session.timed:
+        if session.timed and session.state is SessionState.CONFIRMED:
             session.timer.confirmed(response, now)
             self.arm()
         if not change.refresh:
@@ -209,6 +213,26 @@ class Changes:
         if not change.refresh:
             self._core.emit(OfferRejected(session, response, again))
         session.on_final(response, now)
+        if session.state is SessionState.CONFIRMED and again is None:
+            self._refresh_again(change, response, now)
+
+    def _refresh_again(self, change: _Change, response: Response, now: float) -> None:
+        """The refresh is due still, if it is ours: try again in time (RFC 4028 section 10)."""
+        timer, session = self._session.timer, self._session
+        due, end = timer.refresh_at, timer.give_up_at
+        if due is None or end is None or due > now:
+            return
+        left = end - now
+        pause = left / 2
+        if change.method == "UPDATE" and response.status in (405, 501):
+            session.forbid("UPDATE")
+            pause = 0.0
+        else:
+            with contextlib.suppress(DecodeError):
+                asked = RetryAfter.parse(response.headers.get("retry-after") or "").seconds
+                pause = asked if asked < left else pause
+        if left > 1:
+            self._core.alarms.set(self, _REFRESH, now + pause)
 
     def _later(self, change: _Change, now: float) -> float:
         """Try again after a pause by who owns the Call-ID, in units of 10 ms (14.1)."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from trunkline.errors import DecodeError
 from trunkline.sip.dialog.alarms import Alarms
@@ -25,10 +25,10 @@ from trunkline.sip.host import bracketed
 from trunkline.sip.lists import split_list
 from trunkline.sip.message import Headers, Message, Request, Response
 from trunkline.sip.proxy.branches import Hops
-from trunkline.sip.proxy.identity import Identity, Listener
+from trunkline.sip.proxy.identity import Identity, Listener, stream_for
 from trunkline.sip.timers import Timers
 from trunkline.sip.transaction import ServerTransaction, TransactionLayer
-from trunkline.sip.transport import Flow, Transport
+from trunkline.sip.transport import LARGEST_DATAGRAM, Flow, Transport
 
 if TYPE_CHECKING:
     from trunkline.sip.dialog.invite_server import ServerInvite
@@ -40,6 +40,7 @@ __all__ = [
     "Counters",
     "Locator",
     "Rows",
+    "checked",
     "event_of",
     "seconds_of",
     "tokens",
@@ -77,6 +78,8 @@ class Capabilities:
     """The shortest interval that is accepted, in seconds: 90 or more (RFC 4028 section 5)."""
     min_expires: int = 60
     """The shortest subscription that is accepted, in seconds (RFC 6665 section 4.2.1.1)."""
+    largest_datagram: int = LARGEST_DATAGRAM
+    """Octets beyond which a request goes by TCP, where we listen for it (18.1.1)."""
     user: str = ""
     """The user part of Contact."""
     product: str = ""
@@ -101,6 +104,14 @@ class Counters:
     """Messages that nobody waited for: late responses, ACKs without a dialog, discarded octets."""
     dialogs: int = 0
     """Dialogs begun."""
+
+
+class Ready(NamedTuple):
+    """A request that can leave: by which flow, the branch of its Via, and its octets."""
+
+    flow: Flow
+    branch: str
+    data: bytes
 
 
 class Core:
@@ -137,8 +148,8 @@ class Core:
         """What OPTIONS outside of dialogs is answered: what a call would get now (11.2)."""
         self.alarms = Alarms()
         self.dialogs: dict[DialogId, Dialog] = {}
-        self.ended: dict[DialogId, None] = {}
-        """Dialogs that have ended, the last 10,000 (RFC 3891 section 3 tells them apart)."""
+        self.ended: dict[bytes, None] = {}
+        """Digests of dialogs that have ended, the last 10,000 (for RFC 3891 section 3)."""
         self.accepted: dict[DialogId, ServerInvite] = {}
         """INVITEs that wait for the ACK to our 2xx, whatever became of their dialogs."""
         self.subscribers: dict[tuple[str, str], Subscriber] = {}
@@ -178,11 +189,12 @@ class Core:
         return len(self.dialogs) >= self.limit
 
     def join(self, dialog: Dialog, usage: Usage) -> None:
-        """Let ``usage`` have its part in ``dialog``."""
+        """Let ``usage`` have its part in ``dialog``, if it has none yet."""
         if dialog.id not in self.dialogs:
             self.dialogs[dialog.id] = dialog
             self.counters.dialogs += 1
-        dialog.usages.append(usage)
+        if usage not in dialog.usages:
+            dialog.usages.append(usage)
 
     def leave(self, dialog: Dialog, usage: Usage) -> None:
         """End the part of ``usage``; with the last one the dialog ends (RFC 6665 4.5.2)."""
@@ -191,7 +203,7 @@ class Core:
         if not dialog.usages and dialog.state is not DialogState.TERMINATED:
             dialog.fire(Trigger.ENDED)
             if self.dialogs.pop(dialog.id, None) is not None:
-                self.ended[dialog.id] = None
+                self.ended[dialog.id.digest] = None
                 if len(self.ended) > _REMEMBERED:
                     del self.ended[next(iter(self.ended))]
 
@@ -253,22 +265,33 @@ class Core:
         outgoing.begin(now)
         return outgoing
 
-    def complete(self, request: Request, flow: Flow) -> tuple[Flow, str]:
+    def complete(self, request: Request, flow: Flow, *, any_size: bool = False) -> Ready:
         """Give ``request`` what depends on the flow it leaves by: Via, and Contact if it is due.
 
-        Returns the flow, which is another where the request is too large for a datagram (18.1.1),
-        and the branch.
+        A request that is too large for a datagram gets another flow (18.1.1), unless ``any_size``.
         """
         headers = request.headers
-        flow = self._by_size(request, flow)
-        if request.method in _WITH_CONTACT and "contact" not in headers:
-            headers.add("Contact", self.contact(flow, request.uri[:5].lower() == "sips:"))
+        own_contact = request.method in _WITH_CONTACT and "contact" not in headers
+        secure = request.uri[:5].lower() == "sips:"
+        if own_contact:
+            headers.add("Contact", self.contact(flow, secure))
         branch = self.layer.new_branch()
         headers.names.insert(0, "via")
-        headers.rows.insert(0, f"{self._listener(flow).via}{branch};rport")
+        headers.rows.insert(0, self._via(flow, branch))
         if self.capabilities.product and "user-agent" not in headers:
             headers.add("User-Agent", self.capabilities.product)
-        return flow, branch
+        data = request.to_bytes()
+        limit = self.capabilities.largest_datagram
+        stream = None if any_size else stream_for(self.identity, flow, len(data), limit)
+        if stream is None:
+            return Ready(flow, branch, data)
+        headers.rows[0] = self._via(stream, branch)
+        if own_contact:
+            headers.set("Contact", self.contact(stream, secure))
+        return Ready(stream, branch, request.to_bytes())
+
+    def _via(self, flow: Flow, branch: str) -> str:
+        return f"{self._listener(flow).via}{branch};rport"
 
     def contact(self, flow: Flow, secure: bool) -> str:
         """Return the Contact by which we are reached where ``flow`` leads (8.1.1.8)."""
@@ -282,15 +305,6 @@ class Core:
 
     def _listener(self, flow: Flow) -> Listener:
         return self.identity.listener(flow) or Listener(flow.transport, flow.local, flow.local)
-
-    def _by_size(self, request: Request, flow: Flow) -> Flow:
-        if flow.transport is not Transport.UDP:
-            return flow
-        size = sum(map(len, request.headers.rows)) + 2 * len(request.headers.rows)
-        if size + len(request.body) + 200 <= 1300:  # 18.1.1: with our Via still to come
-            return flow
-        listener = self.identity.for_transport(Transport.TCP, flow.remote[0])
-        return flow if listener is None else Flow(Transport.TCP, flow.remote, listener.local)
 
     # Responses of ours
 
@@ -328,6 +342,11 @@ class Core:
     def retry_after(self) -> tuple[str, str]:
         """A Retry-After between 0 and 10 seconds (14.2; RFC 3311 section 5.2)."""
         return "Retry-After", str(int(self.draw() * 11))
+
+
+def checked(headers: Rows) -> tuple[tuple[str, str], ...]:
+    """Header rows that can be written; raises ``sip.header`` before anything has changed."""
+    return tuple(Headers(headers).items())
 
 
 def seconds_of(message: Message, name: str) -> int | None:

@@ -10,6 +10,8 @@ Left out: dialogs kept through a restart (12.2.2 allows to refuse their requests
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum, StrEnum
@@ -47,6 +49,11 @@ class DialogId(NamedTuple):
     call_id: str
     local_tag: str
     remote_tag: str
+
+    @property
+    def digest(self) -> bytes:
+        """What stands for it where many are kept: of one length, however long the texts are."""
+        return hashlib.sha256("\n".join(self).encode("utf-8", "surrogateescape")).digest()
 
 
 class Role(Enum):
@@ -201,6 +208,26 @@ class Dialog:
         return dialog
 
     @classmethod
+    def to_end(cls, request: Request, response: Response, known: Dialog | None = None) -> Dialog:
+        """The dialog of a 2xx to our INVITE that is not wanted: for its ACK and BYE (13.2.2.4, 15).
+
+        What cannot be read of the response is as ``known`` has it, the early dialog, or else as
+        the request: so there is always one. Of too many Record-Route values it takes the nearest.
+        """
+        dialog = cls._begun(Role.UAC, request, tag_of(response.headers.get("to") or "") or "")
+        dialog.local_seq = _cseq(request)
+        dialog.remote_target = request.uri
+        if known is not None:
+            dialog.local_seq, dialog.remote_target = known.local_seq, known.remote_target
+        dialog.route_set = _routes(response)[: -MAX_ROUTES - 1 : -1]
+        for contact in response.headers.tokens("contact"):
+            with contextlib.suppress(DecodeError):
+                dialog.remote_target = str(_contact_uri(contact))
+                break
+        dialog.fire(Trigger.SUCCESS)
+        return dialog
+
+    @classmethod
     def as_uas(
         cls, request: Request, local_tag: str, contact: str, *, secure: bool = False
     ) -> Dialog:
@@ -306,15 +333,9 @@ class Dialog:
         contacts = message.headers.tokens("contact")
         if not contacts:
             return False
-        try:
-            uri = NameAddr.parse(contacts[0]).uri
-        except DecodeError as problem:
-            raise DecodeError("dialog.message", f"Contact: {problem.message}") from problem
-        if len(contacts) > 1 or not isinstance(uri, Uri):
-            raise DecodeError(
-                "dialog.message", f"Contact {contacts[0][:80]!r}: one sip: or sips: URI (8.1.1.8)"
-            )
-        self.remote_target = str(uri)
+        if len(contacts) > 1:
+            raise DecodeError("dialog.message", f"{len(contacts)} Contact values (8.1.1.8)")
+        self.remote_target = str(_contact_uri(contacts[0]))
         return True
 
     def set_route(self, response: Response) -> None:
@@ -411,12 +432,29 @@ def _cseq(message: Message) -> int:
 
 
 def _record_route(message: Message) -> tuple[str, ...]:
-    values = message.headers.tokens("record-route")
+    values = _routes(message)
     if len(values) > MAX_ROUTES:
         raise DecodeError(
             "dialog.message", f"{len(values)} Record-Route values; at most {MAX_ROUTES}"
         )
+    return values
+
+
+def _routes(message: Message) -> tuple[str, ...]:
+    values = message.headers.tokens("record-route")
     return tuple(value if "<" in value else f"<{value}>" for value in values)
+
+
+def _contact_uri(contact: str) -> Uri:
+    try:
+        uri = NameAddr.parse(contact).uri
+    except DecodeError as problem:
+        raise DecodeError("dialog.message", f"Contact: {problem.message}") from problem
+    if not isinstance(uri, Uri):
+        raise DecodeError(
+            "dialog.message", f"Contact {contact[:80]!r}: one sip: or sips: URI (8.1.1.8)"
+        )
+    return uri
 
 
 def _uri_text(route: str) -> str:

@@ -38,6 +38,7 @@ __all__ = [
     "NotifierEnded",
     "OfferAccepted",
     "OfferRejected",
+    "OfferWithdrawn",
     "Offered",
     "Progress",
     "PublishFailed",
@@ -117,7 +118,7 @@ class Answered:
 
 @dataclass(slots=True)
 class CallFailed:
-    """Our call came to nothing. 408 and 503 may be of our own making: ``call.outgoing.source``."""
+    """Our call came to nothing. ``call.outgoing.source`` says if we made the response ourselves."""
 
     call: Call
     response: Response
@@ -142,6 +143,17 @@ class Offered:
     """INVITE, UPDATE or PRACK; only an INVITE may wait for a person (RFC 3311 section 5.2)."""
     offer: SessionDescription | None
     """None: the re-INVITE asks us for an offer (14.1)."""
+
+
+@dataclass(slots=True)
+class OfferWithdrawn:
+    """The peer's re-INVITE is over before we answered it; the session is as it was (14.2)."""
+
+    session: Session
+    cause: Cause
+    """``CANCELLED``, ``EXPIRED_INVITE``, ``NO_PRACK`` or ``FAILED``."""
+    message: Message | None
+    """The CANCEL."""
 
 
 @dataclass(slots=True)
@@ -288,6 +300,7 @@ Event: TypeAlias = (
     | CallFailed
     | Confirmed
     | Offered
+    | OfferWithdrawn
     | OfferAccepted
     | OfferRejected
     | Ended

@@ -9,25 +9,33 @@ from trunkline.errors import DecodeError, TrunklineError
 from trunkline.sip.dialog.body import body_of, description_of, readable, refused
 from trunkline.sip.dialog.core import Core, Rows
 from trunkline.sip.dialog.dialog import Dialog
-from trunkline.sip.dialog.dialog import Trigger as DialogTrigger
 from trunkline.sip.dialog.events import Progress
 from trunkline.sip.dialog.invite import CLIENT, Action, LegState, Row, Trigger
 from trunkline.sip.dialog.outgoing import Outgoing
 from trunkline.sip.dialog.reliable import Order, ReliableOrder, rack_for
-from trunkline.sip.message import Response
+from trunkline.sip.message import Response, tag_of
 from trunkline.sip.sdp import Meaning, Message, SessionDescription
 
 if TYPE_CHECKING:
     from trunkline.sip.dialog.call import Call
     from trunkline.sip.dialog.session import Session
 
-__all__ = ["ClientLeg"]
+__all__ = ["ClientLeg", "refuse_2xx"]
 
 
 class ClientLeg:
     """An INVITE of ours in one dialog. ``session`` learns what the table has it told."""
 
-    __slots__ = ("_ack", "_core", "_order", "_session", "outgoing", "provisional", "state")
+    __slots__ = (
+        "_ack",
+        "_core",
+        "_order",
+        "_session",
+        "_unwanted",
+        "outgoing",
+        "provisional",
+        "state",
+    )
 
     outgoing: Outgoing
     """The INVITE; its last ``sent`` is the one that the responses are to."""
@@ -39,6 +47,7 @@ class ClientLeg:
         self._session = session
         self._order = ReliableOrder()
         self._ack: Outgoing | None = None
+        self._unwanted: Dialog | None = None
         self.outgoing = outgoing
         self.provisional = None
         self.state = LegState.PROCEEDING
@@ -113,7 +122,7 @@ class ClientLeg:
         if self.state is LegState.OWING:
             # 13.2.2.4: a valid answer in the ACK, then the BYE
             offer = self._session.exchange.offer
-            self.answer(None if offer is None else refused(offer, self._host), (), now)
+            self.answer(None if offer is None else refused(offer, host_of(self.outgoing)), (), now)
         elif self.state is LegState.PROCEEDING:
             self.fire(Trigger.TU_LEAVE)
 
@@ -132,11 +141,6 @@ class ClientLeg:
             raise TrunklineError("dialog.state", f"{trigger} while our INVITE is {self.state}")
         self.state = row.next
         return row
-
-    @property
-    def _host(self) -> str:
-        flow = self.outgoing.flow
-        return flow.local[0] if flow is not None else "0.0.0.0"
 
     def _send_prack(
         self,
@@ -167,28 +171,64 @@ class ClientLeg:
         headers: Rows,
         now: float,
     ) -> None:
-        rows, body = body_of(description)
-        ack = dialog.ack(self.outgoing.sent, (*headers, *rows), body)
-        self._ack = self._core.prepare(ack, dialog.next_hop, _nothing, dialog.next_seq)
-        self._ack.begin(now)
+        self._ack = send_ack(self._core, dialog, self.outgoing, description, headers, now)
 
     def _drop(self, response: Response, now: float) -> None:
         """Acknowledge a 2xx that is not wanted, and end its dialog (13.2.2.4, 15)."""
         session = self._session
-        dialog = session.dialog
-        with contextlib.suppress(DecodeError):  # then as well as the early dialog knew
-            dialog = Dialog.as_uac(self.outgoing.sent, response)
-            dialog.local_seq = session.dialog.local_seq
-            dialog.fire(DialogTrigger.SUCCESS)
-        offer = None
-        with contextlib.suppress(DecodeError):
-            if description_of(self.outgoing.sent) is None:
-                offer = description_of(response)
-        self._send_ack(dialog, None if offer is None else refused(offer, self._host), (), now)
-        if not session.said_bye:
+        sent = self.outgoing.sent
+        if tag_of(sent.headers.get("to") or "") is not None:
+            # a re-INVITE's, which crossed a BYE: the dialog is what it was (12.2.1.2)
+            self._ack = refuse_2xx(self._core, session.dialog, self.outgoing, response, now)
+            return
+        dialog = Dialog.to_end(sent, response, session.dialog)
+        self._ack = refuse_2xx(self._core, dialog, self.outgoing, response, now)
+        if session.bye_pending:
+            self._unwanted = dialog
+        elif not session.said_bye:
             session.said_bye = True
-            with contextlib.suppress(TrunklineError):
-                self._core.within(dialog, "BYE", _nothing, now, credentials=session.credentials)
+            self._core.within(dialog, "BYE", _nothing, now, credentials=session.credentials)
+
+    def on_bye_refused(self, now: float) -> None:
+        """The peer did not take our BYE in the early dialog: it ends what a 2xx made since."""
+        dialog, self._unwanted = self._unwanted, None
+        if dialog is not None:
+            session = self._session
+            session.said_bye = True
+            self._core.within(dialog, "BYE", _nothing, now, credentials=session.credentials)
+
+
+def send_ack(
+    core: Core,
+    dialog: Dialog,
+    invite: Outgoing,
+    description: SessionDescription | None,
+    headers: Rows,
+    now: float,
+) -> Outgoing:
+    """Send the ACK to a 2xx to ``invite``."""
+    rows, body = body_of(description)
+    ack = dialog.ack(invite.sent, (*headers, *rows), body)
+    outgoing = core.prepare(ack, dialog.next_hop, _nothing, dialog.next_seq)
+    outgoing.begin(now)
+    return outgoing
+
+
+def refuse_2xx(
+    core: Core, dialog: Dialog, invite: Outgoing, response: Response, now: float
+) -> Outgoing:
+    """Send the ACK to a 2xx that is not wanted: it takes none of what was offered (13.2.2.4)."""
+    answer = None
+    with contextlib.suppress(DecodeError):
+        if description_of(invite.sent) is None:
+            offer = description_of(response)
+            answer = None if offer is None else refused(offer, host_of(invite))
+    return send_ack(core, dialog, invite, answer, (), now)
+
+
+def host_of(invite: Outgoing) -> str:
+    """The address that an INVITE left by."""
+    return invite.flow.local[0] if invite.flow is not None else "0.0.0.0"
 
 
 def _nothing(outgoing: Outgoing, response: Response, now: float) -> None:

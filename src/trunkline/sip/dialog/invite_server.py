@@ -17,6 +17,7 @@ from trunkline.sip.dialog.invite import SERVER, Action, LegState, Row, Trigger
 from trunkline.sip.dialog.reliable import ReliableResponses, requires_100rel, supports_100rel
 from trunkline.sip.headers import CSeq, delta_seconds
 from trunkline.sip.message import Request, Response
+from trunkline.sip.sdp import Message, SessionDescription
 from trunkline.sip.transaction import ServerTransaction
 
 if TYPE_CHECKING:
@@ -64,7 +65,13 @@ class ServerInvite:
         self.request = request
         self.number = CSeq.parse(request.headers.get("cseq") or "").number
         self.state = LegState.PROCEEDING
-        self.reliable = ReliableResponses(core, request, self._transmit, self._no_prack)
+        self.reliable = ReliableResponses(
+            core,
+            request,
+            self._transmit,
+            self._no_prack,
+            lambda description: session.exchange.send(Message.RELIABLE, description),
+        )
         self._build: Callable[[float], Response] | None = None
         self._final: Response | None = None
         self._last: Response | None = None
@@ -89,17 +96,23 @@ class ServerInvite:
         return self.state in (LegState.PROCEEDING, LegState.DELAYED)
 
     def provisional(
-        self, response: Response, now: float, *, reliably: bool, has_description: bool
+        self,
+        response: Response,
+        now: float,
+        *,
+        reliably: bool,
+        description: SessionDescription | None,
     ) -> None:
-        """Send a response of 101 to 199 (13.3.1.1)."""
+        """Send a response of 101 to 199 (13.3.1.1); the session's exchange hears of it."""
         self.fire(Trigger.TU_PROVISIONAL)
         self._core.alarms.clear(self, Trigger.TRYING)
         self._last = response
         if reliably:
             self._alive = KEEP_ALIVE_RELIABLY
-            self.reliable.send(response, has_description, now)
+            self.reliable.send(response, description, now)
         else:
             self._alive = KEEP_ALIVE
+            self._session.exchange.send(Message.UNRELIABLE, description)
             self._transmit(response, now)
         self._core.alarms.set(self, Trigger.KEEP_ALIVE, now + self._alive)
 
@@ -191,7 +204,7 @@ class ServerInvite:
             self._transmit(self._last, now)
         else:
             again = self._session.response(self, self._last.status)
-            self.reliable.send(again, False, now)
+            self.reliable.send(again, None, now)
         self._core.alarms.set(self, Trigger.KEEP_ALIVE, now + self._alive)
 
     def _succeed(self, response: Response, now: float) -> None:

@@ -9,10 +9,11 @@ Left out: partial state (5.3.2), whose every NOTIFY would have to arrive; thrott
 
 from __future__ import annotations
 
+import contextlib
 from typing import Final
 
 from trunkline.errors import DecodeError, TrunklineError
-from trunkline.sip.dialog.core import Core, Rows, event_of, seconds_of
+from trunkline.sip.dialog.core import Core, Rows, checked, event_of, seconds_of
 from trunkline.sip.dialog.dialog import Dialog, DialogState
 from trunkline.sip.dialog.dialog import Trigger as DialogTrigger
 from trunkline.sip.dialog.events import NotifierEnded
@@ -35,6 +36,7 @@ DEFAULT_EXPIRES: Final = 3600
 """Seconds, where neither the SUBSCRIBE nor the user says how long."""
 
 _EXPIRED: Final = "expired"
+_UNANSWERED: Final = "unanswered"
 
 
 class Notifier:
@@ -72,6 +74,14 @@ class Notifier:
     def __repr__(self) -> str:
         return f"<Notifier {self.state} {self.event} {self.dialog.id}>"
 
+    def wait(self, now: float) -> None:
+        """Keep the dialog that a REFER came in until it is answered, whatever else ends there.
+
+        Where nobody answers for 64*T1, nobody waits for the answer any more (RFC 4320).
+        """
+        self.core.join(self.dialog, self)
+        self.core.alarms.set(self, _UNANSWERED, now + self.core.timers.transaction)
+
     # What its user calls
 
     def accept(
@@ -95,9 +105,11 @@ class Notifier:
             headers: further rows of the 200.
 
         Raises:
-            TrunklineError: ``dialog.state``: it was answered before.
+            TrunklineError: ``dialog.state``: it was answered before. ``sip.header``.
         """
+        headers = checked(headers)
         self._need(self.state is NotifierState.RESP_WAIT, "the SUBSCRIBE was answered before")
+        self.core.alarms.clear(self)
         self._type, self._body, self._longest = content_type, body, longest
         expires = self._asked(self.request)
         if self.dialog.state is DialogState.INIT:
@@ -115,8 +127,9 @@ class Notifier:
         """Refuse the subscription, with 300 to 699 (4.2.1.1, 4.2.1.3).
 
         Raises:
-            TrunklineError: ``dialog.state``: it was answered before.
+            TrunklineError: ``dialog.state``: it was answered before. ``sip.header``.
         """
+        headers = checked(headers)
         self._need(self.state is NotifierState.RESP_WAIT, "the SUBSCRIBE was answered before")
         self._need(status >= 300, f"{status}: a subscription is refused with 300 to 699")
         self._fire(NotifierTrigger.REJECT)
@@ -128,6 +141,7 @@ class Notifier:
             headers=headers,
             to_tag=self.dialog.local_tag,
         )
+        self._depart()
 
     def answer_only(self, now: float, headers: Rows) -> None:
         """Accept what wants no NOTIFY, with 200 (RFC 4488). Raises as `accept`."""
@@ -136,6 +150,7 @@ class Notifier:
         rows = (("Contact", self.dialog.local_contact), *headers)
         tag = self.dialog.local_tag
         self.core.reply(self._transaction, self.request, 200, now, headers=rows, to_tag=tag)
+        self._depart()
 
     def grant(self, now: float) -> None:
         """It is allowed: what was pending becomes active.
@@ -198,7 +213,7 @@ class Notifier:
         except DecodeError:
             self.core.reply(transaction, request, 400, now)
             return True
-        if self.state is NotifierState.TERMINATED:
+        if self.state in (NotifierState.RESP_WAIT, NotifierState.TERMINATED):
             self.core.reply(transaction, request, 481, now)
             return True
         expires = self._asked(request)
@@ -278,6 +293,9 @@ class Notifier:
         if status < 200:
             return
         self._under_way = None
+        if status < 300:
+            with contextlib.suppress(DecodeError):  # 12.2.1.2; a Contact that is none leaves it
+                self.dialog.refresh_target(response)
         if status in FATAL or outgoing.source is not Source.PEER:
             if self.state is not NotifierState.TERMINATED:
                 self._fire(NotifierTrigger.FAILED)
@@ -290,8 +308,11 @@ class Notifier:
             self._depart()
 
     def on_alarm(self, name: str, now: float) -> None:
-        """It was not refreshed in time (4.2.1.4)."""
-        self._finish(NotifierTrigger.EXPIRED, "timeout", now)
+        """It was not refreshed in time (4.2.1.4), or not answered."""
+        if name == _EXPIRED:
+            self._finish(NotifierTrigger.EXPIRED, "timeout", now)
+        else:
+            self.reject(408, now)
 
     def _finish(
         self, trigger: NotifierTrigger, reason: str, now: float, retry_after: int | None = None

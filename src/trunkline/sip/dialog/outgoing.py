@@ -22,6 +22,7 @@ from trunkline.sip.headers import RetryAfter
 from trunkline.sip.message import Request, Response
 from trunkline.sip.proxy.branches import Hops
 from trunkline.sip.transport import Flow
+from trunkline.sip.validity import check_answer
 
 if TYPE_CHECKING:
     from trunkline.sip.dialog.core import Core
@@ -52,6 +53,8 @@ class Source(Enum):
     """Made by us, 408: none came (8.1.3.1)."""
     TRANSPORT = "transport"
     """Made by us, 503: the request could not be sent, or there was nowhere to send it."""
+    UNUSABLE = "unusable"
+    """Made by us, 502: a 2xx to INVITE came that no dialog could be made of."""
     CANCELLED = "cancelled"
     """Made by us, 487: an INVITE was cancelled before it was sent."""
 
@@ -65,6 +68,7 @@ class Outgoing:
         "core",
         "credentials",
         "ended",
+        "fallback",
         "flow",
         "handler",
         "hops",
@@ -79,6 +83,8 @@ class Outgoing:
 
     flow: Flow | None
     """By which it went last."""
+    fallback: Flow | None
+    """By which it goes if the stream that its size asks for cannot be opened (18.1.1)."""
     source: Source
     """Where the last response came from."""
     ended: bool
@@ -101,7 +107,7 @@ class Outgoing:
         self.number = number
         self.credentials = credentials
         self.hops: Hops | None = None
-        self.flow = None
+        self.flow = self.fallback = None
         self.transaction: ClientTransaction | None = None
         self.source = Source.PEER
         self.answered = self.ended = False
@@ -143,7 +149,8 @@ class Outgoing:
             return
         if status in (401, 407) and not self.ended and self._challenged(response, now):
             return
-        self.source = Source.PEER
+        if not self.ended:
+            self.source = Source.PEER
         self._pass(response, now)
 
     def on_timeout(self, now: float) -> None:
@@ -153,7 +160,12 @@ class Outgoing:
 
     def on_transport_failed(self, now: float) -> None:
         """The request did not reach its hop."""
-        if not self.ended and not self._next_hop(now):
+        if self.ended:
+            return
+        fallback = self.fallback
+        if fallback is not None and not (self.answered or self._cancelled):
+            self._send(fallback, now, any_size=True)
+        elif not self._next_hop(now):
             self._fail(503, Source.TRANSPORT, now)
 
     def _pass(self, response: Response, now: float) -> None:
@@ -167,15 +179,18 @@ class Outgoing:
 
     # Sending
 
+    @property
+    def _cancelled(self) -> bool:
+        return self.transaction is not None and self.transaction.cancelled
+
     def _next_hop(self, now: float) -> bool:
-        cancelled = self.transaction is not None and self.transaction.cancelled
-        flow = self.hops(now) if self.hops is not None and not cancelled else None
+        flow = self.hops(now) if self.hops is not None and not self._cancelled else None
         if flow is None:
             return False
         self._send(flow, now)
         return True
 
-    def _send(self, flow: Flow, now: float) -> None:
+    def _send(self, flow: Flow, now: float, *, any_size: bool = False) -> None:
         core = self.core
         request = self.request.copy()
         headers = request.headers
@@ -184,13 +199,17 @@ class Outgoing:
                 request.method, request.uri, core.token(), request.body
             ):
                 headers.add(name, value)
-        flow, branch = core.complete(request, flow)
-        self.flow, self.sent = flow, request
+        ack = request.method == "ACK"  # it has no transaction, and so no way back from a stream
+        ready = core.complete(request, flow, any_size=any_size or ack)
+        self.fallback = None if ready.flow is flow else flow
+        self.flow, self.sent = ready.flow, request
         self.answered = False
-        if request.method == "ACK":
-            core.layer.send(request, flow, now)
+        if ack:
+            core.layer.send(request, ready.flow, now)
         else:
-            self.transaction = core.layer.request(request, branch, flow, now, self)
+            self.transaction = core.layer.request(
+                request, ready.branch, ready.flow, now, self, data=ready.data, judge=check_answer
+            )
 
     def send_again(self, now: float) -> None:
         """Send an ACK again, as it went (section 13.2.2.4)."""
@@ -217,8 +236,7 @@ class Outgoing:
 
     def _challenged(self, response: Response, now: float) -> bool:
         """Send the request again with credentials, if there are any to try (section 22.2)."""
-        cancelled = self.transaction is not None and self.transaction.cancelled
-        if self.credentials is None or self.flow is None or cancelled:
+        if self.credentials is None or self.flow is None or self._cancelled:
             return False
         self.challenges += 1
         headers = response.headers

@@ -7,16 +7,20 @@ way at a time; states that follow it at once are published as one, the last.
 
 from __future__ import annotations
 
+import contextlib
 from typing import Final
 
+from trunkline.errors import DecodeError
 from trunkline.sip.dialog.core import Core, seconds_of
 from trunkline.sip.dialog.events import Published, PublishFailed
 from trunkline.sip.dialog.outgoing import Outgoing
+from trunkline.sip.headers import RetryAfter
 from trunkline.sip.message import Request, Response
 
 __all__ = ["Publisher"]
 
 _REFRESH: Final = "refresh"
+_EXPIRED: Final = "expired"
 _REMOVED: Final = 0
 
 
@@ -58,8 +62,11 @@ class Publisher:
         self._next(now)
 
     def on_alarm(self, name: str, now: float) -> None:
-        """Refresh it (section 4.3)."""
-        self._send(False, self.expires, now)
+        """Refresh it (section 4.3); or the compositor has forgotten it (section 4.1)."""
+        if name == _REFRESH:
+            self._send(False, self.expires, now)
+        else:
+            self.etag = None
 
     def _next(self, now: float) -> None:
         if self._under_way is not None:  # section 4: not before the one before is answered
@@ -74,7 +81,7 @@ class Publisher:
     def _send(self, with_body: bool, expires: int, now: float) -> None:
         if self._under_way is not None:
             return
-        self.core.alarms.clear(self)
+        self.core.alarms.clear(self, _REFRESH)
         self._number += 1
         request = self._request.copy()
         headers = request.headers
@@ -104,26 +111,46 @@ class Publisher:
             self._taken(outgoing, response, now)
         elif status == 412 and "sip-if-match" in outgoing.request.headers:
             # section 5: the entity-tag is good for nothing any more
-            self.etag = None
+            self._forgotten()
             if not self._removing:
                 self._send(True, self.expires, now)
                 return
+            self.core.emit(Published(self, response))  # it is not there: that was asked for
         elif status == 423 and self._longer(response):
             self._send(self._sent_body, self.expires, now)
             return
         else:
             self.core.emit(PublishFailed(self, response))
+            self._refresh_again(response, now)
         self._next(now)
+
+    def _refresh_again(self, response: Response, now: float) -> None:
+        """What is published stays so for a while: a refresh is tried again until it is over."""
+        end = self.core.alarms.at(self, _EXPIRED)
+        if end is None or self._removing or self._sent_body:
+            return
+        left = end - now
+        pause = left / 2
+        with contextlib.suppress(DecodeError):
+            asked = RetryAfter.parse(response.headers.get("retry-after") or "").seconds
+            pause = asked if asked < left else pause
+        if left > 1:
+            self.core.alarms.set(self, _REFRESH, now + pause)
+
+    def _forgotten(self) -> None:
+        self.etag = None
+        self.core.alarms.clear(self)
 
     def _taken(self, outgoing: Outgoing, response: Response, now: float) -> None:
         asked = outgoing.request.headers.get("expires")
-        if asked == str(_REMOVED):
-            self.etag = None
+        seconds = seconds_of(response, "expires")
+        granted = self.expires if seconds is None else min(seconds, self.expires)
+        if asked == str(_REMOVED) or granted == 0:  # section 6 step 6: it keeps nothing
+            self._forgotten()
         else:
             self.etag = response.headers.get("sip-etag")
-            seconds = seconds_of(response, "expires")
-            granted = self.expires if seconds is None else min(seconds, self.expires)
             early = min(granted / 2, self.core.timers.transaction)
+            self.core.alarms.set(self, _EXPIRED, now + granted)
             self.core.alarms.set(self, _REFRESH, now + granted - early)
         self.core.emit(Published(self, response))
 

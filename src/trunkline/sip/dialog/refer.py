@@ -10,6 +10,7 @@ Left out: the token of Referred-By (RFC 3892 section 4), which is S/MIME.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
@@ -33,6 +34,7 @@ __all__ = ["Reference", "Referral", "refer_to"]
 
 # Header components of a reference that are taken: RFC 3261 section 19.1.5 warns of the others.
 _TAKEN: Final = frozenset({"replaces", "require", "subject", "accept-contact", "reject-contact"})
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _PAUSE: Final = 1.0  # seconds between NOTIFYs of provisional responses: 3.10
 _WAITING: Final = "waiting"
 
@@ -67,6 +69,8 @@ class Reference:
         except DecodeError as problem:
             raise DecodeError("dialog.message", f"Refer-To: {problem.message}") from problem
         rows = tuple((name, value) for name, value in uri.headers if name.lower() in _TAKEN)
+        if any(_CONTROL.search(value) for _, value in rows):
+            raise DecodeError("dialog.message", "Refer-To: a control character in a header")
         return cls(str(plain), method, rows)
 
 

@@ -24,6 +24,7 @@ from trunkline.errors import DecodeError, TrunklineError
 from trunkline.sip.dialog.core import Core
 from trunkline.sip.headers import CSeq, RAck, response_number
 from trunkline.sip.message import Message, Request, Response
+from trunkline.sip.sdp import SessionDescription
 
 __all__ = ["TABLE", "Action", "Order", "ReliableOrder", "ReliableResponses", "Row", "State"]
 
@@ -107,14 +108,15 @@ TABLE: Mapping[State, Mapping[Trigger, Row]] = MappingProxyType(
 @dataclass(slots=True)
 class _Pending:
     response: Response
-    has_description: bool
+    description: SessionDescription | None
     rseq: int = 0
 
 
 class ReliableResponses:
     """The reliable provisional responses of one INVITE at its UAS.
 
-    ``transmit`` sends a response, ``fail`` answers the INVITE 504.
+    ``transmit`` sends a response, ``fail`` answers the INVITE 504; ``leaves`` is told of each
+    description as it is sent for the first time.
     """
 
     def __init__(
@@ -123,10 +125,12 @@ class ReliableResponses:
         invite: Request,
         transmit: Callable[[Response, float], None],
         fail: Callable[[float], None],
+        leaves: Callable[[SessionDescription], object],
     ) -> None:
         self._core = core
         self._transmit = transmit
         self._fail = fail
+        self._leaves = leaves
         self._cseq = CSeq.parse(invite.headers.get("cseq") or "")
         self._rseq = 0
         self._waiting: deque[_Pending] = deque()
@@ -139,17 +143,21 @@ class ReliableResponses:
         """A 2xx has to wait: a description is not acknowledged yet (sections 3, 5)."""
         pending = self._unacknowledged
         return self.state is State.WAITING and (
-            (pending is not None and pending.has_description)
-            or any(kept.has_description for kept in self._waiting)
+            (pending is not None and pending.description is not None) or any(self.kept)
         )
 
-    def send(self, response: Response, has_description: bool, now: float) -> None:
+    @property
+    def kept(self) -> list[SessionDescription]:
+        """The descriptions of the responses that wait to be sent, in their order."""
+        return [each.description for each in self._waiting if each.description is not None]
+
+    def send(self, response: Response, description: SessionDescription | None, now: float) -> None:
         """Send a provisional response reliably, or as soon as the one before is acknowledged.
 
         Raises:
             TrunklineError: ``dialog.prack-pending``: too many wait.
         """
-        pending = _Pending(response, has_description)
+        pending = _Pending(response, description)
         row = self._fire(Trigger.SEND)
         if row.action is Action.SEND:
             self._send(pending, now)
@@ -202,6 +210,8 @@ class ReliableResponses:
         pending.response.headers.add("Require", "100rel")
         pending.response.headers.add("RSeq", str(self._rseq))
         self._unacknowledged = pending
+        if pending.description is not None:
+            self._leaves(pending.description)
         self._transmit(pending.response, now)
         timers = self._core.timers
         self._pause = timers.t1

@@ -51,7 +51,7 @@ def resolve(core: Core, request: Request) -> Resolution:
     if len(found) > 1:
         return Resolution(481, clause="3: more than one matches")
     if not found:
-        if any(item in core.ended for item in ids):
+        if any(item.digest in core.ended for item in ids):
             return Resolution(603, clause="3: it has terminated")
         return Resolution(481, clause="3: none matches")
     session = next((usage for usage in found[0].usages if isinstance(usage, Session)), None)

@@ -41,7 +41,7 @@ class Server:
 
     def __init__(self, core: Core) -> None:
         self.core = core
-        self._merging: dict[tuple[str, str, str], ServerTransaction] = {}
+        self._merging: dict[bytes, ServerTransaction] = {}
         self._sweep_at = 1024
 
     def on_cancel(
@@ -99,11 +99,8 @@ class Server:
     def _merged(self, transaction: ServerTransaction, request: Request) -> bool:
         """The same request came by another way and is in progress (8.2.2.2)."""
         headers = request.headers
-        key = (
-            tag_of(headers.get("from") or "") or "",
-            request.call_id,
-            headers.get("cseq") or "",
-        )
+        cseq, tag = headers.get("cseq") or "", tag_of(headers.get("from") or "") or ""
+        key = DialogId(request.call_id, cseq, tag).digest
         known = self._merging.get(key)
         if known is not None and known is not transaction and not known.terminated:
             return True
@@ -257,6 +254,8 @@ class Server:
         event = Event.build("refer", params)
         credentials = session.credentials if session is not None else core.credentials()
         notifier = Notifier(core, dialog, event, transaction, request, credentials)
+        if dialog.usages:
+            notifier.wait(now)
         referral = Referral(core, notifier, reference, session)
         core.emit(ReferArrived(referral, request, session))
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from trunkline.errors import DecodeError, TrunklineError
 from trunkline.sip.dialog.body import body_of, readable
 from trunkline.sip.dialog.change import Changes
-from trunkline.sip.dialog.core import Core, Rows, tokens
+from trunkline.sip.dialog.core import Core, Rows, checked, tokens
 from trunkline.sip.dialog.dialog import Dialog, DialogState, Role
 from trunkline.sip.dialog.dialog import Trigger as DialogTrigger
 from trunkline.sip.dialog.events import (
@@ -26,6 +26,7 @@ from trunkline.sip.dialog.events import (
     Confirmed,
     Ended,
     OfferAccepted,
+    OfferWithdrawn,
     RequestArrived,
     ResponseArrived,
 )
@@ -79,7 +80,7 @@ class Session:
         self.replaces: Session | None = None
         """The session whose place this one takes when we accept it."""
         self.said_bye = False
-        """BYE was sent or received."""
+        """BYE came, or one of ours was sent and not refused."""
         self.told = True
         """Whether the user knows of it, and has to be told its end."""
         self._changes = Changes(self)
@@ -87,6 +88,7 @@ class Session:
         self._peer_methods: frozenset[str] | None = None
         self._cause = Cause.HANG_UP
         self._bye_rows: tuple[tuple[str, str], ...] = ()
+        self._bye_came = False
 
     # A call that came in
 
@@ -116,12 +118,12 @@ class Session:
             raise TrunklineError(
                 "dialog.not-reliable", "the INVITE's Supported has no 100rel (RFC 3262 section 3)"
             )
-        carrier = Carrier.RELIABLE if reliable else Carrier.UNRELIABLE
-        self.exchange.fork().send(carrier, description)  # whether it may, and nothing else yet
+        trial = self.exchange.fork()  # whether it may, and nothing else yet
+        for kept in invite.reliable.kept:
+            trial.send(Carrier.RELIABLE, kept)
+        trial.send(Carrier.RELIABLE if reliable else Carrier.UNRELIABLE, description)
         response = self.response(invite, status, headers=headers, description=description)
-        has_description = description is not None
-        invite.provisional(response, now, reliably=reliable, has_description=has_description)
-        self.exchange.send(carrier, description)
+        invite.provisional(response, now, reliably=reliable, description=description)
 
     def accept(
         self, now: float, *, description: SessionDescription | None = None, headers: Rows = ()
@@ -158,8 +160,13 @@ class Session:
             raise TrunklineError("dialog.state", "no INVITE waits for an answer")
         if status < 300:
             raise TrunklineError("dialog.state", f"{status}: a call is rejected with 300 to 699")
+        self._reject(invite, status, Cause.REJECTED, headers, now)
+
+    def _reject(
+        self, invite: ServerInvite, status: int, cause: Cause, headers: Rows, now: float
+    ) -> None:
         invite.reject(self.response(invite, status, headers=headers), now)
-        self.on_refused(invite, Cause.REJECTED, None, now)
+        self.on_refused(invite, cause, None, now)
 
     def _invite_to_answer(self) -> ServerInvite:
         if self.server is None or self.server.state is not LegState.PROCEEDING:
@@ -177,7 +184,9 @@ class Session:
 
         Raises:
             TrunklineError: ``dialog.state``: there is none. ``sdp.…`` as `Exchange.send`.
+                ``sip.header``.
         """
+        headers = checked(headers)
         if self._peer.waiting:
             self._peer.answer(description, headers, now)
         elif self.client is not None and self.client.owes_answer:
@@ -191,8 +200,9 @@ class Session:
         An offer in a response cannot be refused: answer it, or ``hang_up``.
 
         Raises:
-            TrunklineError: ``dialog.state``: there is none.
+            TrunklineError: ``dialog.state``: there is none. ``sip.header``.
         """
+        headers = checked(headers)
         if self._peer.waiting:
             self._peer.refuse(status, headers, now)
         else:
@@ -231,12 +241,11 @@ class Session:
     def _revised(self, *, hold: bool) -> SessionDescription:
         if self.exchange.local is None:
             raise TrunklineError("dialog.state", "no description has been agreed on yet")
-        description = self.exchange.local.copy()
+        description = self.exchange.renewed(self.exchange.local)
         if hold:
             description.hold()
         else:
             description.resume()
-        description.bump_version()
         return description
 
     def request(
@@ -294,6 +303,11 @@ class Session:
         """Whether the peer's Allow has ``method``; False too if it has sent none."""
         return self._peer_methods is not None and method in self._peer_methods
 
+    def forbid(self, method: str) -> None:
+        """The peer does not allow ``method``, whatever it said (21.4.6)."""
+        if self._peer_methods is not None:
+            self._peer_methods -= {method}
+
     # The end
 
     def hang_up(self, now: float, *, cause: Cause = Cause.HANG_UP, headers: Rows = ()) -> None:
@@ -301,8 +315,11 @@ class Session:
 
         A callee that has not answered yet answers 603. In an early dialog of a call of ours only
         this dialog ends, by BYE: ``Call.cancel`` ends them all.
+
+        Raises:
+            TrunklineError: ``sip.header``.
         """
-        self._bye_rows = tuple(headers)
+        self._bye_rows = checked(headers)
         if self.state is SessionState.EARLY and self.dialog.role is Role.UAS:
             trigger = Trigger.HANG_UP_EARLY
         elif self.server is not None and self.server.state is LegState.ACCEPTED:
@@ -339,7 +356,9 @@ class Session:
                     credentials=self.credentials,
                 )
             case Action.REJECT:
-                self.reject(603, now)
+                assert self.server is not None
+                told = Cause.REJECTED if cause is Cause.HANG_UP else cause
+                self._reject(self.server, 603, told, self._bye_rows, now)
             case Action.LEAVE:
                 self.core.leave(self.dialog, self)
             case Action.REMEMBER:
@@ -347,11 +366,22 @@ class Session:
             case Action.NOTHING:
                 pass
 
+    @property
+    def bye_pending(self) -> bool:
+        """A BYE of ours waits for its answer."""
+        return self.state is SessionState.ENDING
+
     def _on_bye_response(self, outgoing: Outgoing, response: Response, now: float) -> None:
-        if response.status >= 200:
-            self._fire(Trigger.BYE_ANSWERED, self._cause, response, now)
-            if self.call is not None:
-                self.call.on_left(now)
+        if response.status < 200:
+            return
+        self._fire(Trigger.BYE_ANSWERED, self._cause, response, now)
+        if response.status >= 300 and not self._bye_came:
+            # 15: an early dialog that the peer did not know or not end; a 2xx would begin it yet
+            self.said_bye = False
+            if self.client is not None:
+                self.client.on_bye_refused(now)
+        if self.call is not None:
+            self.call.on_left(now)
 
     def _stop(self, cause: Cause, message: Message | None, now: float) -> None:
         """End what runs beside, answer what is pending, and tell the user."""
@@ -374,7 +404,7 @@ class Session:
             return False
         if method == "BYE":
             self.core.reply(transaction, request, 200, now)
-            self.said_bye = True
+            self.said_bye = self._bye_came = True
             self._fire(Trigger.BYE, Cause.BYE, request, now)
         elif self.state in (SessionState.ENDING, SessionState.TERMINATED):
             self.core.reply(transaction, request, 481, now)
@@ -420,6 +450,8 @@ class Session:
     ) -> None:
         """The INVITE got a response of 300 to 699 from us."""
         self.exchange.send(Carrier.FAILURE)
+        if self.state is SessionState.CONFIRMED and cause is not Cause.REJECTED:
+            self.core.emit(OfferWithdrawn(self, cause, message))
         self._fire(Trigger.FAILURE, cause, message, now)
 
     def response(

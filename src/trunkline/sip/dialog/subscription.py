@@ -10,6 +10,7 @@ only), but for the implicit one of REFER.
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Final
 
 from trunkline.errors import DecodeError
@@ -77,6 +78,8 @@ class Subscriber:
         """Seconds that were asked for."""
         self.waiting = True
         """Timer N runs: notifiers may still come (4.1.2.4)."""
+        self.heard = False
+        """A NOTIFY came: it did not fail, whatever became of its subscriptions since."""
         self._request = request
         self._number = 1
         self._leaving = False
@@ -148,16 +151,9 @@ class Subscriber:
                 self._request.headers.set("CSeq", f"{self._next()} {self._request.method}")
                 self.begin(outgoing.uri, now)
                 return
-        if outgoing.source is Source.TIMEOUT and self._notified:
+        if outgoing.source is Source.TIMEOUT and self.heard:
             return  # a NOTIFY says more than a response that did not come
         self._give_up(response)
-
-    @property
-    def _notified(self) -> bool:
-        return any(
-            subscription.state is not SubscriberState.NOTIFY_WAIT
-            for subscription in self.subscriptions
-        )
 
     def _give_up(self, response: Response | None) -> None:
         """No notifier will come any more."""
@@ -166,11 +162,10 @@ class Subscriber:
         self.waiting = False
         self.core.alarms.clear(self)
         self.core.subscribers.pop((self._request.call_id, self._local_tag), None)
-        alone = not self._notified
         for subscription in list(self.subscriptions):
             if subscription.state is SubscriberState.NOTIFY_WAIT:
                 subscription.leave()
-        if alone and response is not None:
+        if response is not None and not self.heard:
             self.core.emit(SubscriptionFailed(self, response))
 
     def on_alarm(self, name: str, now: float) -> None:
@@ -261,6 +256,8 @@ class Subscription:
         if status < 200 or self.state is SubscriberState.TERMINATED:
             return
         if status < 300:
+            with contextlib.suppress(DecodeError):  # 12.2.1.2; a Contact that is none leaves it
+                self.dialog.refresh_target(response)
             if status == 204:  # RFC 5839: no NOTIFY will come
                 self.core.alarms.clear(self, _TIMER_N)
             expires = seconds_of(response, "expires")
@@ -276,9 +273,11 @@ class Subscription:
         elif outgoing.source is not Source.TIMEOUT:  # Timer N decides over that
             self._fire(SubscriberTrigger.FAILED)
             self.core.alarms.clear(self, _TIMER_N)
-            left = self.expires_at - now
-            if left > 1:
-                self.core.alarms.set(self, _REFRESH, now + left / 2)
+            pause = (self.expires_at - now) / 2
+            if self._ending:  # 4.1.2.3: the notifier goes on until it hears of it
+                pause = min(pause, self.core.timers.transaction)
+            if pause > 0.5:
+                self.core.alarms.set(self, _REFRESH, now + pause)
 
     def last(self, seconds: int, now: float) -> None:
         """It lasts so long from now on: by a 2xx to SUBSCRIBE, or a NOTIFY."""
@@ -313,6 +312,9 @@ class Subscription:
         contact = [("Contact", self.dialog.local_contact)]
         self.core.reply(transaction, request, 200, now, headers=contact)
         self.core.alarms.clear(self, _TIMER_N)
+        self.subscriber.heard = True
+        if self.subscriber.session is not None:
+            self.core.alarms.clear(self.subscriber)  # there is one notifier in this dialog
         if told.state == "terminated":
             self._tell(request, "terminated")
             again_after = again(told.reason, told.retry_after)
@@ -320,8 +322,6 @@ class Subscription:
             return True
         pending = told.state == "pending"
         self._fire(SubscriberTrigger.PENDING if pending else SubscriberTrigger.ACTIVE)
-        if self.subscriber.session is not None:
-            self.core.alarms.clear(self.subscriber)  # there is one notifier in this dialog
         expires = self.subscriber.expires if told.expires is None else told.expires
         if told.expires is not None or self.core.alarms.at(self, _EXPIRED) is None:
             self.last(expires, now)
@@ -340,7 +340,7 @@ class Subscription:
     def on_alarm(self, name: str, now: float) -> None:
         """Refresh; or Timer N, or its own time, is over."""
         if name == _REFRESH:
-            self.refresh(now)
+            self._subscribe(0 if self._ending else self.subscriber.expires, now)
         elif name == _TIMER_N:
             self._end(SubscriberTrigger.TIMER_N, None, None, 0.0)
         else:

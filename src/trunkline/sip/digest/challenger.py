@@ -33,7 +33,7 @@ from trunkline.sip.digest.algorithm import (
 from trunkline.sip.digest.credentials import Secret, UserSource, split_user
 from trunkline.sip.digest.nonce import NonceMaker, NonceUse, ReplayWindow
 from trunkline.sip.digest.parameters import AuthenticationInfo, Challenge, Credentials, scheme_of
-from trunkline.sip.uri import parse_uri
+from trunkline.sip.uri import Uri, parse_uri
 
 __all__ = ["REASONS", "Attempt", "Challenger", "Reason", "Result", "Settings", "UriMatch"]
 
@@ -120,8 +120,9 @@ class Settings:
     """Accept nonces made by other processes; counts are remembered by each process alone."""
     require_qop: bool = False
     """Refuse the digests of RFC 2069, which have no count; else each spends its nonce."""
-    strict_uri: bool = False
-    """Refuse a digest whose URI is not equivalent to the Request-URI, else only say so."""
+    hosts: frozenset[str] | None = None
+    """A digest whose URI is not equivalent to the Request-URI is refused, unless the host of its
+    URI is one of these: a proxy may have changed it on the way. ``None``: any, it is only told."""
 
     def __post_init__(self) -> None:
         if not self.algorithms or len(set(self.algorithms)) != len(self.algorithms):
@@ -194,14 +195,18 @@ class Attempt:
 class Challenger:
     """Guards one realm. ``counters`` has a figure for each reason.
 
+    ``replays``, where two guard the same realm by one secret, is shared: their nonces are the same.
+
     Raises:
         TrunklineError: ``sip.digest-settings`` for a short secret or a maker out of range.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, replays: ReplayWindow | None = None) -> None:
         self.settings = settings
         self.counters = dict.fromkeys(Reason, 0)
-        self.replays = ReplayWindow(settings.nonce_lifetime, settings.replay_limit)
+        if replays is None:
+            replays = ReplayWindow(settings.nonce_lifetime, settings.replay_limit)
+        self.replays = replays
         self._nonces = NonceMaker(settings.secret, settings.realm, settings.maker)
         self._opaque = hmac.new(
             settings.secret, b"opaque\0" + octets(settings.realm), hashlib.sha256
@@ -292,10 +297,21 @@ class Challenger:
         if reason is not Reason.ACCEPTED or algorithm is None:
             return Result(reason, user, credentials, algorithm, detail=detail)
         match = _compare(credentials.uri, request_uri)
-        if settings.strict_uri and match is UriMatch.DIFFERENT:
+        if match is UriMatch.DIFFERENT and not self._served(credentials.uri):
             return Result(Reason.URI_MISMATCH, user, credentials, algorithm, match)
         count = credentials.count or 0
         return Attempt(credentials, algorithm, user, qualified, count, match, method, body)
+
+    def _served(self, text: str) -> bool:
+        """RFC 8760 2.6: does it correspond "to a user for whom the UAS is willing to accept" it?"""
+        hosts = self.settings.hosts
+        if hosts is None:
+            return True
+        try:
+            uri = parse_uri(text)
+        except DecodeError:
+            return False
+        return isinstance(uri, Uri) and uri.host.lower() in hosts
 
     def _shape(self, credentials: Credentials, algorithm: Algorithm | None) -> tuple[Reason, str]:
         settings = self.settings

@@ -23,8 +23,9 @@ __all__ = ["AuthenticationInfo", "Challenge", "Credentials", "scheme_of"]
 _TOKEN: Final = r"[A-Za-z0-9\-.!%*_+`'~]+"  # token, RFC 3261 section 25.1
 _SCHEME: Final = re.compile(rf"\s*({_TOKEN})\s+")
 _PARAMETER: Final = re.compile(
-    rf"[\s,]*({_TOKEN})\s*=\s*"  # auth-param-name EQUAL
-    r'(?:"((?:[^"\\]|\\.)*)"|([^\s",]*))'  # quoted-string, or what stands there without quotes
+    rf"[\s,]*({_TOKEN})\s*="  # auth-param-name EQUAL
+    # quoted-string, or what stands there without quotes, if anything
+    r'(?:\s*"((?:[^"\\]|\\.)*)"|\s*([^\s",]+)|)'
     r"\s*(?=,|\Z)",
     re.DOTALL,
 )
@@ -61,7 +62,7 @@ def _parameters(text: str, start: int) -> dict[str, str]:
         if name in found:
             raise DecodeError("sip.digest-syntax", f"{name} stands there twice", offset=at)
         quoted = match[2]
-        found[name] = match[3] if quoted is None else _ESCAPED.sub(r"\1", quoted)
+        found[name] = (match[3] or "") if quoted is None else _ESCAPED.sub(r"\1", quoted)
         at = match.end()
     return found
 

@@ -14,6 +14,10 @@ from trunkline.sip.locate.rules import Rules
 __all__ = ["AnswerCache"]
 
 
+_LONGEST = 255
+"""Characters of a name; a longer one is none (RFC 1035 section 2.3.4), and its failure not kept."""
+
+
 class AnswerCache:
     """Answers by question. Bounded by ``rules.cache_limit``."""
 
@@ -34,7 +38,7 @@ class AnswerCache:
         """Keep ``answer``; returns it with the TTL for which it is kept."""
         rules = self._rules
         if answer.outcome is Outcome.FAILED:
-            ttl = rules.failure_ttl
+            ttl = rules.failure_ttl if answer.asked else 0.0
         else:
             negative = answer.outcome is not Outcome.FOUND
             longest = min(rules.max_ttl, rules.max_negative_ttl) if negative else rules.max_ttl
@@ -42,7 +46,7 @@ class AnswerCache:
         answer = replace(answer, ttl=ttl)
         kept = self._kept
         kept.pop(answer.question, None)  # so that it moves to the end
-        if ttl > 0:
+        if ttl > 0 and len(answer.question.name) <= _LONGEST:
             if len(kept) >= rules.cache_limit:
                 expires, _ = kept.pop(next(iter(kept)))
                 self.dropped += expires > now

@@ -59,6 +59,11 @@ class Reason(Enum):
     )
     DEFAULT = ("transport-default", "4.1", "neither NAPTR nor SRV records: the default")
     STREAM = ("transport-stream", "RFC 3261 18.1.1", "too large for UDP")
+    NO_ANSWER = (
+        "transport-no-answer",
+        "7",
+        "nobody says whether the domain, which may have TLS, has it: not in the clear",
+    )
     NO_UDP = ("transport-no-udp", "4.1", "it would be UDP, which we do not have: the next of ours")
 
     # NAPTR records
@@ -74,6 +79,7 @@ class Reason(Enum):
     NAPTR_NOT_SIPS = ("naptr-not-sips", "4.1", "a sips URI takes SIPS services only")
     NAPTR_DOWNGRADE = ("naptr-downgrade", "7", "less secure than one that is preferred")
     NAPTR_SHAPE = ("naptr-shape", "4.1", 'flag other than "s", a regular expression, or no name')
+    NAPTR_LIMIT = ("naptr-limit", "4.1", "beyond the number of records that are used")
     NAPTR_NO_SRV = ("naptr-no-srv", "4.1", "its name has no SRV records that serve")
 
     # The servers
@@ -183,6 +189,11 @@ class Decision:
     problem: Problem | None
     """Why ``order`` is empty."""
     warnings: tuple[str, ...]
+
+    @property
+    def octets(self) -> int:
+        """What it costs to remember, about."""
+        return 300 * (len(self.steps) + len(self.order))
 
     @property
     def lookups(self) -> tuple[Lookup, ...]:

@@ -29,6 +29,9 @@ from trunkline.sip.uri import Uri
 
 __all__ = ["Counters", "Directory"]
 
+_LONGEST = 256
+"""Characters of what is remembered by its text: what is longer is worked out anew each time."""
+
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
 
@@ -112,8 +115,9 @@ class Directory:
         target = self._targets.get(text)
         if target is None:
             target = Target.of(uri)
-            _make_room(self._targets, self.rules.plan_limit)
-            self._targets[text] = target
+            if sum(map(len, text)) <= _LONGEST:
+                _make_room(self._targets, self.rules.plan_limit)
+                self._targets[text] = target
         return target
 
     # -- what became of a message
@@ -135,7 +139,8 @@ class Directory:
         self, target: Target, now: float, *, stream: bool = False
     ) -> tuple[Location, list[Question]]:
         """Begin to locate ``target``; the second value is what has to be asked for it."""
-        location = Location(target, self.rules, self.draw, stream=stream)
+        sips = self._sips.get(target.host, False)
+        location = Location(target, self.rules, self.draw, stream=stream, sips=sips)
         return location, self._feed(location, now)
 
     def keep(self, answer: Answer, now: float) -> Answer:
@@ -169,9 +174,10 @@ class Directory:
                 "longer: did somebody tamper with them? (RFC 3263 section 7)"
             )
             plan = replace(plan, warnings=(*plan.warnings, warning))
-        if plan.expires > now:
+        target = plan.target
+        if plan.expires > now and len(target.host) + len(target.transport or "") <= _LONGEST:
             self.counters.forgotten += _make_room(self._plans, self.rules.plan_limit)
-            self._plans[plan.target, location.stream] = plan
+            self._plans[target, location.stream] = plan
         return plan
 
     def forget(self, target: Target, stream: bool) -> None:
@@ -216,8 +222,9 @@ class Directory:
         transport = None
         if isinstance(chosen, Transport) and target.origin == "host":
             transport = chosen
-        _make_room(self._literal, self.rules.plan_limit)
-        self._literal[found] = transport
+        if len(uri.parameters) <= _LONGEST:
+            _make_room(self._literal, self.rules.plan_limit)
+            self._literal[found] = transport
         return transport
 
     def _remember_address(self, host: str, address: IPAddress) -> str:

@@ -2,9 +2,11 @@
 
 RFC 3263 section 4.3 says what a failure is and leaves memory of it to the implementation. What is
 remembered is one transport, address and port: a failure of one server says nothing of another, nor
-of the domain. It changes the order only; where nobody else is left, the server is tried all the
-same. The penalty ends by itself: then one request is the trial, and the rest follows when an answer
-comes, or when no failure has been reported in time.
+of the domain. Where connections are for a domain it is these of that one: a certificate that does
+not have its name says nothing of the other names of the server. It changes the order only; where
+nobody else is left, the server is tried all the same. The penalty ends by itself: then one request
+is the trial, and the rest follows when an answer comes, or when no failure has been reported in
+time.
 
 A 503 counts for the request alone, unless it has a Retry-After (RFC 3261 section 21.5.4).
 """
@@ -63,7 +65,7 @@ TABLE = MappingProxyType(
 )
 """The states of a server; all of it is our own choice."""
 
-_Key: TypeAlias = "tuple[Transport, str, int]"
+_Key: TypeAlias = "tuple[Transport, str, int, str]"
 
 
 @dataclass(slots=True)
@@ -99,7 +101,7 @@ class Health:
         """A request to ``candidate`` failed. ``retry_after`` is that of a 503, in seconds."""
         if failure is Failure.BUSY and not retry_after:
             return
-        key = candidate[:3]
+        key = _key(candidate)
         mark = self._marks.get(key)
         strikes = 0
         if mark is not None:
@@ -117,17 +119,18 @@ class Health:
 
     def answered(self, candidate: Candidate) -> None:
         """A response came from ``candidate``: it is sound."""
-        self._marks.pop(candidate[:3], None)
+        self._marks.pop(_key(candidate), None)
 
     def admits(self, candidate: Candidate, now: float) -> bool:
         """Whether ``candidate``, whose turn it is, is used in its turn; else it is tried last."""
-        mark = self._marks.get(candidate[:3])
+        key = _key(candidate)
+        mark = self._marks.get(key)
         if mark is None:
             return True
         if now < mark.until:
             return False
         if mark.condition is Condition.TRIAL:
-            del self._marks[candidate[:3]]
+            del self._marks[key]
         else:
             mark.condition, mark.until = Condition.TRIAL, now + self._rules.trial
             self.trials += 1
@@ -135,5 +138,10 @@ class Health:
 
     def penalty(self, candidate: Candidate, now: float) -> float:
         """Seconds for which ``candidate`` is still tried last; 0 of a sound one."""
-        mark = self._marks.get(candidate[:3])
+        mark = self._marks.get(_key(candidate))
         return 0.0 if mark is None else max(0.0, mark.until - now)
+
+
+def _key(candidate: Candidate) -> _Key:
+    transport, host, port, domain = candidate
+    return transport, host, port, domain if transport.by_domain else ""

@@ -59,6 +59,7 @@ class Event(Enum):
     USABLE = "records that serve"
     NONE = "no record that serves"
     NEXT = "no record that serves, but a NAPTR record of a higher order"
+    SILENT = "no answer, where TLS was known or nobody could be asked"
     REFUSED = "the target '.' and nothing else"
     ANSWERED = "all answered, or patience with the rest at its end"
 
@@ -80,6 +81,7 @@ TABLE = MappingProxyType(
         (Phase.BEGIN, Event.BARE): Row(Phase.NAPTR, "ask_naptr", "RFC 3263 4.1"),
         (Phase.NAPTR, Event.USABLE): Row(Phase.SRV, "ask_srv_of_naptr", "RFC 3263 4.2"),
         (Phase.NAPTR, Event.NONE): Row(Phase.SRV, "ask_srv_of_each", "RFC 3263 4.1"),
+        (Phase.NAPTR, Event.SILENT): Row(Phase.DONE, "give_up", "RFC 3263 7"),
         (Phase.SRV, Event.USABLE): Row(Phase.ADDRESSES, "ask_servers", "RFC 2782"),
         (Phase.SRV, Event.NEXT): Row(Phase.SRV, "ask_srv_of_naptr", "RFC 3403 4.1"),
         (Phase.SRV, Event.NONE): Row(Phase.ADDRESSES, "ask_domain", "RFC 3263 4.2"),
@@ -103,11 +105,20 @@ class _Service(NamedTuple):
 class Location:
     """One target being located. What was answered once is not asked again."""
 
-    def __init__(self, target: Target, rules: Rules, draw: Draw, *, stream: bool = False) -> None:
+    def __init__(
+        self,
+        target: Target,
+        rules: Rules,
+        draw: Draw,
+        *,
+        stream: bool = False,
+        sips: bool = False,
+    ) -> None:
         """Begin; what can be decided without a question is decided at once.
 
         ``draw`` chooses whom to look up of a set that is larger than ``rules.server_limit``.
-        ``stream``: the request is too large for UDP (RFC 3261 section 18.1.1).
+        ``stream``: the request is too large for UDP (RFC 3261 section 18.1.1). ``sips``: the
+        domain's NAPTR records had SIPS when they were asked for last (RFC 3263 section 7).
         """
         self.target = target
         self.stream = stream
@@ -116,6 +127,7 @@ class Location:
         """What it came to, as soon as ``phase`` is ``DONE``."""
         self._rules = rules
         self._draw = draw
+        self._sips = sips
         self._transports = without_udp(rules.transports) if stream else rules.transports
         self._steps: list[Step] = []
         self._answers: dict[Question, tuple[Answer, bool]] = {}
@@ -126,6 +138,7 @@ class Location:
         self._transport: Transport | None = None
         self._naptr: dict[Naptr, Reason] = {}
         self._orders: list[list[Naptr]] = []
+        self._secure_failed = False
         self._services: list[_Service] = []
         self._sets: dict[_Service, SrvSet] = {}
         self._servers: list[list[Server]] = []  # by service
@@ -272,6 +285,16 @@ class Location:
 
     def _judge_naptr(self) -> Event:
         answer, _ = self._answers[Question(self.target.host, RecordType.NAPTR)]
+        if answer.outcome is Outcome.FAILED and self._may_be_secure(answer):
+            self._problem = Problem(
+                "locate.dns",
+                f"DNS does not tell the transport of {self.target.host}, which may be TLS:"
+                f" {answer.note}; `trunkline sip locate` shows which servers are asked",
+            )
+            self._add(
+                Stage.TRANSPORT, Reason.NO_ANSWER, "none", [self._lookup(answer.question, ())]
+            )
+            return Event.SILENT
         records = [record for record in answer.records if isinstance(record, Naptr)]
         usable = []
         for record in sorted(set(records)):
@@ -279,8 +302,20 @@ class Location:
             self._naptr[record] = reason or Reason.NAPTR_LATER
             if reason is None:
                 usable.append(record)
-        self._orders = by_order(usable, self._transports)
+        self._orders = by_order(usable, self._transports, self._rules.naptr_limit)
+        if len(usable) > self._rules.naptr_limit:
+            for record in set(usable).difference(*self._orders):
+                self._naptr[record] = Reason.NAPTR_LIMIT
         return Event.USABLE if usable else Event.NONE
+
+    def _may_be_secure(self, failure: Answer) -> bool:
+        """Whether going on without the domain's NAPTR records may be what an attacker wants.
+
+        Section 7: "a client MAY reject the request" where SIPS was there before. That nobody was
+        asked is what somebody else's many questions may have brought about.
+        """
+        ours = any(transport.secure for transport in self._transports)
+        return ours and not self.target.secure and (self._sips or not failure.asked)
 
     def _ask_srv_of_naptr(self) -> None:
         self._ask_srv(
@@ -308,18 +343,20 @@ class Location:
     def _judge_srv(self) -> Event:
         found: list[_Service] = []
         for service in self._services:
+            secure = service.transport.secure
             answer, _ = self._answers[Question(service.name, RecordType.SRV)]
             self._sets[service] = srv_set(answer)
             reason = Reason.NAPTR_NO_SRV
             if self._sets[service].usable:
                 # Section 7: nobody who breaks the secure servers gets the message in the clear.
-                if found and found[0].transport.secure and not service.transport.secure:
+                if not secure and self._secure_first(found):
                     reason = Reason.NAPTR_DOWNGRADE
                 else:
                     reason = Reason.NAPTR_NEXT if found else Reason.NAPTR_USED
                     found.append(service)
             if service.naptr is not None:
                 self._naptr[service.naptr] = reason
+                self._secure_failed |= secure and answer.outcome is Outcome.FAILED
         if found:
             self._services = found
             return Event.USABLE
@@ -327,6 +364,10 @@ class Location:
             return Event.NEXT
         self._services = [each for each in self._sets if not self._sets[each].refused]
         return Event.NONE if self._services else Event.REFUSED
+
+    def _secure_first(self, found: list[_Service]) -> bool:
+        """Whether a secure service is preferred, be it that nobody told of its servers."""
+        return self._secure_failed or bool(found and found[0].transport.secure)
 
     def _ask_servers(self) -> None:
         first = self._services[0]

@@ -119,6 +119,8 @@ class Answer:
     """Of a failure: why."""
     exchanges: tuple[Exchange, ...] = ()
     """The servers that were asked for it, in order."""
+    asked: bool = True
+    """Whether anybody was asked; if not, the failure is ours and says nothing of the next time."""
 
     @property
     def seconds(self) -> float:

@@ -27,6 +27,9 @@ class Rules:
     """As soon as an address of a server of the best priority is known, how long those that are
     still out are waited for. One with a dead name server does not hold up what goes to the others.
     """
+    naptr_limit: int = 16
+    """NAPTR records that are used of one answer; those that come last are left out, and the record
+    says so."""
     server_limit: int = 64
     """Servers that are looked up for one target. Of more, the best priorities are taken, and of the
     priority that does not fit whole a drawn part: another one each time they are asked for."""
@@ -64,7 +67,13 @@ class Rules:
             raise TrunklineError(
                 "locate.rules", f"families: {self.families!r}; give 4, 6 or both, first one first"
             )
-        for name in ("server_limit", "address_limit", "penalised_limit", "cache_limit"):
+        for name in (
+            "naptr_limit",
+            "server_limit",
+            "address_limit",
+            "penalised_limit",
+            "cache_limit",
+        ):
             if getattr(self, name) < 1:
                 raise TrunklineError("locate.rules", f"{name}: {getattr(self, name)}; 1 or more")
         if self.min_ttl > self.max_ttl:

@@ -104,14 +104,18 @@ def unusable(record: Naptr, secure: bool, transports: Sequence[Transport]) -> Re
     return None
 
 
-def by_order(records: Iterable[Naptr], transports: Sequence[Transport]) -> list[list[Naptr]]:
+def by_order(
+    records: Iterable[Naptr], transports: Sequence[Transport], limit: int
+) -> list[list[Naptr]]:
     """Usable records in the order of their use, those of one ORDER together (RFC 2915 section 2).
+
+    ``limit`` at most, the most preferred.
 
     Once one of an order serves, those of a higher one must not be looked at; those of the same
     order and a higher preference may. Records that are equal in both go by our own preference.
     """
     orders: dict[int, list[Naptr]] = {}
-    for record in sorted(records, key=lambda each: _naptr_rank(each, transports)):
+    for record in sorted(records, key=lambda each: _naptr_rank(each, transports))[:limit]:
         orders.setdefault(record.order, []).append(record)
     return list(orders.values())
 

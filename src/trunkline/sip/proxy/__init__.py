@@ -5,6 +5,7 @@ from trunkline.sip.proxy.context import Hooks, ResponseContext
 from trunkline.sip.proxy.core import Proxy, Received
 from trunkline.sip.proxy.identity import Identity, Listener
 from trunkline.sip.proxy.passing import Passing
+from trunkline.sip.proxy.routes import RouteSeal
 from trunkline.sip.proxy.settings import ProxySettings
 from trunkline.sip.proxy.stateless import StatelessProxy
 
@@ -19,6 +20,7 @@ __all__ = [
     "ProxySettings",
     "Received",
     "ResponseContext",
+    "RouteSeal",
     "StatelessProxy",
     "Target",
     "listed",

@@ -71,6 +71,7 @@ class Branch:
         "response",
         "ringing",
         "target",
+        "unsent",
     )
 
     def __init__(self, context: ResponseContext, target: Target, breadth: int) -> None:
@@ -84,12 +85,15 @@ class Branch:
         self.refused = False
         """Whether that has happened: the present hop is sent to by UDP, whatever the size."""
         self.client: ClientTransaction | None = None
+        """The transaction with the present hop, until it has a final response or none comes."""
         self.pending = True
         """Whether it has no final response yet, and may get one."""
         self.response: Response | None = None
         """Its final response over 299, until one is passed back; one of our own if none came."""
         self.detail = ""
         """Why there was no response."""
+        self.unsent = 480
+        """What it ends by where it cannot be sent anywhere."""
         self.ringing = False
         """Whether any response came by the present hop."""
         self.patience = 0.0

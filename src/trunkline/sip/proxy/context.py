@@ -20,6 +20,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
+from trunkline.errors import TrunklineError
 from trunkline.sip.locate import Failure
 from trunkline.sip.message import Request, Response
 from trunkline.sip.proxy.branches import Branch, Target
@@ -47,8 +48,8 @@ class Hooks(Protocol):
     `fork`, `reply` or `finish` is called.
     """
 
-    def on_branch(self, context: ResponseContext, branch: Branch, request: Request) -> None:
-        """A copy is about to be sent: it may be changed."""
+    def on_branch(self, context: ResponseContext, branch: Branch, request: Request) -> bool | None:
+        """A copy is about to be sent: it may be changed. True: it is not sent, but ends by 500."""
 
     def on_reply(self, context: ResponseContext, branch: Branch, response: Response) -> bool:
         """A response has come: it may be changed, or taken."""
@@ -64,6 +65,7 @@ class ResponseContext:
     """One request on its way through; see the module."""
 
     __slots__ = (
+        "_broken",
         "_tag",
         "active",
         "branches",
@@ -95,7 +97,7 @@ class ResponseContext:
         self.flow = flow
         """By which it came."""
         self.routed = False
-        """Whether one of its Routes was ours."""
+        """Whether one of its Routes was ours: see `Proxy`."""
         self.call_id = request.call_id
         self.hooks: Hooks | None = None
         self.branches: list[Branch] = []
@@ -114,6 +116,7 @@ class ResponseContext:
         self.taken = False
         """Whether a hook has taken over what comes next."""
         self._tag = ""
+        self._broken: TrunklineError | None = None
 
     @property
     def tag(self) -> str:
@@ -149,6 +152,9 @@ class ResponseContext:
 
         Where it may be part of a loop, it is answered 482 instead. Without any target it is 480
         (section 16.5).
+
+        Raises:
+            TrunklineError: as `Forwarding.address`, where all that could be said was 500.
         """
         self.taken = False
         if self.closed:  # nothing begins any more; what was held back has to be said
@@ -164,7 +170,15 @@ class ResponseContext:
             self.reply(482, now=now)  # RFC 5393 section 4.2.2
             return
         if not self.active:
+            self._take_broken()
             self._next_group(now)
+            broken = self._take_broken()
+            if broken is not None and self.final:
+                raise broken
+
+    def _take_broken(self) -> TrunklineError | None:
+        broken, self._broken = self._broken, None
+        return broken
 
     def pass_back(self, branch: Branch, response: Response, now: float) -> None:
         """Go on with a response that ``on_reply`` has taken."""
@@ -208,6 +222,8 @@ class ResponseContext:
         status = response.status
         if status == 100:
             return  # step 5: hop by hop
+        if status >= 200:
+            branch.client = None  # what becomes of its ACK is nobody's failure
         pop_via(response, response.via_end)
         if "via" not in response.headers.names:  # step 3: it was for us, who asked for none
             self.core.discard("sip.via-left")
@@ -225,11 +241,10 @@ class ResponseContext:
 
     def on_no_response(self, branch: Branch, failure: Failure, detail: str, now: float) -> None:
         """A branch timed out, or could not be delivered to (section 16.9)."""
+        branch.client = None
         branch.detail = detail
         if self.transaction.traced:
             self.core.note(self, "no response", (branch.target.uri, branch.flow, detail))
-        if not branch.pending:
-            return  # of a 2xx that was passed back, or of an ACK of ours
         if branch.flow is not None:
             self.core.failed(branch.flow, failure, None)
         refused = failure is Failure.ERROR
@@ -240,8 +255,12 @@ class ResponseContext:
 
     def on_timer_c(self, branch: Branch, now: float) -> None:
         """Timer C (section 16.8)."""
+        if not branch.pending:
+            return
         client = branch.client
-        if client is None or not branch.pending:
+        if client is None:  # its final response is held back: another hop may follow
+            branch.patience = now + self.core.layer.timers.c
+            self.core.wait_for_timer_c(branch, now)
             return
         if branch.patience > now:  # a 1xx came since, or it went to another hop: not yet
             self.core.wait_for_timer_c(branch, now)
@@ -274,7 +293,7 @@ class ResponseContext:
             if again and self._next_hop(branch, now):
                 return
             branch.pending = False
-            branch.client = None
+            branch.client = None  # of one that was given up, too
             self.active -= 1
             if status >= 300 and not self.final:
                 branch.response = response
@@ -317,8 +336,10 @@ class ResponseContext:
 
     def _send(self, branch: Branch, now: float) -> None:
         while not self._next_hop(branch, now):
-            branch.detail = "no next hop"
-            branch.response = self._own(480)
+            branch.detail = branch.detail or "no next hop"
+            branch.response = self._own(branch.unsent)
+            if self.transaction.traced:
+                self.core.note(self, "not sent", (branch.target.uri, branch.detail))
             branch.pending = False
             self.active -= 1
             if not self.rest:
@@ -342,8 +363,18 @@ class ResponseContext:
         branch.flow = flow
         branch.ringing = False
         forked = len(self.branches) > 1 or bool(self.groups or self.rest)
-        self.core.send_branch(branch, forked or flow.remote in self.core.identity.own, now)
-        return True
+        try:
+            if self.core.send_branch(branch, forked or flow.remote in self.core.identity.own, now):
+                return True
+            branch.detail = "the copy could not be made"
+        except TrunklineError as problem:  # a Request-URI that is none, of the user's own making
+            self._broken = problem.with_traceback(None)  # which knows us
+            branch.detail = problem.message
+            self.core.count(self.core.refused, problem.code)
+            if self.transaction.traced:
+                self.core.note(self, "no response", (branch.target.uri, flow, branch.detail))
+        branch.unsent = 500
+        return False
 
     def _choose(self, now: float) -> None:
         """All branches have ended (step 6)."""

@@ -19,11 +19,11 @@ from trunkline.sip.locate import Failure
 from trunkline.sip.message import Message, Request, Response
 from trunkline.sip.proxy.branches import Branch, Target
 from trunkline.sip.proxy.context import ResponseContext
-from trunkline.sip.proxy.forwarding import Forwarding, complete
-from trunkline.sip.proxy.identity import Identity
+from trunkline.sip.proxy.forwarding import Forwarding, complete, writable
+from trunkline.sip.proxy.identity import Identity, stream_for
 from trunkline.sip.proxy.loops import loop_part
 from trunkline.sip.proxy.passing import Passing, ack_branch
-from trunkline.sip.proxy.routes import preprocess
+from trunkline.sip.proxy.routes import RouteSeal, preprocess
 from trunkline.sip.proxy.settings import ProxySettings
 from trunkline.sip.timers import TimerQueue
 from trunkline.sip.transaction import (
@@ -42,7 +42,7 @@ from trunkline.sip.transaction import (
     TransportFailed,
 )
 from trunkline.sip.transport import Flow, Transport
-from trunkline.sip.validity import Problem, check_forwarding
+from trunkline.sip.validity import Problem, check_forwarding, check_passing
 from trunkline.sip.via import pop_via
 
 __all__ = ["Note", "Proxy", "Received"]
@@ -63,6 +63,10 @@ class Proxy:
     ``tag`` gives a tag for a To header (section 19.3). ``note`` is told the steps of contexts whose
     transaction is traced. ``failed`` is told of every next hop that failed, how, and the seconds
     that its Retry-After asked for; ``answered`` of those that gave any response.
+
+    ``route_extra`` are parameters for Record-Route, and ``seal`` makes one that nobody can guess:
+    with it ``routed`` says that a request came by a Route that we have recorded, else by any that
+    names us.
     """
 
     def __init__(
@@ -76,11 +80,13 @@ class Proxy:
         failed: Callable[[Flow, Failure, float | None], None] = lambda flow, failure, after: None,
         answered: Callable[[Flow], None] = lambda flow: None,
         route_extra: str = "",
+        seal: RouteSeal | None = None,
     ) -> None:
         self.layer = layer
         self.identity = identity
         self.settings = settings
-        self.forwarding = Forwarding(identity, settings, route_extra)
+        self.seal = seal
+        self.forwarding = Forwarding(identity, settings, route_extra, seal)
         self.tag = tag
         self.note = note
         self.failed = failed
@@ -138,7 +144,7 @@ class Proxy:
         branch = ack_branch(request, call_id)
         try:
             if self.refusal(request) is None:
-                routed = preprocess(request, self.identity, flow)
+                routed = preprocess(request, self.identity, flow, self.seal)
                 tap = self.layer.tap
                 traced = tap is not None and tap.wants(call_id)
                 return Passing(request, flow, routed, branch, None, traced)
@@ -157,14 +163,18 @@ class Proxy:
                 branch = transaction.user
                 if not isinstance(branch, Branch):
                     return event
-                assert isinstance(transaction, ClientTransaction)
-                detail = _patience(transaction)
-                branch.context.on_no_response(branch, Failure.TIMEOUT, detail, now)
+                if branch.client is transaction:
+                    assert isinstance(transaction, ClientTransaction)
+                    detail = _patience(transaction)
+                    branch.context.on_no_response(branch, Failure.TIMEOUT, detail, now)
             case TransportFailed(transaction, reason):
                 branch = transaction.user
                 if not isinstance(branch, Branch):
                     return event
-                branch.context.on_no_response(branch, Failure.ERROR, reason, now)
+                # Else it is the ACK to a final response that the branch has already, perhaps that
+                # of a hop before its present one.
+                if branch.client is transaction:
+                    branch.context.on_no_response(branch, Failure.ERROR, reason, now)
             case Discarded(code):
                 self.discard(code)
             case StrayResponse():
@@ -180,7 +190,7 @@ class Proxy:
             self.refuse(context, refusal, now)
             return None
         try:
-            context.routed = preprocess(request, self.identity, transaction.source)
+            context.routed = preprocess(request, self.identity, transaction.source, self.seal)
         except DecodeError as problem:
             self.refuse(context, Problem(400, problem.code, problem.message), now)
             return None
@@ -227,15 +237,21 @@ class Proxy:
 
     # forwarding
 
-    def send_branch(self, branch: Branch, forked: bool, now: float) -> None:
-        """Send a branch's copy to its present hop (section 16.6)."""
+    def send_branch(self, branch: Branch, forked: bool, now: float) -> bool:
+        """Send a branch's copy to its present hop (section 16.6); False: a hook kept it back.
+
+        Raises:
+            TrunklineError: as `Forwarding.address`: nothing was sent.
+        """
         context, target, flow = branch.context, branch.target, branch.flow
         assert flow is not None
         forwarding = self.forwarding
         request = context.request.copy()
         forwarding.address(request, target.uri, target.routes, branch.breadth)
         if context.hooks is not None:
-            context.hooks.on_branch(context, branch, request)
+            if context.hooks.on_branch(context, branch, request):
+                return False
+            writable(request.uri)
         forwarding.route(request, context.flow, flow, context.routed)
         token = self.layer.new_branch()
         if forked:
@@ -243,14 +259,17 @@ class Proxy:
         at = forwarding.add_via(request, flow, token)
         if flow.transport is Transport.UDP:
             data = request.to_bytes()
-            if len(data) > self.settings.largest_datagram and not branch.refused:
-                stream = self._stream_beside(flow)
-                if stream is not None:  # section 18.1.1
-                    branch.fallback, branch.flow = flow, stream
-                    flow = stream
-                    forwarding.change_via(request, at, flow, token)
-                    complete(request, flow)
-                    data = request.to_bytes()
+            limit = self.settings.largest_datagram
+            stream = None
+            # A flow to a user agent is the only way to it (RFC 5626 section 5.3).
+            if len(data) > limit and not (branch.refused or target.flows):
+                stream = stream_for(self.identity, flow, len(data), limit)
+            if stream is not None:
+                branch.fallback, branch.flow = flow, stream
+                flow = stream
+                forwarding.change_via(request, at, flow, token)
+                complete(request, flow)
+                data = request.to_bytes()
         else:
             complete(request, flow)
             data = request.to_bytes()
@@ -258,19 +277,20 @@ class Proxy:
         if traced:
             self.note(context, "sent", (target.uri, flow, token))
         branch.client = self.layer.request(
-            request, token, flow, now, branch, traced=traced, data=data
+            request, token, flow, now, branch, traced=traced, data=data, judge=check_passing
         )
         if request.method == "INVITE":
             if not branch.patience:
                 self._timer_c.start(branch, _TIMER_C, self.layer.timers.c, now)
             branch.patience = now + self.layer.timers.c  # step 11
-
-    def _stream_beside(self, flow: Flow) -> Flow | None:
-        listener = self.identity.for_transport(Transport.TCP, flow.remote[0])
-        return None if listener is None else Flow(Transport.TCP, flow.remote, listener.local)
+        return True
 
     def forward(self, passing: Passing, target: Target, now: float) -> bool:
-        """Send a request on to its next hop without a transaction; whether there is one."""
+        """Send a request on to its next hop without a transaction; whether there is one.
+
+        Raises:
+            TrunklineError: as `Forwarding.address`: nothing was sent.
+        """
         flow = target.hops(now)
         if flow is None:
             return False
@@ -321,20 +341,14 @@ class Proxy:
         return self._handle_all(self.layer.on_timeout(now), now)
 
     def transport_failed(
-        self,
-        flow: Flow,
-        messages: Iterable[bytes],
-        reason: str,
-        now: float,
-        *,
-        shared: bool = True,
+        self, flow: Flow, messages: Iterable[bytes], reason: str, now: float
     ) -> list[Received]:
-        """Take what could not be sent by ``flow`` (section 16.9); return what needs a decision.
+        """Take what could not be sent by ``flow`` (section 16.9); return what needs a decision."""
+        return self._handle_all(self.layer.transport_failed(flow, messages, reason, now), now)
 
-        ``shared`` as `TransactionLayer.transport_failed`.
-        """
-        events = self.layer.transport_failed(flow, messages, reason, now, shared=shared)
-        return self._handle_all(events, now)
+    def connection_lost(self, flows: Iterable[Flow], reason: str, now: float) -> list[Received]:
+        """As `TransactionLayer.connection_lost`; return what needs a decision."""
+        return self._handle_all(self.layer.connection_lost(flows, reason, now), now)
 
     def _handle_all(self, events: Iterable[Event], now: float) -> list[Received]:
         found = (self.handle(event, now) for event in events)

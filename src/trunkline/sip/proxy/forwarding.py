@@ -6,17 +6,19 @@ a request alone made it go by TCP, its Record-Route stays that of UDP (RFC 5658 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
-from trunkline.errors import DecodeError
+from trunkline.errors import DecodeError, TrunklineError
+from trunkline.sip.headers import max_forwards
 from trunkline.sip.message import Message, Request
 from trunkline.sip.proxy.identity import Identity
-from trunkline.sip.proxy.routes import first_route, strict_next_hop
+from trunkline.sip.proxy.routes import RouteSeal, first_route, strict_next_hop
 from trunkline.sip.proxy.settings import ProxySettings
 from trunkline.sip.transport import Flow
 from trunkline.sip.uri import Uri, parse_uri
 
-__all__ = ["Forwarding", "complete"]
+__all__ = ["Forwarding", "complete", "writable"]
 
 _NO_DIALOG = frozenset(
     {
@@ -27,13 +29,45 @@ _NO_DIALOG = frozenset(
 """Methods that begin no dialog. One that is not known may (16.6 step 4), and NOTIFY does."""
 
 
+# Section 25.1: a URI is of printable US-ASCII, without blanks and what encloses it elsewhere.
+_WRITABLE = re.compile(r"[!-;=?-~]+\Z")
+
+
+def writable(uri: str) -> str:
+    """Return ``uri`` if it can be written as a Request-URI: one word, that ends nothing.
+
+    Raises:
+        TrunklineError: ``sip.start-line``: it cannot.
+    """
+    if _WRITABLE.match(uri) is None:
+        raise TrunklineError(
+            "sip.start-line",
+            f"{uri[:80]!r}: a Request-URI has no blanks, no < or >, and is printable ASCII",
+        )
+    return uri
+
+
+def _hops_left(value: str) -> int:
+    try:
+        return max_forwards(value)
+    except DecodeError as problem:  # written here: what came was looked at (section 16.3)
+        raise TrunklineError("sip.max-forwards", problem.message) from None
+
+
 class Forwarding:
     """What is the same for everything that one proxy sends on."""
 
-    def __init__(self, identity: Identity, settings: ProxySettings, route_extra: str = "") -> None:
+    def __init__(
+        self,
+        identity: Identity,
+        settings: ProxySettings,
+        route_extra: str = "",
+        seal: RouteSeal | None = None,
+    ) -> None:
         self.identity = identity
         self.settings = settings
         self._route_extra = route_extra
+        self._seal = seal
         self._record_routes: dict[tuple[object, ...], tuple[str, ...]] = {}
 
     def breadth_of(self, request: Request) -> int:
@@ -48,16 +82,21 @@ class Forwarding:
         return max(1, min(int(value), most))
 
     def address(self, request: Request, uri: str, routes: Sequence[str], breadth: int) -> None:
-        """Steps 2 and 3, Max-Breadth, and Routes to be pushed; a ``breadth`` of 0 adds none."""
+        """Steps 2 and 3, Max-Breadth, and Routes to be pushed; a ``breadth`` of 0 adds none.
+
+        Raises:
+            TrunklineError: ``sip.start-line``, ``sip.header``, ``sip.max-forwards``: ``uri``, one
+                of ``routes`` or what somebody wrote into Max-Forwards is not what it is to be.
+        """
         # What may not stand in a Request-URI is rare: a parameter "method", and header components.
         if "?" in uri or ";m" in uri or ";M" in uri:
             uri = _allowed(uri)
-        request.uri = uri
+        request.uri = writable(uri)
         headers = request.headers
         names = headers.names
         if "max-forwards" in names:
             at = names.index("max-forwards")
-            headers.rows[at] = f"Max-Forwards: {max(int(headers.value(at)) - 1, 0)}"
+            headers.rows[at] = f"Max-Forwards: {max(_hops_left(headers.value(at)) - 1, 0)}"
         else:
             headers.insert("Max-Forwards", str(self.settings.max_forwards), after="Via")
         if breadth:
@@ -103,9 +142,10 @@ class Forwarding:
             if "record-route" in headers.names
             else headers.names.index("via")
         )
+        mark = "" if self._seal is None else self._seal.parameter(request.call_id)
         for value in reversed(values):
             headers.names.insert(at, "record-route")
-            headers.rows.insert(at, f"Record-Route: {value}")
+            headers.rows.insert(at, f"Record-Route: {value[:-1]}{mark}>")
 
     def add_via(self, request: Request, flow: Flow, branch: str) -> int:
         """Put our Via on top (step 8); return the number of its row."""

@@ -13,7 +13,7 @@ from trunkline.sip.host import bracketed
 from trunkline.sip.transport import Address, Flow, Transport
 from trunkline.sip.uri import Uri, parse_uri
 
-__all__ = ["Identity", "Listener", "default_port", "route_uri"]
+__all__ = ["Identity", "Listener", "default_port", "route_uri", "stream_for"]
 
 _MOST_KNOWN = 10_000  # Route values remembered as ours or not; the memory begins anew beyond it
 _LONGEST_KNOWN = 256  # longer ones are not remembered
@@ -84,13 +84,21 @@ class Identity:
         """Return the listener that ``flow`` belongs to."""
         return self._by_flow.get((flow.transport, flow.local))
 
-    def for_transport(self, transport: Transport, remote_host: str) -> Listener | None:
-        """Return the first listener by which ``remote_host``, an address, can be reached."""
+    def for_transport(
+        self, transport: Transport, remote_host: str, beside: str = ""
+    ) -> Listener | None:
+        """Return the first listener by which ``remote_host``, an address, can be reached.
+
+        One at the address ``beside`` comes before all others.
+        """
         six = ":" in remote_host
+        first = None
         for listener in self.listeners:
             if listener.transport is transport and (":" in listener.local[0]) == six:
-                return listener
-        return None
+                if listener.local[0] == beside or not beside:
+                    return listener
+                first = first or listener
+        return first
 
     def is_from_self(self, flow: Flow) -> bool:
         """Whether what comes by this flow may have been sent by us.
@@ -137,6 +145,18 @@ class Identity:
             if len(value) <= _LONGEST_KNOWN:
                 self._known[value] = known
         return known
+
+
+def stream_for(identity: Identity, flow: Flow, size: int, limit: int) -> Flow | None:
+    """Return the way of a request that is too large for UDP (section 18.1.1).
+
+    ``None``: it goes by ``flow``, being no larger than ``limit``, or having no other way. The
+    top Via says how it goes, so it is written anew.
+    """
+    if size <= limit or flow.transport is not Transport.UDP:
+        return None
+    listener = identity.for_transport(Transport.TCP, flow.remote[0], flow.local[0])
+    return None if listener is None else Flow(Transport.TCP, flow.remote, listener.local)
 
 
 def default_port(uri: Uri) -> int:

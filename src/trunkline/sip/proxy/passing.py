@@ -21,7 +21,7 @@ class Passing:
     flow: Flow
     """By which it came."""
     routed: bool
-    """Whether one of its Routes was ours."""
+    """Whether one of its Routes was ours: see `Proxy`."""
     branch: str
     """By which it is sent on: the same each time that it comes."""
     back: Flow | None = None

@@ -1,6 +1,15 @@
-"""Route and Record-Route, on the way in and on the way out: RFC 3261 sections 16.4 and 16.6."""
+"""Route and Record-Route, on the way in and on the way out: RFC 3261 sections 16.4 and 16.6.
+
+Anybody can write a Route that names us, and a To tag beside it. What nobody else can write is the
+parameter ``k`` of our Record-Route: a keyed digest of the Call-ID (`RouteSeal`). So a request that
+comes back with it belongs to a dialog that began here, and needs no table of dialogs to prove it.
+"""
 
 from __future__ import annotations
+
+import re
+from hashlib import blake2s
+from hmac import compare_digest
 
 from trunkline.errors import DecodeError
 from trunkline.sip.lists import split_list
@@ -9,13 +18,41 @@ from trunkline.sip.proxy.identity import Identity, default_port, route_uri
 from trunkline.sip.transport import Flow
 from trunkline.sip.uri import Uri, parse_uri
 
-__all__ = ["first_route", "preprocess", "strict_next_hop"]
+__all__ = ["RouteSeal", "first_route", "preprocess", "strict_next_hop"]
+
+_DIGEST = 8  # octets
+_SEAL = re.compile(rf";k=([0-9a-f]{{{2 * _DIGEST}}})(?=[;>?]|\Z)")
 
 
-def preprocess(request: Request, identity: Identity, came: Flow) -> bool:
-    """Take ourselves out of Request-URI and Route (section 16.4); whether a Route was ours.
+class RouteSeal:
+    """Marks our Record-Route values so that nobody else can make one, dialog by dialog.
 
-    All our values at the top go: there are two where the sides differ (RFC 5658 section 5).
+    ``secret`` is the same in all processes, and on all hosts, that a dialog may pass.
+    """
+
+    def __init__(self, secret: bytes) -> None:
+        self._key = blake2s(secret, person=b"route").digest()
+
+    def parameter(self, call_id: str) -> str:
+        """Return the parameter for the Record-Route of a request."""
+        return f";k={self._digest(call_id)}"
+
+    def fits(self, found: str, call_id: str) -> bool:
+        """Whether what stands in a Route of this Call-ID is ours."""
+        return compare_digest(found, self._digest(call_id))
+
+    def _digest(self, call_id: str) -> str:
+        octets = call_id.encode("utf-8", "surrogateescape")
+        return blake2s(octets, key=self._key, digest_size=_DIGEST).hexdigest()
+
+
+def preprocess(
+    request: Request, identity: Identity, came: Flow, seal: RouteSeal | None = None
+) -> bool:
+    """Take ourselves out of Request-URI and Route (section 16.4); whether we had recorded one.
+
+    All our values at the top go: there are two where the sides differ (RFC 5658 section 5). One of
+    them has the seal; without a ``seal`` any Route of ours counts.
 
     Raises:
         DecodeError: ``sip.route``: what the request would be sent on by cannot be read. (A Route
@@ -26,28 +63,42 @@ def preprocess(request: Request, identity: Identity, came: Flow) -> bool:
         _strip_maddr(request, identity, came)
     if "route" not in headers.names:
         return False
-    ours = False
-    if ";lr" in request.uri and identity.owns_route(f"<{request.uri}>"):
+    recorded = False
+
+    def owns(value: str) -> bool:
+        nonlocal recorded
+        found = None if seal is None else _SEAL.search(value)
+        if found is None:
+            if not identity.owns_route(value):
+                return False
+            recorded = recorded or seal is None
+            return True
+        # Without it the value is that of any other dialog: it was looked at before.
+        if not identity.owns_route(value[: found.start()] + value[found.end() :]):
+            return False
+        if seal is not None and not recorded:
+            recorded = seal.fits(found[1], request.call_id)
+        return True
+
+    if ";lr" in request.uri and owns(f"<{request.uri}>"):
         # The element before us is a strict router: the target is the last Route.
         last = len(headers.names) - 1 - headers.names[::-1].index("route")
         values = split_list(headers.value(last))
         request.uri = _readable(values[-1] if values else "")
         _keep(request, last, values[:-1])
-        ours = True
     while "route" in headers.names:
         at = headers.names.index("route")
         value = headers.value(at)
         values = split_list(value) if "," in value else [value]
         mine = 0
-        while mine < len(values) and identity.owns_route(values[mine]):
+        while mine < len(values) and owns(values[mine]):
             mine += 1
         if mine:
-            ours = True
             _keep(request, at, values[mine:])
         if mine < len(values) or not mine:
             _readable(values[mine] if values else "")
             break
-    return ours
+    return recorded
 
 
 def _readable(value: str) -> str:
@@ -91,8 +142,7 @@ def _strip_maddr(request: Request, identity: Identity, came: Flow) -> None:
 def _keep(request: Request, at: int, values: list[str]) -> None:
     headers = request.headers
     if values:
-        name = headers.rows[at].partition(":")[0].rstrip(" \t")
-        headers.rows[at] = f"{name}: {', '.join(values)}"
+        headers.rewrite(at, ", ".join(values))
     else:
         headers.delete(at)
 

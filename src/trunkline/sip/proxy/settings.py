@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from trunkline.sip.transport import LARGEST_DATAGRAM
 from trunkline.sip.validity import SCHEMES
 
 __all__ = ["ProxySettings"]
@@ -18,8 +19,8 @@ class ProxySettings:
     max_forwards: int = 70
     max_breadth: int = 60
     """The most branches of one request at a time, whatever it asks for (RFC 5393 section 5.3.3)."""
-    largest_datagram: int = 1300
-    """Octets beyond which a request goes by TCP, the path MTU being unknown (section 18.1.1)."""
+    largest_datagram: int = LARGEST_DATAGRAM
+    """Octets beyond which a request goes by TCP (section 18.1.1)."""
     supported: frozenset[str] = frozenset()
     """Option tags that are understood in Proxy-Require, in lower case."""
     schemes: frozenset[str] = SCHEMES

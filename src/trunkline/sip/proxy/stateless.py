@@ -26,12 +26,12 @@ from trunkline.sip.message import Message, Request, Response, parse, tag_of
 from trunkline.sip.proxy.core import Proxy, Received
 from trunkline.sip.proxy.identity import Identity
 from trunkline.sip.proxy.passing import Passing
-from trunkline.sip.proxy.routes import preprocess
+from trunkline.sip.proxy.routes import RouteSeal, preprocess
 from trunkline.sip.proxy.settings import ProxySettings
 from trunkline.sip.transaction import TransactionLayer
 from trunkline.sip.transaction.matching import answers_to
 from trunkline.sip.transport import Address, Flow, Transport
-from trunkline.sip.validity import Problem
+from trunkline.sip.validity import Problem, check_passing
 from trunkline.sip.via import COOKIE, TopVia, mark_source, pop_via, top_via
 
 __all__ = ["StatelessCounters", "StatelessProxy"]
@@ -71,13 +71,14 @@ class StatelessProxy(Proxy):
         secret: bytes,
         tag: Callable[[], str],
         settings: ProxySettings = ProxySettings(),  # noqa: B008 - immutable
+        seal: RouteSeal | None = None,
     ) -> None:
         """Raises TrunklineError, ``sip.stateless-secret``: the secret is too short."""
         if len(secret) < _SHORTEST_SECRET:
             raise TrunklineError(
                 "sip.stateless-secret", f"{len(secret)} octets; {_SHORTEST_SECRET} at least"
             )
-        super().__init__(layer, identity, tag=tag, settings=settings)
+        super().__init__(layer, identity, tag=tag, settings=settings, seal=seal)
         self.counters = StatelessCounters()
         self._secret = secret[:_LONGEST_SECRET]
         self._ways: dict[tuple[Address, int], Flow] = {}
@@ -130,7 +131,7 @@ class StatelessProxy(Proxy):
         refusal = self.refusal(request)
         if refusal is None:
             try:
-                passing.routed = preprocess(request, self.identity, flow)
+                passing.routed = preprocess(request, self.identity, flow, self.seal)
             except DecodeError as problem:
                 refusal = Problem(400, problem.code, problem.message)
         if request.method == "ACK":
@@ -181,6 +182,8 @@ class StatelessProxy(Proxy):
         """Take our Via off; return where the next one says, or the code of why it is nowhere."""
         if response.defect is not None or not 100 <= response.status <= 699:
             return "sip.response"
+        if (wrong := check_passing(response)) is not None:
+            return wrong.code
         at = int(ours[1])
         if not self.identity.placed(via.host, via.port) or at >= len(self._index):
             return "sip.stray-response"

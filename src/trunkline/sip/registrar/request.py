@@ -12,7 +12,13 @@ from trunkline.sip.message import Request
 from trunkline.sip.nat import NatSign, nat_signs
 from trunkline.sip.outbound import instance_of, is_first_hop, reg_id_of, supports
 from trunkline.sip.registrar.order import Order, Registration, Wish
-from trunkline.sip.registrar.settings import MAX_AOR, MAX_CONTACT, Reason, Settings
+from trunkline.sip.registrar.settings import (
+    MAX_AOR,
+    MAX_CALL_ID,
+    MAX_CONTACT,
+    Reason,
+    Settings,
+)
 from trunkline.sip.transport import Flow
 from trunkline.sip.uri import Uri, parse_uri
 
@@ -83,6 +89,8 @@ class Registrar:
             raise _bad(Reason.BAD_SEQUENCE, problem.message) from None
         if not call_id:
             raise _bad(Reason.BAD_SEQUENCE, "there is no Call-ID")
+        if len(call_id) > MAX_CALL_ID:
+            raise _bad(Reason.BAD_SEQUENCE, f"a Call-ID of more than {MAX_CALL_ID} characters")
         first_hop = is_first_hop(request)
         path = self._path(request)
         star, wishes = self._contacts(request, to, aor)  # step 6

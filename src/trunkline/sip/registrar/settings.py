@@ -11,12 +11,14 @@ from typing import Final
 from trunkline.errors import TrunklineError
 from trunkline.sip.gruu import GruuMaker
 
-__all__ = ["MAX_AOR", "MAX_CONTACT", "REASONS", "Reason", "Settings"]
+__all__ = ["MAX_AOR", "MAX_CALL_ID", "MAX_CONTACT", "REASONS", "Reason", "Settings"]
 
 MAX_CONTACT: Final = 2048
 """Characters of a contact, or of a path vector, that are stored; longer ones are refused."""
 MAX_AOR: Final = 255
 """Octets of an address-of-record's key; there is no longer one."""
+MAX_CALL_ID: Final = 255
+"""Characters of a Call-ID, which is stored with its contacts; a longer one is refused."""
 
 
 class Reason(Enum):
@@ -52,7 +54,7 @@ REASONS: Final = MappingProxyType(
         Reason.NOT_AUTHORIZED: "403: the user may not register for this address-of-record",
         Reason.NOT_FOUND: "404: To is no address-of-record of the domain in the Request-URI",
         Reason.BAD_TO: "400: To or the Request-URI cannot be read",
-        Reason.BAD_SEQUENCE: "400: Call-ID or CSeq is missing or cannot be read",
+        Reason.BAD_SEQUENCE: "400: Call-ID or CSeq is missing, too long or cannot be read",
         Reason.BAD_CONTACT: "400: a contact cannot be read, or is too long",
         Reason.BAD_STAR: "400: * stands beside another contact, or Expires is not 0",
         Reason.BAD_FLOW: "400: a reg-id that is no number, or beside a second contact",

@@ -86,6 +86,14 @@ class SessionDescription(Section):
         other.media = tuple(Media(other, list(media._rows), self._eol) for media in self.media)
         return other
 
+    def line(self, prefix: str) -> str | None:
+        """The first line of all that starts with ``prefix``, without its end, or ``None``."""
+        return next(iter(self.lines(prefix)), None)
+
+    def lines(self, prefix: str = "") -> list[str]:
+        """Every line that starts with ``prefix``, the streams' too, without its end."""
+        return [row.rstrip("\r\n") for row in self._all_rows() if row.startswith(prefix)]
+
     def _all_rows(self) -> Iterator[str]:
         return chain(self._rows, *(media._rows for media in self.media))
 

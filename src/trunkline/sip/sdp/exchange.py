@@ -12,7 +12,7 @@ sends no second reliable 1xx before the first is acknowledged (RFC 3262 section 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from trunkline.errors import TrunklineError
@@ -61,7 +61,7 @@ class Exchange:
 
     __slots__ = (
         *("_before", "_carrier", "_phase", "_uac", "_update"),
-        *("local", "offer", "remote", "state"),
+        *("local", "offer", "remote", "sent", "state", "version"),
     )
 
     local: SessionDescription | None
@@ -71,11 +71,17 @@ class Exchange:
     offer: SessionDescription | None
     """The offer that waits for its answer; ``state`` says whose."""
     state: State
+    sent: SessionDescription | None
+    """The last description that we sent, agreed on or not."""
+    version: int
+    """The highest version of a description that we sent (``o=``); the next one has a higher one."""
 
     def __init__(self) -> None:
         self.local = None
         self.remote = None
         self.offer = None
+        self.sent = None
+        self.version = 0
         self.state = State.STABLE
         self._phase = Phase.NONE
         self._uac = False
@@ -120,6 +126,8 @@ class Exchange:
         event = {Meaning.OFFER: Event.SEND_OFFER, Meaning.ANSWER: Event.SEND_ANSWER}.get(
             cell.meaning
         )
+        if _asks(message, cell.meaning):
+            event = Event.SEND_OFFER
         if event is not None and OFFERS[self.state][event][0] is Meaning.PENDING:
             return None
         return cell.meaning
@@ -156,7 +164,17 @@ class Exchange:
                 "ignored (RFC 3261 13.2.1): send the same, and a new offer later",
             )
         self._apply(message, description, meaning, cseq, sent=True)
+        if description is not None:
+            self.sent = description
+            self.version = max(self.version, description.origin.session_version)
         return meaning
+
+    def renewed(self, description: SessionDescription) -> SessionDescription:
+        """A copy of ``description`` of ours with a version that we have not sent (RFC 3264 8)."""
+        copy = description.copy()
+        version = max(self.version, copy.origin.session_version) + 1
+        copy.origin = replace(copy.origin, session_version=version)
+        return copy
 
     def _refusal(self, message: Message, has: bool, cseq: int) -> TrunklineError:
         where = f"{message.value} ({self.state.value}; {self._phase.value})"
@@ -199,13 +217,16 @@ class Exchange:
                 return Verdict(meaning, clause, self._status(message) if late else None)
             if message is Message.UPDATE and self._update is not None:
                 meaning, clause = Meaning.PENDING, "RFC 3311 5.2"
-            elif meaning is Meaning.OFFER:
-                meaning, _, pending = OFFERS[self.state][Event.RECEIVE_OFFER]
-                clause = pending if meaning is Meaning.PENDING else clause
+            elif meaning is Meaning.OFFER or _asks(message, meaning):
+                taken, _, pending = OFFERS[self.state][Event.RECEIVE_OFFER]
+                if taken is Meaning.PENDING:
+                    meaning, clause = taken, pending
             elif meaning is Meaning.ANSWER:
                 meaning = OFFERS[self.state][Event.RECEIVE_ANSWER][0]
         if meaning is Meaning.PENDING:
             if message not in _REQUESTS:
+                if message is Message.FINAL:
+                    self._phase = Phase.NONE  # the INVITE is over, whatever its 2xx brought
                 return Verdict(Meaning.IGNORED, clause)
             return Verdict(meaning, clause, self._status(message))
         self._apply(message, description, meaning, cseq, sent=False)
@@ -288,3 +309,8 @@ class Exchange:
         self.local, self.remote = self._before
         if self._carrier is not None and self._carrier[0] not in (Message.UPDATE, Message.PRACK):
             self._settle()
+
+
+def _asks(message: Message, meaning: Meaning) -> bool:
+    """An INVITE without a description: an offer will come of it, and one is in the way now."""
+    return message is Message.INVITE and meaning is Meaning.NOTHING

@@ -149,7 +149,11 @@ OFFERS: Final[Mapping[State, Mapping[Event, tuple[Meaning, State, str]]]] = Mapp
         },
     }
 )
-"""What an event does in a state, and the state that follows. ``PENDING`` leaves it as it is."""
+"""What an event does in a state, and the state that follows. ``PENDING`` leaves it as it is.
+
+An INVITE without a description is held against ``SEND_OFFER`` and ``RECEIVE_OFFER``, too: it asks
+for an offer, and none may come while another waits. It leaves the state as it is.
+"""
 
 
 _P = Phase

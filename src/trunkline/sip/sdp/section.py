@@ -58,11 +58,8 @@ class Section:
         found = (Bandwidth.parse(line[2:]) for line in self._starting("b="))
         return tuple(bandwidth for bandwidth in found if bandwidth is not None)
 
-    def _all_rows(self) -> Iterator[str]:
-        return iter(self._rows)
-
     def _starting(self, prefix: str) -> Iterator[str]:
-        return (row.rstrip("\r\n") for row in self._all_rows() if row.startswith(prefix))
+        return (row.rstrip("\r\n") for row in self._rows if row.startswith(prefix))
 
     def _value(self, prefix: str) -> str | None:
         """What stands behind ``prefix`` in the section's own first line that has it."""

@@ -42,11 +42,12 @@ from trunkline.sip.transaction.table import Machine, State, Trigger
 from trunkline.sip.transaction.transactions import (
     NOBODY,
     ClientTransaction,
+    Judge,
     ServerTransaction,
     Transaction,
     fire,
 )
-from trunkline.sip.transport import Address, Flow
+from trunkline.sip.transport import Flow
 from trunkline.sip.via import COOKIE, TopVia, mark_source, top_via
 
 __all__ = [
@@ -140,7 +141,7 @@ class TransactionLayer:
         self.servers: dict[str, ServerTransaction] = {}
         self.clients: dict[str, ClientTransaction] = {}
         # By streams only: of datagrams, those that came to nothing are named.
-        self._unanswered: dict[Address, dict[ClientTransaction, None]] = {}
+        self._unanswered: dict[Flow, dict[ClientTransaction, None]] = {}
         self._token = token
         self._late = timers.late
         self._now = 0.0
@@ -235,6 +236,8 @@ class TransactionLayer:
         response.via_end = via.end
         if transaction.traced:
             self._show(flow)
+        if transaction.judge is not None and (wrong := transaction.judge(response)) is not None:
+            return self._discard(wrong.code, wrong.detail, flow)
         self.counters.responses += 1
         if transaction.flow.transport.reliable:
             self._answered(transaction)
@@ -287,11 +290,14 @@ class TransactionLayer:
         *,
         traced: bool = False,
         data: bytes = b"",
+        judge: Judge | None = None,
     ) -> ClientTransaction:
         """Send ``request``, whose top Via has ``branch``, by ``flow``, in a transaction of its own.
 
         Not for ACK (`send`). What comes of it are events with the transaction. ``traced``: show its
         messages to the tap. ``data``: the request as octets, where the user has made them already.
+        ``judge``: says what is wrong with a response, None if nothing is. One that is not right is
+        discarded as if it had been lost, so that the timers go on and a better one may come.
 
         Raises:
             TrunklineError: ``sip.branch``, a transaction with this branch and method is there.
@@ -305,6 +311,7 @@ class TransactionLayer:
                 "sip.branch", f"{transaction.key[:80]}: under way; each request has its own branch"
             )
         transaction.branch = branch
+        transaction.judge = judge
         transaction.cancelled = False
         transaction.waiting_cancel = None
         if invite:
@@ -317,7 +324,7 @@ class TransactionLayer:
         timers = self.timers
         if flow.transport.reliable:
             transaction.last = b""
-            self._unanswered.setdefault(flow.remote, {})[transaction] = None
+            self._unanswered.setdefault(flow, {})[transaction] = None
         else:
             transaction._pause = timers.t1
             self.queue.start(transaction, Trigger.A if invite else Trigger.E, timers.t1, now)
@@ -363,42 +370,42 @@ class TransactionLayer:
         self.queue.start(transaction, Trigger.CANCELLED, self.timers.transaction, now)
 
     def abort(self, transaction: Transaction, now: float) -> None:
-        """End a transaction without a final response, where its state allows that."""
+        """End a transaction without a final response, where its state allows that.
+
+        Of a server, the request may come again until its client gives up, and has no effect.
+        """
         if not transaction.terminated:
             fire(self, transaction, Trigger.ABORT, None, now)
 
     # from the transport
 
-    def awaits(self, flow: Flow) -> bool:
-        """Whether a request to the far end of ``flow``, a stream, has had no response yet."""
-        return flow.remote in self._unanswered
-
     def transport_failed(
-        self,
-        flow: Flow,
-        messages: Iterable[bytes],
-        reason: str,
-        now: float,
-        *,
-        shared: bool = True,
+        self, flow: Flow, messages: Iterable[bytes], reason: str, now: float
     ) -> list[Event]:
         """Sending by ``flow`` failed: ``messages``, or what ICMP quoted of them, did not arrive.
 
-        A request fails (section 17.1.4); where the flow is a stream, so does every request that
-        went by it and has had no response: with ``shared``, those that asked for any connection to
-        its far end, too. A response whose connection is gone is sent once more, to
-        sent-by, by any connection that leads there (section 18.2.2). If that fails too, its user is
-        told, who may look for another server (RFC 3263 section 5).
+        A request fails (section 17.1.4), and no other one that went the same way. A response whose
+        connection is gone is sent once more, to sent-by, by any connection that leads there
+        (section 18.2.2). If that fails too, its user is told, who may look for another server (RFC
+        3263 section 5).
         """
         failed: list[Transaction] = []
         for data in messages:
             transaction = self._returned(data, flow)
             if transaction is not None:
                 failed.append(transaction)
-        if flow.transport.reliable:
-            meant = (flow.connection, 0) if shared else (flow.connection,)
-            waiting = self._unanswered.get(flow.remote, ())
-            failed += [each for each in waiting if each.flow.connection in meant]
+        return self._fail(failed, reason, now)
+
+    def connection_lost(self, flows: Iterable[Flow], reason: str, now: float) -> list[Event]:
+        """A connection is no more: requests that went by it and have had no response fail.
+
+        ``flows`` are what they asked for: its own number, and any connection to its far end, where
+        no other one is left to bring the response.
+        """
+        waiting = [each for flow in flows for each in self._unanswered.get(flow, ())]
+        return self._fail(waiting, reason, now)
+
+    def _fail(self, failed: Iterable[Transaction], reason: str, now: float) -> list[Event]:
         events = []
         for transaction in failed:
             if not transaction.terminated:
@@ -476,6 +483,6 @@ class TransactionLayer:
         transaction.last = b""
 
     def _answered(self, transaction: ClientTransaction) -> None:
-        waiting = self._unanswered.get(transaction.flow.remote)
+        waiting = self._unanswered.get(transaction.flow)
         if waiting is not None and waiting.pop(transaction, self) is None and not waiting:
-            del self._unanswered[transaction.flow.remote]
+            del self._unanswered[transaction.flow]

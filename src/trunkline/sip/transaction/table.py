@@ -12,6 +12,9 @@ Four triggers are not in the RFC's figures: `CANCELLED`, the 64*T1 after a CANCE
 response has to come (section 9.1); `LATE` and `EXPIRED`, the times after which a request that is no
 INVITE is answered 100, by us and not before, and after which nobody waits for its answer (RFC 4320
 section 4); and `ABORT`, by which a transaction user ends a transaction.
+
+A server that is ended without an answer, by `ABORT` or by a 408 that may not be sent, is `SILENT`
+until its client has given up: the request may come again, and is none that is new.
 """
 
 from __future__ import annotations
@@ -42,6 +45,7 @@ class State(StrEnum):
     ACCEPTED = "Accepted"
     COMPLETED = "Completed"
     CONFIRMED = "Confirmed"
+    SILENT = "Silent"
     TERMINATED = "Terminated"
 
 
@@ -98,6 +102,7 @@ class Action(Enum):
     START_L = "start Timer L"
     START_M = "start Timer M"
     START_EXPIRED = "wait for Timer F's time"
+    SILENCE = "forget the request"
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +193,7 @@ _INVITE_SERVER: dict[State, dict[Trigger, Row]] = {
         _T.TU_SUCCESS: _row(_S.ACCEPTED, "RFC 6026 8.5", _A.SEND, _A.START_L),
         _T.TU_FAILURE: _row(_S.COMPLETED, "17.2.1", _A.SEND, _A.START_G, _A.START_H),
         _T.ERROR: _row(_S.PROCEEDING, "RFC 6026 8.8", _A.INFORM),
-        _T.ABORT: _row(_S.TERMINATED, "17.2.1"),
+        _T.ABORT: _row(_S.SILENT, "17.2.1", _A.START_L),
     },
     _S.ACCEPTED: {
         _T.REQUEST: _row(_S.ACCEPTED, "RFC 6026 8.7"),
@@ -221,6 +226,16 @@ _INVITE_SERVER: dict[State, dict[Trigger, Row]] = {
         _T.ERROR: _row(_S.CONFIRMED, "17.2.1"),
         _T.ABORT: _row(_S.CONFIRMED, "17.2.1"),
     },
+    _S.SILENT: {
+        _T.REQUEST: _row(_S.SILENT, "17.2.1"),
+        _T.ACK: _row(_S.SILENT, "17.2.1"),
+        _T.TU_PROVISIONAL: _row(_S.SILENT, "17.2.1"),
+        _T.TU_SUCCESS: _row(_S.SILENT, "17.2.1"),
+        _T.TU_FAILURE: _row(_S.SILENT, "17.2.1"),
+        _T.L: _row(_S.TERMINATED, "17.1.1.2"),
+        _T.ERROR: _row(_S.SILENT, "17.2.1"),
+        _T.ABORT: _row(_S.SILENT, "17.2.1"),
+    },
 }
 
 _SERVER: dict[State, dict[Trigger, Row]] = {
@@ -231,7 +246,7 @@ _SERVER: dict[State, dict[Trigger, Row]] = {
         _T.TU_SUCCESS: _row(_S.COMPLETED, "17.2.2", _A.SEND, _A.START_J),
         _T.TU_FAILURE: _row(_S.COMPLETED, "17.2.2", _A.SEND, _A.START_J),
         _T.ERROR: _row(_S.TRYING, "RFC 6026 8.8", _A.INFORM),
-        _T.ABORT: _row(_S.TERMINATED, "17.2.2; RFC 4320 4.2"),
+        _T.ABORT: _row(_S.SILENT, "17.2.2; RFC 4320 4.2", _A.SILENCE),
     },
     _S.PROCEEDING: {
         _T.REQUEST: _row(_S.PROCEEDING, "17.2.2", _A.RESEND),
@@ -240,7 +255,7 @@ _SERVER: dict[State, dict[Trigger, Row]] = {
         _T.TU_SUCCESS: _row(_S.COMPLETED, "17.2.2", _A.SEND, _A.START_J),
         _T.TU_FAILURE: _row(_S.COMPLETED, "17.2.2", _A.SEND, _A.START_J),
         _T.ERROR: _row(_S.PROCEEDING, "RFC 6026 8.8", _A.INFORM),
-        _T.ABORT: _row(_S.TERMINATED, "17.2.2; RFC 4320 4.2"),
+        _T.ABORT: _row(_S.SILENT, "17.2.2; RFC 4320 4.2", _A.SILENCE),
     },
     _S.COMPLETED: {
         _T.REQUEST: _row(_S.COMPLETED, "17.2.2", _A.RESEND),
@@ -250,6 +265,16 @@ _SERVER: dict[State, dict[Trigger, Row]] = {
         _T.J: _row(_S.TERMINATED, "17.2.2"),
         _T.ERROR: _row(_S.COMPLETED, "RFC 6026 8.8", _A.INFORM),
         _T.ABORT: _row(_S.COMPLETED, "17.2.2"),
+    },
+    _S.SILENT: {
+        _T.REQUEST: _row(_S.SILENT, "17.2.2"),
+        _T.TU_PROVISIONAL: _row(_S.SILENT, "RFC 4320 4.2"),
+        _T.TU_SUCCESS: _row(_S.SILENT, "RFC 4320 4.2"),
+        _T.TU_FAILURE: _row(_S.SILENT, "RFC 4320 4.2"),
+        _T.LATE: _row(_S.SILENT, "RFC 4320 4.2", _A.START_EXPIRED),
+        _T.EXPIRED: _row(_S.TERMINATED, "17.1.2.2"),
+        _T.ERROR: _row(_S.SILENT, "RFC 4320 4.2"),
+        _T.ABORT: _row(_S.SILENT, "RFC 4320 4.2"),
     },
 }
 

@@ -21,6 +21,7 @@ from trunkline.sip.transaction.events import (
 from trunkline.sip.transaction.hop import ack_for
 from trunkline.sip.transaction.table import TABLES, Action, Machine, Row, State, Trigger
 from trunkline.sip.transport import Flow
+from trunkline.sip.validity import Problem
 
 if TYPE_CHECKING:
     from trunkline.sip.transaction.layer import TransactionLayer
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["ClientTransaction", "ServerTransaction", "Transaction", "fire"]
 
 
+Judge: TypeAlias = "Callable[[Response], Problem | None]"
 NOBODY: Final = object()
 """The user of a transaction that the layer began by itself, a CANCEL's: no events come of it."""
 
@@ -93,9 +95,11 @@ class ServerTransaction(Transaction):
 class ClientTransaction(Transaction):
     """A request that was sent."""
 
-    __slots__ = ("branch", "cancelled", "waiting_cancel")
+    __slots__ = ("branch", "cancelled", "judge", "waiting_cancel")
 
     branch: str
+    judge: Judge | None
+    """Says what is wrong with a response; it is asked before the response has any effect."""
     cancelled: bool
     """Whether its CANCEL has been asked for (section 9.1)."""
     waiting_cancel: Request | None
@@ -213,6 +217,16 @@ def _timeout(
     return TimedOut(transaction)
 
 
+def _silence(
+    layer: TransactionLayer, transaction: Transaction, what: object, now: float
+) -> Event | None:
+    """Wait for a request that comes again: over a reliable transport, none does."""
+    transaction.request = None
+    if transaction.flow.transport.reliable:
+        fire(layer, transaction, Trigger.EXPIRED, None, now)
+    return None
+
+
 def _doubling(trigger: Trigger, *, capped: bool) -> _Act:
     """Timers A, E and G: T1, then twice as long each time, where nothing else delivers."""
 
@@ -264,6 +278,7 @@ _ACTS: dict[Action, _Act | None] = {
     Action.START_L: _fixed(Trigger.L, "transaction", reliable_too=True),
     Action.START_M: _fixed(Trigger.M, "transaction", reliable_too=True),
     Action.START_EXPIRED: _fixed(Trigger.EXPIRED, "expired", reliable_too=True),
+    Action.SILENCE: _silence,
 }
 
 
