@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from trunkline.cli.output import JsonOption, console, grid, print_json, print_table, printable
+from trunkline.cli.output import JsonOption, console, grid, print_json, print_table
 from trunkline.cli.progress import Bar
 from trunkline.errors import TrunklineError
+from trunkline.observe.text import printable
 
 if TYPE_CHECKING:
     from trunkline.store.ledger.audit import Audit
