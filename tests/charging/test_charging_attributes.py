@@ -317,10 +317,12 @@ def test_profiles_can_be_named_or_spelled_out() -> None:
         held.process(event(A="1"), NOW, profile_ids=["TWO"])
     assert held.process(event(A="1"), NOW, profile_ids=["TWO", "ONE"]).matched_profiles == ("ONE",)
     trace: list[Judged] = []
-    held.process(event(A="1"), NOW, profile_ids=["TWO", "ONE", "NONE"], trace=trace)
+    light = "*constant:*req.X:1"
+    held.process(event(A="1"), NOW, profile_ids=["TWO", "ONE", "NONE", light], trace=trace)
     assert [(each.profile, each.verdict) for each in trace] == [
         ("ONE", Verdict.MATCHED),
         ("TWO", Verdict.LOWER_WEIGHT),
+        (light, Verdict.LOWER_WEIGHT),
     ]
     trace.clear()
     held.process(event(A="2"), NOW, profile_ids=["TWO", "ONE"], process_runs=2, trace=trace)
@@ -438,6 +440,10 @@ def test_rows_of_one_id_are_one_profile() -> None:
     }
     result = held.process(event(A="1", B="2"), NOW, context="*cdrs")
     assert result.event.fields == {"A": "1", "B": "2", "Y": "2"}
+
+
+def test_a_profile_without_contexts_is_for_all() -> None:
+    assert profile("A").as_reply()["Contexts"] == ["*any"]
 
 
 def test_all_that_is_wrong_is_told_with_file_and_line() -> None:

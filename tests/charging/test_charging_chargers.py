@@ -99,10 +99,22 @@ def test_without_named_attributes_those_of_the_context_apply() -> None:
     [run] = chargers(row("DEFAULT", "*default"), attributes=attributes).process(Event(), NOW)
     assert run.event.text("X") == "chargers"
     assert run.attribute_profiles == ("CHARGERS",)
+    assert run.as_reply()["AttributeSProfiles"] == ["CHARGERS"]
     [run] = chargers(row("DEFAULT", "*default")).process(Event(), NOW)  # none matches: no error
     assert run.event.fields == {"RunID": "*default"}
     [run] = chargers(row("D", "*default", ("CDRS",)), attributes=attributes).process(Event(), NOW)
     assert run.event.text("X") == "cdrs"
+
+
+def test_a_run_keeps_the_events_tenant() -> None:
+    held = Chargers.from_rows(
+        [ChargerRow(tenant="example.org", id="D", run_id="x", attributes=("*none",))],
+        Filters(),
+        Attributes(),
+    )
+    [run] = held.process(Event(tenant="example.org", id="ev1", time=NOW), NOW)
+    assert (run.event.tenant, run.event.id, run.event.time) == ("example.org", "ev1", NOW)
+    assert run.as_reply()["ChargerSProfile"] == "D"
 
 
 def test_what_attributes_refuse_is_refused() -> None:

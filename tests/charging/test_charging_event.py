@@ -235,6 +235,9 @@ def test_typed_access_to_an_event() -> None:
     assert (event.usage("N"), event.usage("F"), event.usage("Nothing")) == (5, 2, None)
     assert event.when("At", NOW) == event.when("T", NOW) == NOW
     assert event.when("Nothing", NOW) is None
+    empty = Event(fields={"Usage": "", "At": "", "T": datetime(2024, 5, 15, 12)})
+    assert (empty.usage(), empty.when("At", NOW)) == (None, None)
+    assert empty.when("T", NOW, timezone(timedelta(hours=2))) == NOW
     assert (event.text("N"), event.text("Nothing", "-")) == ("5", "-")
     for wrong in (lambda: event.usage("X"), lambda: event.when("X", NOW)):
         with pytest.raises(EventError) as refused:

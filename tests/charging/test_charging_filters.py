@@ -115,7 +115,7 @@ CASES: dict[str, list[tuple[str, str, list[dict[str, object]], list[dict[str, ob
         (
             "~*req.A",
             "DST_AUS;DST_DE",
-            [{"A": "61299"}, {"A": "61499"}, {"A": "+4930"}],
+            [{"A": "61"}, {"A": "61299"}, {"A": "61499"}, {"A": "+4930"}],
             [{"A": "6"}, {"A": "331"}, {"A": ""}, {}],
         ),
         ("~*req.A", "DST_AUS_Mobile", [{"A": "6149"}], [{"A": "6129"}]),

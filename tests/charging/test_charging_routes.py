@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -21,7 +22,7 @@ from trunkline.charging.routes import (
     Routes,
     SortedRoutes,
 )
-from trunkline.charging.rows import RouteRow
+from trunkline.charging.rows import Activation, RouteRow
 from trunkline.charging.selection import Judged
 from trunkline.rating import Call, Cgrates, RatingError
 from trunkline.rating.durations import MINUTE, SECOND
@@ -92,6 +93,11 @@ class Costs(TariffCosts):
     def __init__(self, **covered: int) -> None:
         super().__init__(tariff(TARIFF))
         self.covered = covered
+        self.asked: list[Call] = []
+
+    def on_plans(self, call: Call, plan_ids: Sequence[str]) -> PlanCost:
+        self.asked.append(call)
+        return super().on_plans(call, plan_ids)
 
     def on_accounts(self, call: Call, account_ids: Sequence[str]) -> AccountUsage | None:
         for account in account_ids:
@@ -204,10 +210,15 @@ def test_accounts_that_cover_the_call_cost_nothing() -> None:
         row("covered", accounts=("BUNDLE",)),
         row("half", accounts=("NONE", "HALF"), plans=("RP_1",)),
     ]
-    costs = Costs(BUNDLE=MINUTE, HALF=30 * SECOND)
+    rows.append(row("empty", accounts=("EMPTY",), plans=("RP_2",)))
+    costs = Costs(BUNDLE=MINUTE, HALF=30 * SECOND, EMPTY=0)
     found = routes(*rows, costs=costs).sort(EVENT, NOW)
-    assert order(found) == ["covered", "half", "paid"]
-    covered, half, _ = found.routes
+    assert order(found) == ["covered", "half", "paid", "empty"]
+    covered, half, _, empty = found.routes
+    assert set(empty.data) == {"Weight", "Cost", "RatingPlanID"}
+    assert (costs.asked[0].time, costs.asked[0].usage) == (NOW, MINUTE)
+    later = NOW + timedelta(seconds=30)
+    assert (costs.asked[1].time, costs.asked[1].usage) == (later, 30 * SECOND)
     assert covered.data["Account"] == "BUNDLE"
     assert covered.data["Cost"] == Decimal(0)
     assert half.data["Cost"] == Decimal("0.3")
@@ -269,6 +280,7 @@ def test_by_load() -> None:
     assert found.routes[0].data == {"Weight": Decimal(0), "Load": Decimal(10), "Ratio": 2}
     found = routes(row(sorting="*load"), *rows, counts=counts).sort(EVENT, NOW)
     assert order(found) == ["closed", "two", "three", "one"]
+    assert found.routes[0].data["Ratio"] == 1
     with pytest.raises(EventError) as refused:
         routes(row("r", sorting="*load", stats=("S1:*tcc",)), counts=counts).sort(EVENT, NOW)
     assert refused.value.code == "charging.no-metric"
@@ -411,13 +423,14 @@ def test_nothing_comes_after_a_blocker() -> None:
 
 
 def test_pages() -> None:
-    held = routes(*(row(name, weight=str(9 - number)) for number, name in enumerate("abcd")))
+    held = routes(*(row(name, weight=str(9 - number)) for number, name in enumerate("abcde")))
     assert order(held.sort(EVENT, NOW, limit=2)) == ["a", "b"]
     page = held.sort(EVENT, NOW, limit=2, offset=1)
     assert order(page) == ["b", "c"]
     assert [(each.route.id, each.reason) for each in page.untaken] == [
         ("a", RouteReason.BEFORE_OFFSET),
         ("d", RouteReason.BEYOND_LIMIT),
+        ("e", RouteReason.BEYOND_LIMIT),
     ]
     assert order(held.sort(EVENT, NOW, offset=9)) == []
     assert order(held.sort(EVENT, NOW, limit=0)) == []
@@ -445,8 +458,15 @@ def test_the_heaviest_profile_that_matches_counts() -> None:
         with pytest.raises(EventError) as refused:
             ask()
         assert refused.value.reference == "NOT_FOUND"
-    later = Event(tenant=TENANT, time=NOW - timedelta(days=1))
-    assert order(held.sort(later, NOW)) == ["a"]
+    assert order(held.sort(Event(tenant=TENANT), NOW)) == ["a"]
+
+
+def test_an_interval_of_any_row_is_the_profiles() -> None:
+    later = replace(row("b"), activation=Activation(start=NOW + timedelta(hours=1)))
+    held = routes(row("a"), later)
+    with pytest.raises(EventError):
+        held.sort(EVENT, NOW)
+    assert order(held.sort(replace(EVENT, time=NOW + timedelta(hours=1)), NOW)) == ["a", "b"]
 
 
 def test_rows_of_one_route_under_the_same_filters_are_one_route() -> None:

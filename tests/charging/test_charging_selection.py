@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trunkline.charging.event import Event, EventError, Scope
-from trunkline.charging.filters import Condition, Filters, active_at
+from trunkline.charging.filters import Condition, Filters, active_at, read_inline
 from trunkline.charging.rows import ALWAYS, Activation, FilterRow
 from trunkline.charging.selection import Judged, Selection, Verdict
 
@@ -32,12 +32,13 @@ class Plain:
 FIELDS = ("A", "B", "C")
 NUMBERS = ("", "1", "12", "123", "2", "20", "x")
 rules = st.builds(
-    lambda kind, field, values: f"{kind}:~*req.{field}:{'|'.join(values)}",
+    lambda kind, field, way, values: f"{kind}:~*req.{field}{way}:{'|'.join(values)}",
     st.sampled_from(
         ["*string", "*string", "*prefix", "*prefix", "*exists", "*suffix", "*gte", "*notstring",
          "*notprefix", "*notexists", "*empty", "*regex"]
     ),
     st.sampled_from(FIELDS),
+    st.sampled_from(["", "", "", r":s/^1(.*)$/$1/", "{*len}"]),
     st.lists(st.sampled_from(NUMBERS[1:-1]), min_size=1, max_size=3, unique=True),
 )  # fmt: skip
 intervals = st.sampled_from(
@@ -61,10 +62,12 @@ def profiles(draw: st.DrawFn) -> list[Plain]:
             id=f"FLT_{draw(st.integers(0, 3))}",
             type=kind,
             element=element,
-            values=tuple(values.split("|")),
+            values=values,
             activation=draw(intervals),
         )
-        for kind, element, values in (rule.split(":") for rule in draw(st.lists(rules, max_size=6)))
+        for kind, element, values in (
+            read_inline(rule) for rule in draw(st.lists(rules, max_size=6))
+        )
     ]
     filters = Filters.from_rows(rows)
     stored = sorted({row.id for row in rows})
