@@ -11,7 +11,7 @@ from tests.charging.made import accounts, filters
 from tests.charging.world import NOW, act, circumstances
 
 from trunkline.charging.actions import ACTIONS, EFFECTS, run_actions
-from trunkline.charging.debit import AccountError
+from trunkline.charging.charges import AccountError
 from trunkline.charging.model import MONETARY, VOICE, Account, Balance, Counter, Trigger
 from trunkline.charging.money import add
 from trunkline.charging.rows import ActionRow, ActionTriggerRow, BalanceRow

@@ -16,7 +16,8 @@ from tests.rating.folder import tariff as folder
 from tests.rating.strategies import build, cases
 
 from trunkline.charging import debit as module
-from trunkline.charging.debit import Cover, Debit, End, Payers, Usage, debit
+from trunkline.charging.charges import Cover, Debit, End, Payers, Usage
+from trunkline.charging.debit import debit
 from trunkline.charging.groups import SharedGroup
 from trunkline.charging.model import (
     GENERIC,

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.rating.folder import tariff as folder
 from tests.rating.strategies import build, cases
 
-from trunkline.charging.debit import End, Payers
+from trunkline.charging.charges import End, Payers
 from trunkline.charging.model import Account, Balance
 from trunkline.charging.money import subtract, total
 from trunkline.charging.session_documents import session_from_json, session_to_json

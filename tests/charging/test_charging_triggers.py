@@ -10,7 +10,8 @@ from tests.charging.world import NOW, circumstances
 from tests.rating.folder import TUTORIAL, tariff
 
 from trunkline.charging.actions import init_counters
-from trunkline.charging.debit import Cover, Payers, Usage, debit
+from trunkline.charging.charges import Cover, Payers, Usage
+from trunkline.charging.debit import debit
 from trunkline.charging.model import MONETARY, VOICE, Account, Balance
 from trunkline.charging.rows import ActionRow, ActionTriggerRow, BalanceRow
 from trunkline.charging.triggers import THRESHOLDS, Fired, count, run_triggers, set_triggers

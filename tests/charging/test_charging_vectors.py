@@ -15,7 +15,8 @@ from tests.charging.world import accounts_of, balance
 from tests.rating.folder import tariff
 from tests.rating.test_rating_vectors import _call
 
-from trunkline.charging.debit import Cover, Debit, End, Payers, Usage, debit
+from trunkline.charging.charges import Cover, Debit, End, Payers, Usage
+from trunkline.charging.debit import debit
 from trunkline.charging.model import MONETARY, Account
 from trunkline.charging.money import total
 from trunkline.rating import EXACT, Cgrates, Precision, Tariff, parse_duration

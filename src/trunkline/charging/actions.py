@@ -24,7 +24,7 @@ from decimal import Context, Decimal, InvalidOperation
 from enum import Enum, auto
 from typing import Final
 
-from trunkline.charging.debit import AccountError
+from trunkline.charging.charges import AccountError
 from trunkline.charging.model import (
     DEFAULT_BALANCE,
     MONETARY,

@@ -34,179 +34,36 @@ usage with the increment that reaches it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from decimal import Decimal
-from enum import Enum, StrEnum
 from fractions import Fraction
 
-from trunkline.charging.groups import SharedGroup
-from trunkline.charging.model import (
-    DEFAULT_BALANCE,
-    Account,
-    Balance,
-    Movement,
-    Taking,
+from trunkline.charging.charges import (
+    AccountError,
+    Charge,
+    Cover,
+    Debit,
+    End,
+    Free,
+    Payers,
+    Rated,
+    Usage,
+    merged,
 )
-from trunkline.charging.money import ZERO, add, subtract, trim
-from trunkline.charging.payers import Choice, Purse, Reason, free_step, select
-from trunkline.errors import TrunklineError
-from trunkline.rating.call import VOICE, Call, complete, epoch_nanoseconds
-from trunkline.rating.chain import Match, Part, resolve
-from trunkline.rating.cost import EXACT, Cgrates, Exact, Precision, bill
+from trunkline.charging.increments import Prices, price_of_one
+from trunkline.charging.model import DEFAULT_BALANCE, Account, Balance, Movement, Taking
+from trunkline.charging.money import ZERO, add, subtract, to_amount, trim
+from trunkline.charging.payers import Choice, Purse, Reason, free_step, matched, select
+from trunkline.rating.call import Call, complete
+from trunkline.rating.cost import EXACT, Cgrates, Exact, Precision
 from trunkline.rating.errors import RatingError
 from trunkline.rating.explain import longest
-from trunkline.rating.index import Entry, Slot
 from trunkline.rating.model import MaxCostStrategy
 from trunkline.rating.rounding import RoundingMethod, round_float, round_fraction
-from trunkline.rating.spans import Piece, timed
 from trunkline.rating.tariff import Tariff
 
-__all__ = [
-    "AccountError",
-    "Charge",
-    "Cover",
-    "Debit",
-    "End",
-    "Payers",
-    "Rated",
-    "Usage",
-    "debit",
-]
-
-
-_GRAIN = 12
-"""Decimals of a part of a cost that no decimal number is exactly; the last part takes the rest."""
-
-
-class AccountError(TrunklineError):
-    """An account that cannot pay; ``reference`` is what the reference answers."""
-
-    def __init__(self, code: str, message: str, *, reference: str) -> None:
-        super().__init__(code, message)
-        self.reference = reference
-
-
-class Cover(Enum):
-    """What happens to usage that no balance covers."""
-
-    FUNDED = "funded"
-    """It is cut off: prepaid, ``MaxDebit``, ``GetMaxSessionTime``, authorisation."""
-    ALL = "all"
-    """The default balance pays, below zero: postpaid, ``Debit``."""
-
-
-class End(StrEnum):
-    """Why a usage ended where it did."""
-
-    COVERED = "end.covered"
-    """All of it is paid for."""
-    FUNDS = "end.funds"
-    """No balance has the next increment."""
-    BLOCKER = "end.blocker"
-    """A blocker does not have the next increment."""
-    MAX_COST = "end.max-cost"
-    """``*disconnect`` at the maximum cost."""
-    MAX_RATE = "end.max-rate"
-    """The next increment costs more than the highest rate that was asked for."""
-    NO_PRICE = "end.no-price"
-    """The next increment has no price."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Payers:
-    """The account that pays, and those that share balances with it."""
-
-    account: Account
-    members: Sequence[Account] = ()
-    """The accounts with a balance in one of the account's shared groups."""
-    groups: Mapping[str, SharedGroup] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
-    """What is to be paid for."""
-
-    call: Call
-    """All of it so far, from its beginning."""
-    cover: Cover
-    taken: tuple[Taking, ...] = ()
-    """What was taken for it before: ``Debit.taken`` of the last time."""
-    max_rate: Fraction | None = None
-    """A funded usage ends before an increment that costs more, in money for a nanosecond of voice
-    or one unit of what is not."""
-    seed: str = ""
-    """Draws the order of ``*random`` groups; the session's ID."""
-    default_uuid: str = DEFAULT_BALANCE
-    """For the default balance, where it must be made."""
-    reference: str = ""
-    """Goes with every movement."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rated:
-    """The price that a charge was made at."""
-
-    match: Match
-    entry: Entry
-    slot: Slot
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Charge:
-    """A run of equal increments, all paid in one way."""
-
-    start: int
-    """Its offset in the usage."""
-    usage: int
-    """Of one increment; 0: the connect fee."""
-    count: int
-    price: Fraction
-    """Of one increment, after any maximum."""
-    rated: Rated | None
-    """``None``: a free step of a unit balance."""
-    unit: tuple[str, str] | None = None
-    """The account's key and the UUID of the balance that paid the usage."""
-    units: Fraction = Fraction(0)
-    """Of one increment."""
-    money: tuple[str, str] | None = None
-    """The balance that paid the price; ``None``: there was nothing to pay."""
-
-    @property
-    def end(self) -> int:
-        """The offset at which it ends."""
-        return self.start + self.usage * self.count
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Debit:
-    """What a usage takes from whom. Nothing has happened yet: ``accounts`` are for the store."""
-
-    call: Call
-    """With its defaults filled in."""
-    usage: int
-    """How much of it is covered."""
-    rated: int
-    """How much is billed: whole increments, so it may be more."""
-    cost: Decimal
-    """Money for all of it, rounded by the tariff."""
-    event_cost: Decimal
-    """The sum of increments; the same as ``cost`` if exact."""
-    connect_fee: Fraction
-    end: End
-    charges: tuple[Charge, ...]
-    taken: tuple[Taking, ...]
-    """What the session holds from now on."""
-    movements: tuple[Movement, ...]
-    """From what it held before."""
-    accounts: tuple[Account, ...]
-    """Those that changed, as they are afterwards."""
-    choices: tuple[Choice, ...]
-    """What became of each balance."""
-
-    def after(self, account: Account) -> Account:
-        """An account as it is afterwards."""
-        return next((each for each in self.accounts if each.key == account.key), account)
+__all__ = ["debit"]
 
 
 def debit(tariff: Tariff, payers: Payers, usage: Usage, precision: Precision = EXACT) -> Debit:
@@ -226,48 +83,6 @@ def debit(tariff: Tariff, payers: Payers, usage: Usage, precision: Precision = E
         )
     call = complete(usage.call, tariff.usage_limits)
     return _Debit(tariff, payers, usage, call, precision).run()
-
-
-class _Prices:
-    """What one subject's increments cost along a call."""
-
-    def __init__(self, tariff: Tariff, call: Call) -> None:
-        self.call = call
-        self.zone = tariff.zone(call.tenant)
-        self.answered = epoch_nanoseconds(call.time)
-        self.refusal: RatingError | None = None
-        self.parts: list[Part] = []
-        self.pieces: list[Piece] = []
-        try:
-            self.parts = resolve(tariff, call, self.zone, self.answered, None)
-            self.pieces = timed(
-                self.parts, self.zone, self.answered, call.usage, voice=call.tor == VOICE
-            )
-        except RatingError as error:
-            self.refusal = error
-        self.position = 0
-
-    def at(self, offset: int) -> tuple[Rated, int]:
-        """The price of what begins at an offset, and where that price ends.
-
-        Raises:
-            RatingError: there is none.
-        """
-        if self.refusal is not None:
-            raise self.refusal
-        if self.position and self.pieces[self.position].start > offset:
-            self.position = 0
-        while self.pieces[self.position].end <= offset:
-            self.position += 1
-        piece = self.pieces[self.position]
-        if piece.entry is None or piece.match is None:
-            bill(self.parts, self.call, self.zone, self.answered)
-            raise AssertionError("a call has a price for a time without one")
-        for slot in piece.entry.terms.slots:
-            if slot.end is None or slot.end > offset:
-                end = piece.end if slot.end is None else min(piece.end, slot.end)
-                return Rated(piece.match, piece.entry, slot), end
-        raise AssertionError("the last slot has no end")
 
 
 @dataclass(slots=True)
@@ -305,7 +120,7 @@ class _Debit:
         self.purses = selection.purses
         self.choices = selection.choices
         self.default = self._default()
-        self.prices: dict[str, _Prices] = {}
+        self.prices: dict[str, Prices] = {}
         self.limit = call.usage
         self.end: End | None = None
         self.fee_due = True
@@ -389,7 +204,8 @@ class _Debit:
             purse.reason = purse.reason or Reason.INSUFFICIENT
             return at
         self.fee_due = False
-        self._charge(at, step, count, Fraction(0), None, unit=purse, units=amount)
+        free = Free(*matched(self.tariff, self.call, purse.balance.destinations))
+        self._charge(at, step, count, Fraction(0), free, unit=purse, units=amount)
         return at + count * step
 
     def _take_priced_units(self, purse: Purse, at: int) -> int:
@@ -475,7 +291,7 @@ class _Debit:
         key = "" if own else subject
         if key not in self.prices:
             call = self.call if own else replace(self.call, subject=subject)
-            self.prices[key] = _Prices(self.tariff, call)
+            self.prices[key] = Prices(self.tariff, call)
         try:
             rated, end = self.prices[key].at(at)
         except RatingError:
@@ -492,7 +308,7 @@ class _Debit:
             self.end = End.MAX_RATE
             return None
         needed = self._needed(at, end, slot.increment)
-        return rated, _single(rated, needed, self.precision), needed
+        return rated, price_of_one(rated, needed, self.precision), needed
 
     def _below_maximum(self, rated: Rated, single: Fraction, count: int) -> tuple[int, Fraction]:
         """As many increments as cost the same until a maximum applies, and what one costs."""
@@ -565,7 +381,7 @@ class _Debit:
         usage: int,
         count: int,
         price: Fraction,
-        rated: Rated | None,
+        rated: Rated | Free,
         *,
         unit: Purse | None = None,
         units: Fraction = Fraction(0),
@@ -622,16 +438,16 @@ class _Debit:
 
     def _settle(self) -> int | None:
         """Round the whole and take what that adds. Where nobody has it: what can be covered."""
-        priced = [each for each in self.charges if each.rated is not None]
-        self.amounts = {id(purse): _decimal(purse.money) for purse, _ in self.paid}
+        priced = [each.rated for each in self.charges if isinstance(each.rated, Rated)]
+        self.amounts = {id(purse): to_amount(purse.money) for purse, _ in self.paid}
         if not priced:
             self.cost = self.event = ZERO
             return None
-        by = longest([each.rated.entry.terms for each in priced if each.rated is not None])
+        by = longest([each.entry.terms for each in priced])
         if isinstance(self.precision, Exact):
             self.cost = self.event = round_fraction(self.spent, by.decimals, by.rounding)
         else:
-            self.event = _decimal(self.spent)
+            self.event = to_amount(self.spent)
             rounded = round_float(float(self.spent), by.decimals, by.rounding)
             self.cost = Decimal(repr(rounded))
         missing = self.cost
@@ -654,7 +470,7 @@ class _Debit:
             if purse is self.default and self.negative:
                 room = missing
             else:
-                room = max(ZERO, _decimal(purse.start - purse.units - Fraction(taken)))
+                room = max(ZERO, to_amount(purse.start - purse.units - Fraction(taken)))
             more = min(room, missing)
             if more:
                 self.amounts[id(purse)] = add(taken, more)
@@ -693,11 +509,11 @@ class _Debit:
         changed: dict[str, dict[str, Decimal]] = {}
         everyone = {id(each): each for each in (*self.purses, self.default)}
         for number, purse in everyone.items():
-            amount = trim(add(self.amounts.get(number, ZERO), _decimal(purse.units, up=True)))
+            amount = trim(add(self.amounts.get(number, ZERO), to_amount(purse.units, up=True)))
             if amount > 0:
                 balance = replace(purse.balance, value=ZERO)
                 taken.append(Taking(account=purse.account, balance=balance, amount=amount))
-            net = trim(subtract(_decimal(purse.held), amount))
+            net = trim(subtract(to_amount(purse.held), amount))
             if not net or not (purse.present or purse is self.default):
                 continue
             value = trim(add(purse.balance.value if purse.present else ZERO, net))
@@ -721,7 +537,7 @@ class _Debit:
             event_cost=trim(self.event),
             connect_fee=self.fee if at else Fraction(0),
             end=end,
-            charges=tuple(_merged(self.charges)),
+            charges=tuple(merged(self.charges)),
             taken=tuple(taken),
             movements=tuple(movements),
             accounts=tuple(
@@ -762,44 +578,3 @@ class _Debit:
         yield from (each for each in rest.values() if each.reason in paying)
         yield from (each for each in rest.values() if each.reason not in paying)
         yield from self.choices
-
-
-def _single(rated: Rated, count: int, precision: Precision) -> Fraction:
-    """What one of so many increments costs."""
-    slot = rated.slot
-    if isinstance(precision, Exact):
-        return Fraction(slot.price, rated.entry.terms.denominator)
-    rate = float(slot.rate) / float(slot.unit)
-    duration = float(count * slot.increment)
-    rounded = round_float(duration * rate / count, precision.decimals, RoundingMethod.MIDDLE)
-    return Fraction(repr(rounded))
-
-
-def _decimal(value: Fraction, *, up: bool = False) -> Decimal:
-    """``value`` exactly, or cut off (``up``: filled up) to ``_GRAIN`` decimals."""
-    denominator = value.denominator
-    twos = (denominator & -denominator).bit_length() - 1
-    denominator >>= twos
-    fives = 0
-    while denominator % 5 == 0:
-        denominator //= 5
-        fives += 1
-    places = max(twos, fives) if denominator == 1 and max(twos, fives) <= 40 else _GRAIN
-    return round_fraction(value, places, RoundingMethod.UP if up else RoundingMethod.DOWN)
-
-
-def _merged(charges: Iterable[Charge]) -> Iterable[Charge]:
-    """Charges that follow on one another and differ in nothing else, as one."""
-    merged: list[Charge] = []
-    for charge in charges:
-        last = merged[-1] if merged else None
-        if (
-            last is not None
-            and last.usage
-            and last.end == charge.start
-            and replace(charge, start=last.start, count=last.count) == last
-        ):
-            merged[-1] = replace(last, count=last.count + charge.count)
-        else:
-            merged.append(charge)
-    return merged

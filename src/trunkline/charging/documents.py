@@ -14,6 +14,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Final, cast
 
 from trunkline.charging.model import Account, Balance, Counter, Taking, Trigger
+from trunkline.charging.money import ZERO
 from trunkline.charging.rows import ActionTriggerRow, BalanceRow
 from trunkline.errors import TrunklineError
 from trunkline.rating.model import DAY_SECONDS, Timing
@@ -28,6 +29,7 @@ __all__ = [
     "balance_to_json",
     "reference_account",
     "reference_balance",
+    "reference_summary",
     "taking_from_json",
     "taking_to_json",
 ]
@@ -534,4 +536,26 @@ def reference_account(account: Account) -> dict[str, Json]:
         "AllowNegative": account.allow_negative,
         "Disabled": account.disabled,
         "UpdateTime": _json_time(account.updated),
+    }
+
+
+def reference_summary(before: Account, after: Account) -> dict[str, Json]:
+    """The ``AccountSummary`` of what has been charged: what balances held, and what they hold."""
+    initial = {balance.uuid: balance.value for balance in before.balances}
+    return {
+        "Tenant": after.tenant,
+        "ID": after.id,
+        "BalanceSummaries": [
+            {
+                "UUID": balance.uuid,
+                "ID": balance.id,
+                "Type": balance.type,
+                "Initial": _json_number(initial.get(balance.uuid, ZERO)),
+                "Value": _json_number(balance.value),
+                "Disabled": balance.disabled,
+            }
+            for balance in after.balances
+        ],
+        "AllowNegative": after.allow_negative,
+        "Disabled": after.disabled,
     }

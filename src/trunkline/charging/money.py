@@ -9,11 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from decimal import Context, Decimal, Inexact, InvalidOperation
+from fractions import Fraction
 
-__all__ = ["ZERO", "add", "subtract", "total", "trim"]
+from trunkline.rating.rounding import RoundingMethod, round_fraction
+
+__all__ = ["ZERO", "add", "subtract", "to_amount", "total", "trim"]
 
 ZERO = Decimal(0)
 _EXACT = Context(prec=80, traps=[Inexact, InvalidOperation])
+
+_GRAIN = 12
+"""Decimals of a part of a cost that no decimal number is exactly; the last part takes the rest."""
+_MOST = 40
+"""Decimals up to which a part of a cost is kept as it is."""
 
 add = _EXACT.add
 """The exact sum of two amounts. Raises ``decimal.Inexact`` beyond 80 digits."""
@@ -36,3 +44,16 @@ def trim(value: Decimal) -> Decimal:
     return (
         _EXACT.quantize(short, Decimal(1)) if isinstance(exponent, int) and exponent > 0 else short
     )
+
+
+def to_amount(value: Fraction, *, up: bool = False) -> Decimal:
+    """``value`` exactly, or cut off (``up``: filled up) to ``_GRAIN`` decimals."""
+    denominator = value.denominator
+    twos = (denominator & -denominator).bit_length() - 1
+    denominator >>= twos
+    fives = 0
+    while denominator % 5 == 0:
+        denominator //= 5
+        fives += 1
+    places = max(twos, fives) if denominator == 1 and max(twos, fives) <= _MOST else _GRAIN
+    return round_fraction(value, places, RoundingMethod.UP if up else RoundingMethod.DOWN)

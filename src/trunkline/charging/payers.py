@@ -28,7 +28,7 @@ from trunkline.rating.index import DAY, DayTable
 from trunkline.rating.model import ANY, Timing
 from trunkline.rating.tariff import Tariff
 
-__all__ = ["Choice", "Purse", "Reason", "Selection", "free_step", "precision", "select"]
+__all__ = ["Choice", "Purse", "Reason", "Selection", "free_step", "matched", "precision", "select"]
 
 _EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 _ZERO = "*zero"
@@ -290,6 +290,16 @@ class _Selector:
     def _pass_over(self, purse: Purse, reason: Reason) -> None:
         key = (purse.account, purse.balance.uuid)
         self.choices.setdefault(key, Choice(purse.account, purse.balance, reason))
+
+
+def matched(tariff: Tariff, call: Call, destinations: Sequence[str]) -> tuple[str, str]:
+    """The prefix and the ID by which destinations mean a call's number."""
+    if destinations and ANY not in destinations:
+        for length, tags in _Number(tariff, call.destination).tags:
+            for tag in tags:
+                if tag in destinations:
+                    return call.destination[:length], tag
+    return call.destination, ANY
 
 
 def precision(tariff: Tariff, call: Call, destinations: Sequence[str]) -> int:

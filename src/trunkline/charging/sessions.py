@@ -30,7 +30,8 @@ from fractions import Fraction
 from types import MappingProxyType
 from typing import Final
 
-from trunkline.charging.debit import Cover, Debit, End, Payers, Usage, debit
+from trunkline.charging.charges import Cover, Debit, End, Payers, Usage
+from trunkline.charging.debit import debit
 from trunkline.charging.model import Taking
 from trunkline.charging.money import ZERO
 from trunkline.errors import TrunklineError

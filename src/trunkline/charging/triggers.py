@@ -33,7 +33,7 @@ from trunkline.charging.actions import (
     remove_expired,
     run_actions,
 )
-from trunkline.charging.debit import AccountError, Debit
+from trunkline.charging.charges import AccountError, Debit
 from trunkline.charging.model import Account, Balance, Counter, Movement, Trigger
 from trunkline.charging.money import subtract
 from trunkline.charging.payers import precision

@@ -22,6 +22,7 @@ from datetime import UTC
 from decimal import Decimal
 from fractions import Fraction
 
+from trunkline.rating.call import Call
 from trunkline.rating.chain import Match
 from trunkline.rating.cost import Cost
 from trunkline.rating.durations import format_usage
@@ -30,6 +31,7 @@ from trunkline.rating.model import Timing
 
 __all__ = [
     "Json",
+    "Table",
     "event_cost",
     "event_cost_text",
     "filters_of",
@@ -38,6 +40,7 @@ __all__ = [
     "rates_of",
     "start_of",
     "timing_of",
+    "usage_of",
 ]
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
@@ -57,7 +60,7 @@ def key_of(value: object, attempt: int = 0) -> str:
     return digest[attempt * _KEY_DIGITS : (attempt + 1) * _KEY_DIGITS]
 
 
-class _Table:
+class Table:
     """One of the maps: values by keys made of what they hold."""
 
     def __init__(self) -> None:
@@ -75,6 +78,7 @@ class _Table:
             attempt += 1
 
     def sorted(self) -> dict[str, Json]:
+        """The map in the order of its keys."""
         return dict(sorted(self.shown.items()))
 
 
@@ -101,9 +105,9 @@ def rates_of(slots: Iterable[Slot], tor: str, *, wire: bool) -> list[Json]:
     """A value of ``Rates``."""
     return [
         {
-            "GroupIntervalStart": _usage(slot.start, tor, wire),
-            "RateIncrement": _usage(slot.increment, tor, wire),
-            "RateUnit": _usage(slot.unit, tor, wire),
+            "GroupIntervalStart": usage_of(slot.start, tor, wire),
+            "RateIncrement": usage_of(slot.increment, tor, wire),
+            "RateUnit": usage_of(slot.unit, tor, wire),
             "Value": number(slot.rate),
         }
         for slot in slots
@@ -120,13 +124,14 @@ def filters_of(match: Match) -> dict[str, Json]:
     }
 
 
-def start_of(cost: Cost) -> str:
+def start_of(call: Call) -> str:
     """``StartTime``: RFC 3339, the fraction as long as it has to be."""
-    text = cost.call.time.astimezone(UTC).replace(tzinfo=None).isoformat()
+    text = call.time.astimezone(UTC).replace(tzinfo=None).isoformat()
     return (text.rstrip("0") if "." in text else text) + "Z"
 
 
-def _usage(value: int, tor: str, wire: bool) -> Json:
+def usage_of(value: int, tor: str, wire: bool) -> Json:
+    """A usage: text at the console, an integer on the wire."""
     return value if wire else format_usage(value, tor)
 
 
@@ -145,7 +150,7 @@ def event_cost(cost: Cost, *, wire: bool = False) -> dict[str, Json]:
     ``wire``: as its API answers it, with usages as integers.
     """
     tor = cost.call.tor
-    rates, ratings, filters, timings = _Table(), _Table(), _Table(), _Table()
+    rates, ratings, filters, timings = Table(), Table(), Table(), Table()
     charges: list[Json] = []
     billed = 0
     for index, span in enumerate(cost.spans):
@@ -163,9 +168,9 @@ def event_cost(cost: Cost, *, wire: bool = False) -> dict[str, Json]:
         }
         increments: list[Json] = []
         if index == 0:
-            increments.append(_increment(_usage(0, tor, wire), cost.connect_fee, 1))
+            increments.append(_increment(usage_of(0, tor, wire), cost.connect_fee, 1))
         if span.count:
-            usage = _usage(span.slot.increment, tor, wire)
+            usage = usage_of(span.slot.increment, tor, wire)
             increments.append(_increment(usage, span.price, span.count))
             billed += span.slot.increment * span.count
         charges.append(
@@ -181,9 +186,9 @@ def event_cost(cost: Cost, *, wire: bool = False) -> dict[str, Json]:
         "Rating": ratings.sorted(),
         "RatingFilters": filters.sorted(),
         "RunID": "",
-        "StartTime": start_of(cost),
+        "StartTime": start_of(cost.call),
         "Timings": timings.sorted(),
-        "Usage": _usage(billed, tor, wire),
+        "Usage": usage_of(billed, tor, wire),
     }
 
 

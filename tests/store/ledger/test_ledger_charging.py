@@ -14,7 +14,7 @@ from functools import partial
 from tests.rating.folder import tariff as folder
 from tests.store.ledger.made import put
 
-from trunkline.charging.debit import Payers
+from trunkline.charging.charges import Payers
 from trunkline.charging.model import DEFAULT_BALANCE
 from trunkline.charging.money import total
 from trunkline.charging.session_documents import session_from_json, session_to_json

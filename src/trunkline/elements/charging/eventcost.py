@@ -108,7 +108,7 @@ class EventCosts:
             f'{{"AccountSummary":null,"Accounting":{{}},"CGRID":"","Charges":[{",".join(charges)}],'
             f'"Cost":{_amount(cost.event_total)},"Rates":{{{_sorted(rates)}}},'
             f'"Rating":{{{_sorted(ratings)}}},"RatingFilters":{{{_sorted(filters)}}},"RunID":"",'
-            f'"StartTime":"{start_of(cost)}","Timings":{{{_sorted(timings)}}},"Usage":{billed}}}'
+            f'"StartTime":"{start_of(cost.call)}","Timings":{{{_sorted(timings)}}},"Usage":{billed}}}'
         )
 
     def _price(self, at: tuple[int, int, str], terms: Terms, timing: Timing) -> _Price:
