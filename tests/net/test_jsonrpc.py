@@ -358,6 +358,22 @@ def test_calls_under_way_are_bounded(switch: Switch) -> None:
         switch.run(refused)
 
 
+def test_who_waits_for_us_is_not_late(switch: Switch) -> None:
+    server = switch.open(settings=replace(FAST, pending=1))
+    with client_of(server) as client:
+        client.sendall(call(1, "T.Later") + call(2) + call(3)[:5])
+        switch.until(lambda: switch.waiting)
+        switch.loop.run_until_complete(asyncio.sleep(0.5))
+        assert server.stats.late == 0
+        switch.release()
+        client.sendall(call(3)[5:])
+
+        def work() -> None:
+            assert [got["id"] for got in lines(client, 3)] == [1, 2, 3]
+
+        switch.run(work)
+
+
 def test_who_does_not_read_is_not_read_from_and_ends(switch: Switch) -> None:
     server = switch.open(settings=replace(FAST, write_buffer=10_000))
     with client_of(server) as client:

@@ -10,6 +10,8 @@ from decimal import Decimal
 from typing import cast
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from trunkline.elements.charging.arguments import (
     ArgumentError,
@@ -329,6 +331,33 @@ def test_what_is_no_moment(registry: Registry, value: str) -> None:
     assert isinstance(call, Call)
     error = json.loads(carried_out(registry, call))["error"]
     assert error.startswith(("parsing time ", "Time.UnmarshalJSON: "))
+
+
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.decimals(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=9),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from([wire_name(name) for name in AttrTest.__dataclass_fields__]),
+            inner,
+            max_size=5,
+        )
+    ),
+    max_leaves=15,
+)
+
+
+@given(json_values)
+def test_any_value_is_an_argument_or_one_error(value: Json) -> None:
+    try:
+        got = reader(AttrTest)(value)
+    except ArgumentError as problem:
+        got = AttrTest(tenant=str(problem))
+    assert isinstance(got, AttrTest)
 
 
 def test_numbers_beyond_all_measure() -> None:

@@ -169,6 +169,8 @@ def _list_reader(item: object) -> _Read:
     read, what = _reader(item), f"[]{_go_name(item)}"
 
     def items(value: Json, place: str) -> object:
+        if value is None:
+            return ()
         if not isinstance(value, list):
             raise _wrong(value, place, what)
         return tuple(read(each, place) for each in value)
@@ -180,6 +182,8 @@ def _map_reader(item: object) -> _Read:
     read, what = _reader(item), f"map[string]{_go_name(item)}"
 
     def members(value: Json, place: str) -> object:
+        if value is None:
+            return {}
         if not isinstance(value, dict):
             raise _wrong(value, place, what)
         return {name: read(member, place) for name, member in value.items()}

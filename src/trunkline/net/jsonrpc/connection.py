@@ -114,6 +114,7 @@ class Connection(asyncio.BufferedProtocol):
         self._paused = False
         self.waiting_since = None
         self.work()
+        self._watch()
 
     def connection_lost(self, exception: Exception | None) -> None:
         """End."""
@@ -291,11 +292,12 @@ class Connection(asyncio.BufferedProtocol):
                 self._transport.resume_reading()
             else:
                 self._transport.pause_reading()
+            self._watch()
 
     def _watch(self) -> None:
         if self._paused:
             return
-        if not self.begun():
+        if not self._reading or not self.begun():  # where we do not read, the peer owes nothing
             self.waiting_since = None
         elif self.waiting_since is None:
             self.waiting_since = self._server.loop.time()

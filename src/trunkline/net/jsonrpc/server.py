@@ -103,6 +103,7 @@ class RpcServer:
 
     async def wait_closed(self, patience: float = 5.0) -> None:
         """Wait, after ``close``, for the connections to end; abort them after ``patience`` s."""
+        await asyncio.gather(*self._opening, return_exceptions=True)
         try:
             async with asyncio.timeout(patience):
                 await self._empty.wait()
@@ -110,6 +111,7 @@ class RpcServer:
             for connection in tuple(self.connections):
                 connection.abort()
             await self._empty.wait()
+        await asyncio.sleep(0)  # the transports finish closing in the loop's next round
 
     # -- for Connection
 
