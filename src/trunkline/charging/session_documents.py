@@ -35,6 +35,7 @@ def session_to_json(session: Session) -> dict[str, Json]:
         "updated": str(session.updated),
         "lease_until": str(session.lease_until),
         "debit_interval": session.debit_interval,
+        "ended": session.ended,
     }
 
 
@@ -76,6 +77,7 @@ def session_from_json(value: object) -> Session:
         updated=float(reader.number("updated")),
         lease_until=float(reader.number("lease_until")),
         debit_interval=reader.whole("debit_interval"),
+        ended=reader.flag("ended"),
     )
 
 

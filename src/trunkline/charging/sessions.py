@@ -128,6 +128,8 @@ class Session:
     """Whoever held it may be taken for dead after this time."""
     debit_interval: int = 0
     """Where it is not 0, the charging system extends the session by itself, by so much."""
+    ended: bool = False
+    """It is kept for the record of its usage, which is still to come."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import Field, dataclass, field
 from typing import Final, TypeAlias, TypeVar, cast
 
 from trunkline.elements.charging.arguments import (
@@ -139,7 +139,10 @@ class Registry:
         if not 1 <= len(parameters) <= 2:
             raise TypeError(f"{function!r} takes an argument, and maybe the peer")
         argument = cast("type[object]", hints[parameters[0]])
-        known = {wire_name(name): name for name in getattr(argument, "__dataclass_fields__", ())}
+        fields: dict[str, Field[object]] = getattr(argument, "__dataclass_fields__", {})
+        known = {
+            str(each.metadata.get("name") or wire_name(name)): name for name, each in fields.items()
+        }
         missing = [name for name in marked.mandatory if name not in known]
         if missing:
             raise TypeError(f"{argument.__name__} has no field for {', '.join(missing)}")

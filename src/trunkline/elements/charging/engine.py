@@ -1,0 +1,570 @@
+"""The engine behind the charging methods: what an event costs whom, written to the ledger.
+
+An event becomes runs (attributes, then chargers), a run asks its account's balances
+(``trunkline.charging.sessions``), and what comes of it is one change of the ledger: accounts,
+movements, session and record together, or nothing. A step that is asked for twice (a session that
+is there already, a record that was stored) changes nothing the second time.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, tzinfo
+from decimal import Decimal
+from typing import Final
+
+from trunkline.charging.attributes import Attributes
+from trunkline.charging.chargers import Chargers
+from trunkline.charging.charges import Debit, End, Payers
+from trunkline.charging.event import Event, EventError
+from trunkline.charging.filters import Filters
+from trunkline.charging.groups import SharedGroup, shared_groups
+from trunkline.charging.model import Account, Movement
+from trunkline.charging.rows import ActionRow
+from trunkline.charging.session_documents import session_from_json, session_to_json
+from trunkline.charging.sessions import (
+    Granted,
+    RequestType,
+    Run,
+    Session,
+    SessionError,
+    authorize,
+    close,
+    extend,
+    session_id,
+    settle,
+)
+from trunkline.config.cgrates import ChargingRows
+from trunkline.elements.charging.tariffs import Tariffs
+from trunkline.rating.call import VOICE, Call
+from trunkline.rating.cost import Cost, price
+from trunkline.rating.errors import RatingError
+from trunkline.rating.model import DEFAULT_CATEGORY, DEFAULT_TENANT, Timing
+from trunkline.rating.result import Json
+from trunkline.store.ledger.book import Book
+from trunkline.store.ledger.model import (
+    Change,
+    Duplicate,
+    Keys,
+    RecordRow,
+    SessionRow,
+    View,
+    record_key,
+)
+
+__all__ = ["DEFAULT_RUN", "Engine", "Profiles", "Rated", "Step"]
+
+DEFAULT_RUN: Final = "*default"
+_SESSIONS: Final = "*sessions"
+_LEASE: Final = 3 * 3600.0  # s: no session goes without a word for longer
+_KEPT: Final = 24 * 3600.0  # s: an ended session waits so long for its record
+
+
+@dataclass(frozen=True, slots=True)
+class Profiles:
+    """The rules by which events are charged."""
+
+    attributes: Attributes = field(default_factory=Attributes)
+    chargers: Chargers = field(default_factory=Chargers)
+    groups: Mapping[str, SharedGroup] = field(default_factory=dict)
+    timings: Mapping[str, Timing] = field(default_factory=dict)
+    actions: Mapping[str, Sequence[ActionRow]] = field(default_factory=dict)
+    """Those of Actions.csv by their ID."""
+
+    @classmethod
+    def of_rows(cls, rows: ChargingRows) -> Profiles:
+        """Those of a folder.
+
+        Raises:
+            ProfilesError: everything that is wrong with them.
+        """
+        filters = Filters.from_rows(rows.filters)
+        attributes = Attributes.from_rows(rows.attributes, filters)
+        actions: dict[str, list[ActionRow]] = {}
+        for row in rows.actions:
+            actions.setdefault(row.id, []).append(row)
+        return cls(
+            attributes=attributes,
+            actions=actions,
+            chargers=Chargers.from_rows(rows.chargers, filters, attributes),
+            groups=shared_groups(rows.shared_groups),
+            timings=rows.timings,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step(Change):
+    """A change, and what whoever asked for it is told."""
+
+    session: Session | None = None
+    granted: tuple[Granted, ...] = ()
+
+    @property
+    def usage(self) -> int | None:
+        """What all runs grant; ``None`` where there is no run."""
+        return min((each.usage for each in self.granted), default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Rated:
+    """A record with its price."""
+
+    row: RecordRow
+    cost: Cost | None
+    """``None``: not priced (``*none``), or it has no price."""
+    debit: Debit | None
+    error: str = ""
+
+
+class Engine:
+    """Charges events by the tariff that counts, with the accounts in ``book``.
+
+    ``clock`` gives the present time, aware.
+    """
+
+    def __init__(
+        self, tariffs: Tariffs, book: Book, profiles: Profiles, clock: Callable[[], datetime]
+    ) -> None:
+        self.tariffs = tariffs
+        self.book = book
+        self.profiles = profiles
+        self.clock = clock
+
+    # Events
+
+    def runs_of(self, event: Event) -> list[Run]:
+        """The ways in which an event is charged: one for each charger that matches.
+
+        Without any charger profile of its tenant there is one run, ``*default``.
+
+        Raises:
+            EventError: no charger matches (``NOT_FOUND``), or a field is not what it must be.
+        """
+        now = self.clock()
+        tenant = event.tenant_or_default
+        if not self.profiles.chargers.selection.profiles(tenant):
+            return [self._run(event, DEFAULT_RUN, now)]
+        found = self.profiles.chargers.process(event, now, sources=_Sources(self))
+        return [self._run(each.event, each.profile.run_id or DEFAULT_RUN, now) for each in found]
+
+    def altered(self, event: Event) -> Event:
+        """The event as the attribute profiles of sessions make it; itself, where none matches."""
+        try:
+            found = self.profiles.attributes.process(
+                event, self.clock(), context=_SESSIONS, sources=_Sources(self)
+            )
+        except EventError as problem:
+            if problem.reference != "NOT_FOUND":
+                raise
+            return event
+        return found.event
+
+    def _run(self, event: Event, run: str, now: datetime) -> Run:
+        tenant = event.tenant_or_default
+        zone = self.tariffs.tariff.zone(tenant)
+        text = event.text("RequestType") or RequestType.RATED
+        try:
+            kind = RequestType(text)
+        except ValueError:
+            known = ", ".join(RequestType)
+            raise EventError(
+                "charging.field", f"RequestType {text[:60]!r} is none of {known}"
+            ) from None
+        time = event.when("AnswerTime", now, zone) or event.when("SetupTime", now, zone) or now
+        return Run(
+            id=run,
+            request_type=kind,
+            call=Call(
+                destination=event.text("Destination"),
+                time=time,
+                usage=0,
+                tenant=tenant,
+                category=event.text("Category") or DEFAULT_CATEGORY,
+                subject=event.text("Subject"),
+                account=event.text("Account"),
+                tor=event.text("ToR") or VOICE,
+            ),
+            event={name: _json(value) for name, value in event.fields.items()},
+        )
+
+    @staticmethod
+    def session_of(event: Event) -> tuple[str, str, str]:
+        """The ID of an event's session, the switch's name for it, and the switch.
+
+        Raises:
+            EventError: it has no ``OriginID``.
+        """
+        origin = event.text("OriginID")
+        if not origin:
+            raise EventError(
+                "charging.mandatory",
+                "the event has no OriginID, the switch's name for the session",
+                reference="MANDATORY_IE_MISSING: [OriginID]",
+            )
+        host = event.text("OriginHost")
+        return session_id(origin, host), origin, host
+
+    # Accounts
+
+    async def _keys(self, runs: Iterable[Run]) -> list[str]:
+        """The accounts that may pay for runs: theirs, and those that share a group with them."""
+        own = dict.fromkeys(_account_key(run) for run in runs if run.call.account)
+        if not self.profiles.groups:
+            return list(own)
+        loaded = await self.book.load(Keys(accounts=list(own)))
+        found = dict(own)
+        for account in loaded.view.accounts.values():
+            for balance in account.balances if account is not None else ():
+                for name in balance.shared_groups:
+                    group = self.profiles.groups.get(name)
+                    for member in group.rows if group is not None and account is not None else ():
+                        if account is not None and member != "*any":
+                            found[f"{account.tenant}:{member}"] = None
+        return list(found)
+
+    def _payers(self, run: Run, accounts: Mapping[str, Account | None]) -> Payers | None:
+        own = accounts.get(_account_key(run))
+        if own is None:
+            return None
+        members = [each for key, each in accounts.items() if each is not None and key != own.key]
+        return Payers(account=own, members=members, groups=self.profiles.groups)
+
+    # Sessions
+
+    async def authorize(self, event: Event, usage: int) -> Step:
+        """How much of ``usage`` could be had now. Nothing is written."""
+        runs = self.runs_of(event)
+        loaded = await self.book.load(Keys(accounts=await self._keys(runs)))
+        accounts = loaded.view.accounts
+        tariff, precision = self.tariffs.tariff, self.tariffs.precision
+        granted = tuple(
+            authorize(tariff, self._payers(run, accounts), run, usage, precision) for run in runs
+        )
+        return Step(time=self.clock().timestamp(), granted=granted)
+
+    async def initiate(self, event: Event, usage: int, *, node: str = "") -> Step:
+        """Open the session of ``event`` with a grant of ``usage``; one that is open stays so."""
+        return await self._extend(event, usage, None, node=node, initial=True)
+
+    async def update(self, event: Event, usage: int, used: int | None, *, node: str = "") -> Step:
+        """Grant ``usage`` more; a session that is not there is opened."""
+        return await self._extend(event, usage, used, node=node, initial=False)
+
+    async def _extend(
+        self, event: Event, usage: int, used: int | None, *, node: str, initial: bool
+    ) -> Step:
+        identifier, origin, host = self.session_of(event)
+        runs = self.runs_of(event)
+        now = self.clock().timestamp()
+
+        def step(view: View) -> Step:
+            session = _stored(view.sessions[identifier])
+            if session is not None and session.ended:
+                raise SessionError(
+                    "charging.session-ended",
+                    f"the session {origin} has ended; a new one needs another OriginID",
+                    reference="EXISTS",
+                )
+            if session is not None and initial:
+                again = tuple(
+                    Granted(run=run, usage=run.granted - run.used, end=End.COVERED, debit=None)
+                    for run in session.runs
+                )
+                return Step(time=now, session=session, granted=again)
+            if session is None:
+                session = Session(
+                    id=identifier,
+                    tenant=event.tenant_or_default,
+                    origin_id=origin,
+                    origin_host=host,
+                    node=node,
+                    runs=tuple(runs),
+                    opened=now,
+                )
+            tariff, precision = self.tariffs.tariff, self.tariffs.precision
+            return self._stepped(
+                view,
+                session,
+                now,
+                lambda run, payers: extend(
+                    tariff, payers, run, usage, used, precision, session=identifier
+                ),
+            )
+
+        return await self._commit(runs, identifier, step)
+
+    async def terminate(self, event: Event, usage: int | None) -> Step:
+        """End the session of ``event`` after ``usage`` in all.
+
+        One that was never opened is charged all the same: its usage was had.
+        """
+        identifier, origin, host = self.session_of(event)
+        runs = self.runs_of(event)
+        now = self.clock().timestamp()
+
+        def step(view: View) -> Step:
+            session = _stored(view.sessions[identifier])
+            if session is not None and session.ended:
+                return Step(time=now, session=session)
+            if session is None:
+                session = Session(
+                    id=identifier,
+                    tenant=event.tenant_or_default,
+                    origin_id=origin,
+                    origin_host=host,
+                    runs=tuple(runs),
+                    opened=now,
+                )
+            tariff, precision = self.tariffs.tariff, self.tariffs.precision
+            return self._stepped(
+                view,
+                replace(session, ended=True),
+                now,
+                lambda run, payers: close(
+                    tariff, payers, run, usage, precision, session=identifier
+                ),
+            )
+
+        return await self._commit(runs, identifier, step)
+
+    async def message(self, event: Event, usage: int) -> Step:
+        """Charge at once what happens at once: prepaid, as far as the balances go."""
+        runs = self.runs_of(event)
+        keys = Keys(accounts=await self._keys(runs))
+        now = self.clock().timestamp()
+        reference = session_id(event.text("OriginID") or event.id, event.text("OriginHost"))
+
+        def step(view: View) -> Step:
+            tariff, precision = self.tariffs.tariff, self.tariffs.precision
+            done = self._stepped(
+                view,
+                Session(
+                    id=reference, tenant=event.tenant_or_default, origin_id="", runs=tuple(runs)
+                ),
+                now,
+                lambda run, payers: extend(
+                    tariff, payers, run, usage, None, precision, session=reference
+                ),
+            )
+            return replace(done, sessions={})
+
+        done = await self.book.update(keys, step)
+        assert not isinstance(done, Duplicate), "it has no idempotency key"
+        return done.change
+
+    async def sessions(self) -> list[Session]:
+        """All sessions that are stored, those included that wait for their record."""
+        found: list[Session] = []
+        last = ""
+        while page := await self.book.sessions(after=last):
+            found += [session_from_json(json.loads(row.document)) for row in page]
+            last = page[-1].id
+        return found
+
+    async def _commit(
+        self, runs: Sequence[Run], identifier: str, step: Callable[[View], Step]
+    ) -> Step:
+        keys = Keys(accounts=await self._keys(runs), sessions=[identifier])
+        done = await self.book.update(keys, step)
+        assert not isinstance(done, Duplicate), "it has no idempotency key"
+        return done.change
+
+    def _stepped(
+        self,
+        view: View,
+        session: Session,
+        now: float,
+        take: Callable[[Run, Payers | None], Granted],
+    ) -> Step:
+        """One step of every run of a session, each seeing what those before it left."""
+        accounts = dict(view.accounts)
+        changed: dict[str, Account | None] = {}
+        movements: list[Movement] = []
+        granted: list[Granted] = []
+        for run in session.runs:
+            each = take(run, self._payers(run, accounts))
+            granted.append(each)
+            if each.debit is not None:
+                movements += each.debit.movements
+                for account in each.debit.accounts:
+                    accounts[account.key] = changed[account.key] = account
+        after = replace(
+            session,
+            runs=tuple(each.run for each in granted),
+            updated=now,
+            lease_until=now + (_KEPT if session.ended else _LEASE),
+        )
+        return Step(
+            time=now,
+            accounts=changed,
+            movements=movements,
+            sessions={session.id: _row(after)},
+            session=after,
+            granted=tuple(granted),
+        )
+
+    # Records
+
+    async def record(self, event: Event) -> list[Rated]:
+        """Store the record of a usage, once for each run, and take what is not paid yet.
+
+        A record that is stored already is left alone, and returned as it was stored.
+        """
+        identifier, origin, host = self.session_of(event)
+        runs = self.runs_of(event)
+        usage = event.usage() or 0
+        now = self.clock().timestamp()
+        keys = Keys(
+            accounts=await self._keys(runs),
+            sessions=[identifier],
+            records=[record_key(identifier, run.id) for run in runs],
+        )
+        rated: list[Rated] = []
+
+        def step(view: View) -> Step:
+            rated.clear()
+            session = _stored(view.sessions[identifier])
+            held = {run.id: run for run in session.runs} if session is not None else {}
+            accounts = dict(view.accounts)
+            changed: dict[str, Account | None] = {}
+            movements: list[Movement] = []
+            records: dict[str, RecordRow | None] = {}
+            for run in runs:
+                key = record_key(identifier, run.id)
+                known = view.records[key]
+                if known is not None:
+                    rated.append(Rated(known, None, None))
+                    continue
+                each = self._rate(held.get(run.id, run), run, usage, accounts, identifier)
+                if each.debit is not None:
+                    movements += each.debit.movements
+                    for account in each.debit.accounts:
+                        accounts[account.key] = changed[account.key] = account
+                row = replace(each.row, origin_id=origin, origin_host=host)
+                rated.append(replace(each, row=row))
+                records[key] = row
+            return Step(
+                time=now,
+                accounts=changed,
+                movements=movements,
+                records=records,
+                sessions={} if session is None else {identifier: None},
+            )
+
+        done = await self.book.update(keys, step)
+        assert not isinstance(done, Duplicate), "it has no idempotency key"
+        return rated
+
+    def _rate(
+        self,
+        held: Run,
+        run: Run,
+        usage: int,
+        accounts: Mapping[str, Account | None],
+        identifier: str,
+    ) -> Rated:
+        tariff, precision = self.tariffs.tariff, self.tariffs.precision
+        cost: Cost | None = None
+        debit: Debit | None = None
+        amount: Decimal | None = None
+        error = ""
+        try:
+            if run.request_type is RequestType.NONE:
+                amount = Decimal(0)
+            elif run.request_type is RequestType.RATED:
+                call = replace(run.call, usage=usage)
+                cost = price(tariff, call, precision, reasons=False)
+                amount = cost.total
+            else:
+                paying = replace(held, call=run.call, request_type=run.request_type)
+                done = settle(
+                    tariff,
+                    self._payers(run, accounts),
+                    paying,
+                    usage,
+                    precision,
+                    record=identifier,
+                )
+                debit, amount = done.debit, done.run.cost
+        except (RatingError, SessionError) as problem:
+            error = problem.reference or problem.message
+        call = run.call
+        return Rated(
+            RecordRow(
+                id=identifier,
+                run=run.id,
+                document=json.dumps({"event": dict(run.event), "error": error}),
+                tenant=call.tenant,
+                account=call.account,
+                subject=call.subject,
+                destination=call.destination,
+                category=call.category,
+                type=call.tor,
+                request_type=str(run.request_type),
+                time=call.time.timestamp(),
+                usage=usage,
+                cost=amount,
+                reference=identifier if debit is not None else "",
+            ),
+            cost,
+            debit,
+            error,
+        )
+
+
+class _Sources:
+    """What filters ask beside the event, out of the engine's tariff and profiles."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._tariff = engine.tariffs.tariff
+        self._timings = engine.profiles.timings
+
+    def zone(self, tenant: str) -> tzinfo:
+        return self._tariff.zone(tenant or DEFAULT_TENANT)
+
+    def timing(self, tenant: str, timing_id: str) -> Timing | None:
+        return self._timings.get(timing_id)
+
+    def destinations(self, tenant: str, number: str) -> Collection[str]:
+        found: list[str] = []
+        index = self._tariff.index
+        for length in index.lengths:
+            tags = index.prefixes.get(number[:length], ()) if length <= len(number) else ()
+            found += (tags,) if isinstance(tags, str) else tags
+        return found
+
+    def item(self, tenant: str, kind: str, item_id: str) -> Mapping[str, object] | None:
+        raise NotImplementedError(kind)
+
+
+def _account_key(run: Run) -> str:
+    return f"{run.call.tenant}:{run.call.account}"
+
+
+def _stored(row: SessionRow | None) -> Session | None:
+    return None if row is None else session_from_json(json.loads(row.document))
+
+
+def _row(session: Session) -> SessionRow:
+    payer = next((run for run in session.runs if run.call.account), None)
+    return SessionRow(
+        session.id,
+        "" if payer is None else _account_key(payer),
+        session.lease_until,
+        json.dumps(session_to_json(session)),
+    )
+
+
+def _json(value: object) -> Json:
+    """An event's field as its JSON has it."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, Decimal):
+        return float(value)
+    if isinstance(value, Mapping):
+        return {str(name): _json(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_json(each) for each in value]
+    return str(value)

@@ -1,0 +1,240 @@
+"""``SessionSv1`` and ``CDRsV1``: sessions and records, as switches speak of them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final, TypeVar
+
+from trunkline.charging.charges import AccountError
+from trunkline.charging.event import Event, EventError
+from trunkline.charging.sessions import SessionError
+from trunkline.elements.charging.arguments import Instant
+from trunkline.elements.charging.engine import Engine, Step
+from trunkline.elements.charging.registry import ApiError, method
+from trunkline.jsonrpc import Json
+from trunkline.rating.errors import RatingError
+from trunkline.store.ledger.model import RecordRow
+from trunkline.store.ledger.reader import RecordQuery
+
+__all__ = ["Records", "RpcCdrsFilter", "SessionArgs", "Sessions"]
+
+_UNLIMITED: Final = -1
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionArgs:
+    """What the methods of sessions take: an event, and what is to be done with it."""
+
+    get_attributes: bool = False
+    get_max_usage: bool = False
+    init_session: bool = False
+    update_session: bool = False
+    terminate_session: bool = False
+    debit: bool = False
+    tenant: str = ""
+    id: str = ""
+    time: Instant | None = None
+    event: Mapping[str, Json] = field(default_factory=dict)
+    api_opts: Mapping[str, Json] = field(default_factory=dict)
+
+    def to_event(self) -> Event:
+        """The event alone."""
+        return Event(
+            tenant=self.tenant,
+            id=self.id,
+            time=None if self.time is None else self.time.time,
+            fields=dict(self.event),
+            opts=dict(self.api_opts),
+        )
+
+
+class Sessions:
+    """Sessions of the engine's."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @method("SessionSv1.AuthorizeEvent")
+    async def authorize(self, args: SessionArgs) -> Json:
+        """How much of the event's usage the account could pay."""
+        event, answer = self._prepared(args)
+        if not (args.get_attributes or args.get_max_usage):
+            raise _nothing_to_do("GetMaxUsage")
+        if args.get_max_usage:
+            step = await _refusing(self._engine.authorize(event, event.usage() or 0))
+            answer["MaxUsage"] = _granted(step)
+        return answer
+
+    @method("SessionSv1.InitiateSession")
+    async def initiate(self, args: SessionArgs) -> Json:
+        """Open a session and reserve its first usage."""
+        event, answer = self._prepared(args)
+        if not (args.get_attributes or args.init_session):
+            raise _nothing_to_do("InitSession")
+        if args.init_session:
+            step = await _refusing(self._engine.initiate(event, event.usage() or 0))
+            answer["MaxUsage"] = _granted(step)
+        return answer
+
+    @method("SessionSv1.UpdateSession")
+    async def update(self, args: SessionArgs) -> Json:
+        """Reserve more; ``LastUsed`` of the event is what was used of the last grant."""
+        event, answer = self._prepared(args)
+        if not (args.get_attributes or args.update_session):
+            raise _nothing_to_do("UpdateSession")
+        if args.update_session:
+            used = event.usage("LastUsed")
+            step = await _refusing(self._engine.update(event, event.usage() or 0, used))
+            answer["MaxUsage"] = _granted(step)
+        return answer
+
+    @method("SessionSv1.TerminateSession")
+    async def terminate(self, args: SessionArgs) -> Json:
+        """End a session; what was reserved and not used is given back."""
+        if not args.terminate_session:
+            raise _nothing_to_do("TerminateSession")
+        event, _ = self._prepared(args)
+        await _refusing(self._engine.terminate(event, event.usage()))
+        return "OK"
+
+    @method("SessionSv1.ProcessMessage")
+    async def message(self, args: SessionArgs) -> Json:
+        """Charge at once what happens at once: a message."""
+        event, answer = self._prepared(args)
+        if args.debit:
+            step = await _refusing(self._engine.message(event, event.usage() or 0))
+            answer["MaxUsage"] = _granted(step)
+        return answer
+
+    @method("SessionSv1.ProcessCDR")
+    async def process_cdr(self, args: SessionArgs) -> Json:
+        """Store the record of a usage and have it paid."""
+        await _refusing(self._engine.record(args.to_event()))
+        return "OK"
+
+    @method("SessionSv1.GetActiveSessions")
+    async def active(self, _: SessionArgs) -> Json:
+        """The sessions that are open."""
+        found = [each for each in await self._engine.sessions() if not each.ended]
+        if not found:
+            raise ApiError("NOT_FOUND")
+        return [
+            {
+                "CGRID": session.id,
+                "RunID": run.id,
+                "ToR": run.call.tor,
+                "OriginID": session.origin_id,
+                "OriginHost": session.origin_host,
+                "RequestType": str(run.request_type),
+                "Tenant": session.tenant,
+                "Category": run.call.category,
+                "Account": run.call.account,
+                "Subject": run.call.subject,
+                "Destination": run.call.destination,
+                "AnswerTime": _stamp(run.call.time.timestamp()),
+                "Usage": run.granted,
+                "MaxCostSoFar": float(run.cost),
+            }
+            for session in found
+            for run in session.runs
+        ]
+
+    def _prepared(self, args: SessionArgs) -> tuple[Event, dict[str, Json]]:
+        """The event, changed by attributes if that was asked for, and the answer so far."""
+        event = args.to_event()
+        answer: dict[str, Json] = {"Attributes": None, "ResourceAllocation": None, "MaxUsage": None}
+        if args.get_attributes:
+            try:
+                event = self._engine.altered(event)
+            except EventError as problem:
+                raise ApiError(f"ATTRIBUTES_ERROR:{problem.reference}") from None
+        return event, answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RpcCdrsFilter:
+    """Which records are asked for: the reference's ``RPCCDRsFilter``, as far as it goes here."""
+
+    tenants: tuple[str, ...] = ()
+    accounts: tuple[str, ...] = ()
+    origin_ids: tuple[str, ...] = ()
+    run_ids: tuple[str, ...] = ()
+    limit: int | None = None
+
+
+class Records:
+    """Records of usage."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @method("CDRsV1.ProcessEvent")
+    async def process(self, args: SessionArgs) -> Json:
+        """Store the record of an event, once for each run of its chargers, and have it paid."""
+        await _refusing(self._engine.record(args.to_event()))
+        return "OK"
+
+    @method("CDRsV1.GetCDRs")
+    async def get(self, args: RpcCdrsFilter) -> Json:
+        """Records, in the order in which they came."""
+        query = RecordQuery(
+            tenants=args.tenants,
+            accounts=args.accounts,
+            origin_ids=args.origin_ids,
+            runs=args.run_ids,
+            limit=args.limit or 1000,
+        )
+        found = await self._engine.book.records(query)
+        if not found:
+            raise ApiError("SERVER_ERROR: NOT_FOUND")
+        return [_record(row) for row in found]
+
+
+def _record(row: RecordRow) -> dict[str, Json]:
+    return {
+        "CGRID": row.id,
+        "RunID": row.run,
+        "OrderID": row.order,
+        "OriginHost": row.origin_host,
+        "Source": row.source,
+        "OriginID": row.origin_id,
+        "ToR": row.type,
+        "RequestType": row.request_type,
+        "Tenant": row.tenant,
+        "Category": row.category,
+        "Account": row.account,
+        "Subject": row.subject,
+        "Destination": row.destination,
+        "AnswerTime": _stamp(row.time),
+        "Usage": row.usage,
+        "Cost": -1 if row.cost is None else float(row.cost),
+    }
+
+
+def _stamp(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
+
+
+def _granted(step: Step) -> Json:
+    return _UNLIMITED if step.usage is None else step.usage
+
+
+def _nothing_to_do(field: str) -> ApiError:
+    return ApiError(f"MANDATORY_IE_MISSING: [{field}]")
+
+
+async def _refusing(step: Awaitable[_T]) -> _T:
+    """What a step comes to; what it cannot do, in the reference's words."""
+    try:
+        return await step
+    except (SessionError, RatingError) as problem:
+        raise ApiError(f"RALS_ERROR:{problem.reference or problem.message}") from problem
+    except AccountError as problem:
+        raise ApiError(f"RALS_ERROR:{problem.reference}") from problem
+    except EventError as problem:
+        if problem.reference.startswith("MANDATORY"):
+            raise ApiError(problem.reference) from problem
+        raise ApiError(f"CHARGERS_ERROR:{problem.reference}") from problem
