@@ -41,6 +41,7 @@ def network_file(folder: Path, name: str, **settings: str) -> Path:
         "rpc_json": "127.0.0.1:0",
         "http": "127.0.0.1:0",
         "rpc_bijson": "127.0.0.1:0",
+        "ledger": f"sqlite:///{folder}/ledger.sqlite",
         **settings,
     }
     text = "\n".join(f'{key} = "{value}"' for key, value in lines.items())

@@ -382,8 +382,8 @@ def test_the_other_names_of_get_cost_and_pings(
         assert ways["tcp"](name, ASKED) == expected
     for service in ("CoreSv1", "APIerSv1", "APIerSv2", "Responder", "RALsV1"):
         assert ways["http"](f"{service}.Ping", {}) == "Pong"
-    with pytest.raises(AnsweredError, match=r"^rpc: can't find service SessionSv1\.Ping$"):
-        ways["tcp"]("SessionSv1.Ping", {})
+    with pytest.raises(AnsweredError, match=r"^rpc: can't find service ThresholdSv1\.Ping$"):
+        ways["tcp"]("ThresholdSv1.Ping", {})
 
 
 def test_the_core_s_status(ways: dict[str, Callable[[str, object], object]]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Coroutine
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, cast
@@ -46,6 +46,16 @@ EVENT: dict[str, object] = {
 Ask = Callable[..., Coroutine[None, None, Any]]
 
 
+class Clock:
+    """The present time, which a test moves."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
 def charging(tmp_path: Path, script: Callable[[Ask, Engine], Coroutine[None, None, None]]) -> None:
     """Run a script against the methods of a node, without its sockets."""
     rows = {
@@ -58,9 +68,7 @@ def charging(tmp_path: Path, script: Callable[[Ask, Engine], Coroutine[None, Non
     async def main() -> None:
         book = Book(f"sqlite:///{tmp_path}/ledger.db")
         await book.prepare()
-        engine = Engine(
-            Tariffs(TARIFF), book, Profiles.of_rows(load_charging(tmp_path)), lambda: NOW
-        )
+        engine = Engine(Tariffs(TARIFF), book, Profiles.of_rows(load_charging(tmp_path)), Clock())
         registry = Registry(Accounts(engine), Sessions(engine), Records(engine))
 
         async def ask(method: str, **argument: object) -> object:
@@ -247,5 +255,29 @@ def test_what_cannot_be_done_has_the_references_words(
 ) -> None:
     async def script(ask: Ask, _: Engine) -> None:
         assert await ask(method, **argument) == answer
+
+    charging(tmp_path, script)
+
+
+def test_a_session_that_nobody_asks_for_ends_by_itself(tmp_path: Path) -> None:
+    async def script(ask: Ask, engine: Engine) -> None:
+        clock = cast("Clock", engine.clock)
+        await topped_up(ask, 1)
+        event = {**EVENT, "Usage": "60s"}
+        await ask("SessionSv1.InitiateSession", InitSession=True, Event=event)
+        assert await engine.expire() == []
+        clock.now += timedelta(hours=2)
+        await ask("SessionSv1.UpdateSession", UpdateSession=True, Event=event)
+        clock.now += timedelta(hours=2)
+        assert await engine.expire() == [], "an update is a word"
+        clock.now += timedelta(hours=2)
+        [session] = await engine.expire()
+        assert session.origin_id == "call-1"
+        assert await money(ask) == Decimal("0.8"), "it counts as used"
+        assert await ask("SessionSv1.GetActiveSessions") == "NOT_FOUND"
+        assert len(await engine.sessions()) == 1, "its record may still come"
+        clock.now += timedelta(hours=25)
+        assert await engine.expire() == []
+        assert await engine.sessions() == []
 
     charging(tmp_path, script)

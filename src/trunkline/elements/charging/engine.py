@@ -8,11 +8,13 @@ is there already, a record that was stored) changes nothing the second time.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, tzinfo
 from decimal import Decimal
+from pathlib import Path
 from typing import Final
 
 from trunkline.charging.attributes import Attributes
@@ -36,7 +38,7 @@ from trunkline.charging.sessions import (
     session_id,
     settle,
 )
-from trunkline.config.cgrates import ChargingRows
+from trunkline.config.cgrates import ChargingRows, load_charging
 from trunkline.elements.charging.tariffs import Tariffs
 from trunkline.rating.call import VOICE, Call
 from trunkline.rating.cost import Cost, price
@@ -131,6 +133,19 @@ class Engine:
         self.book = book
         self.profiles = profiles
         self.clock = clock
+
+    async def load(self, folder: Path, *, dry_run: bool) -> None:
+        """Read a folder, prices and profiles, and have it count unless ``dry_run``.
+
+        Raises:
+            TrunklineError: all that is wrong with it; what counted before still does.
+        """
+        profiles = await asyncio.to_thread(
+            lambda: Profiles.of_rows(load_charging(folder, self.tariffs.tariff.time_zone))
+        )
+        await self.tariffs.load(folder, dry_run=dry_run)
+        if not dry_run:
+            self.profiles = profiles
 
     # Events
 
@@ -362,6 +377,39 @@ class Engine:
             found += [session_from_json(json.loads(row.document)) for row in page]
             last = page[-1].id
         return found
+
+    async def expire(self) -> list[Session]:
+        """End the sessions whose lease has ended, with what they were granted.
+
+        Sessions that have ended, and whose record never came, are forgotten.
+        """
+        now = self.clock().timestamp()
+        ended: list[Session] = []
+        while page := await self.book.sessions(lapsed=now):
+            for row in page:
+                session = session_from_json(json.loads(row.document))
+                done = await self._commit(session.runs, row.id, self._expiry(row.id, now))
+                if done.granted:
+                    ended.append(session)
+        return ended
+
+    def _expiry(self, identifier: str, now: float) -> Callable[[View], Step]:
+        def step(view: View) -> Step:
+            row = view.sessions[identifier]
+            session = _stored(row)
+            if row is None or session is None or row.lease_until > now:
+                return Step(time=now)  # somebody has asked for it meanwhile
+            if session.ended:
+                return Step(time=now, sessions={identifier: None})
+            tariff, precision = self.tariffs.tariff, self.tariffs.precision
+            return self._stepped(
+                view,
+                replace(session, ended=True),
+                now,
+                lambda run, payers: close(tariff, payers, run, None, precision, session=identifier),
+            )
+
+        return step
 
     async def _commit(
         self, runs: Sequence[Run], identifier: str, step: Callable[[View], Step]

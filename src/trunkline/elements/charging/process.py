@@ -14,13 +14,18 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, cast
 
 from trunkline import __version__
+from trunkline.config.cgrates import load_charging
 from trunkline.config.charging import ChargingSettings
+from trunkline.elements.charging.accounts import Accounts
 from trunkline.elements.charging.core import Core
 from trunkline.elements.charging.costs import Costs, TariffPlans
+from trunkline.elements.charging.engine import Engine, Profiles
 from trunkline.elements.charging.registry import Registry
+from trunkline.elements.charging.sessions import Records, Sessions
 from trunkline.elements.charging.tariffs import Tariffs
 from trunkline.elements.log import LogLine, RouterLog
 from trunkline.elements.parameters import Params, bounded
+from trunkline.errors import TrunklineError
 from trunkline.net.control import Connection, ControlServer, Json, Method, socket_path
 from trunkline.net.jsonrpc import (
     HttpConnection,
@@ -32,15 +37,17 @@ from trunkline.net.jsonrpc import (
 from trunkline.net.loop import new_event_loop
 from trunkline.rating.cost import EXACT, Cgrates
 from trunkline.store.compiled import default_tariff_url
+from trunkline.store.ledger.book import Book, default_ledger_url
 
 if TYPE_CHECKING:
     from trunkline.config.network import NetworkSettings
 
 __all__ = ["SERVICES", "ChargingNode", "ChargingPlan", "run_charging"]
 
-SERVICES: Final = (Core, Costs, TariffPlans)
+SERVICES: Final = (Core, Costs, TariffPlans, Accounts, Sessions, Records)
 """The classes that have the methods."""
 
+_SWEEP: Final = 30.0  # s
 _KINDS: Final = {
     "rpc_json": ("JSON-RPC", TcpConnection),
     "http": ("HTTP", HttpConnection),
@@ -69,6 +76,10 @@ class ChargingPlan:
             url = settings.store or default_tariff_url()
             self.source = "the active tariff"
             self.tariffs = Tariffs.of_store(url, precision=precision)
+        self.profiles = Profiles()
+        if settings.tariff:
+            self.profiles = Profiles.of_rows(load_charging(network.path.parent / settings.tariff))
+        self.ledger = settings.ledger or default_ledger_url()
 
 
 class ChargingNode:
@@ -81,11 +92,18 @@ class ChargingNode:
         self.stopped = asyncio.Event()
         self.log = RouterLog(sys.stdout)
         self.log.listeners.append(self._publish_log)
+        self.engine = Engine(
+            plan.tariffs, Book(plan.ledger), plan.profiles, lambda: datetime.now(UTC)
+        )
         self.registry = Registry(
             Core(plan.name, datetime.now(UTC)),
-            Costs(plan.tariffs, lambda: datetime.now(UTC)),
-            TariffPlans(plan.tariffs),
+            Costs(plan.tariffs, self.engine.clock),
+            TariffPlans(self.engine),
+            Accounts(self.engine),
+            Sessions(self.engine),
+            Records(self.engine),
         )
+        self._sweeping: asyncio.Task[None] | None = None
         self.servers: dict[str, RpcServer] = {}
         self.control = ControlServer(socket_path(plan.network, plan.name), self._methods())
 
@@ -93,8 +111,10 @@ class ChargingNode:
         """Listen.
 
         Raises:
-            TrunklineError: ``rpc.bind``, ``control.in-use``.
+            TrunklineError: ``rpc.bind``, ``control.in-use``, ``store.ledger-unavailable``.
         """
+        await self.engine.book.prepare()
+        self._sweeping = self.loop.create_task(self._sweep())
         settings = self.plan.settings
         bounds = RpcSettings(connections=settings.connections)
         for key, (kind, protocol) in _KINDS.items():
@@ -127,6 +147,25 @@ class ChargingNode:
             server.close()
         for server in self.servers.values():
             await server.wait_closed()
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+        await self.engine.book.close()
+
+    async def _sweep(self) -> None:
+        """Again and again, end the sessions that nobody asks for any more."""
+        while True:
+            try:
+                for session in await self.engine.expire():
+                    self.log(
+                        "CHARGING",
+                        4,
+                        "STALE",
+                        f"session {session.origin_id} of {session.origin_host or 'no host'} was"
+                        " not asked for within its lease: ended with what it was granted",
+                    )
+            except TrunklineError as problem:
+                self.log("CHARGING", 3, "LEDGER", problem.message)
+            await asyncio.sleep(_SWEEP)
 
     def _methods(self) -> dict[str, Method]:
         return {
