@@ -164,7 +164,7 @@ def test_what_is_no_attribute(path: str, type_: str, value: str, code: str) -> N
 
 
 def test_paths_that_are_written() -> None:
-    inner = {"Kept": 1}
+    inner = {"Kept": 1, "Old": 2}
     asked = event(Deep=inner, Gone="x", Legs=[{"Id": 1}])
     held = Attributes(
         [
@@ -175,6 +175,7 @@ def test_paths_that_are_written() -> None:
                 change("*opts.*extra", "", "~*req.Deep.New"),  # sees what was written before
                 change("*req.Gone", "*constant", "*remove"),
                 change("*req.Deep.None", "*constant", "*remove"),
+                change("*req.Deep.Old", "*constant", "*remove"),
                 change("*req.None.None", "*constant", "*remove"),
                 change("*tenant", "*constant", "example.org"),
                 change("*req.Tenant", "*variable", "~*tenant"),
@@ -190,7 +191,7 @@ def test_paths_that_are_written() -> None:
         "Legs": [{"Id": 1}],
         "Tenant": "example.org",
     }
-    assert inner == {"Kept": 1}
+    assert inner == {"Kept": 1, "Old": 2}
     assert result.altered_fields[:2] == ("*req.Deep.New", "*req.A.B.C")
     assert result.digest == "Tenant:example.org"
     reply = result.as_reply()
@@ -330,6 +331,7 @@ def test_profiles_can_be_named_or_spelled_out() -> None:
         ("ONE", Verdict.FILTERED),
         ("TWO", Verdict.LAST),
     ]
+    assert [each.found for each in trace[0].findings] == ["2"]
     inline = "*constant:*req.RequestType:*rated;*sum:*req.N:1&~*req.M&2"
     result = held.process(event(A="1", M=5), NOW, profile_ids=[inline])
     assert result.event.fields == {"A": "1", "M": 5, "RequestType": "*rated", "N": "8"}
@@ -455,6 +457,8 @@ def test_all_that_is_wrong_is_told_with_file_and_line() -> None:
                 row(line=3, path="X", value="1"),
                 row(line=4, type_="*constant", value="1"),
                 row(line=5, path="*req.X", value="~*req.A:s/(/x/"),
+                row(line=7, value="1"),
+                row(line=8, attribute_filters=("*exists:~*req.A",)),
                 row(line=6, path="*req.X", value="1", attribute_filters=("*nothing:~*req.A:1",)),
             ],
             Filters(),
@@ -465,5 +469,7 @@ def test_all_that_is_wrong_is_told_with_file_and_line() -> None:
         ("charging.path", "Attributes.csv:3"),
         ("charging.path", "Attributes.csv:4"),
         ("charging.regex", "Attributes.csv:5"),
+        ("charging.path", "Attributes.csv:7"),
+        ("charging.path", "Attributes.csv:8"),
         ("charging.filter-type", "Attributes.csv:6"),
     ]

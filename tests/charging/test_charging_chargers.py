@@ -170,9 +170,11 @@ def test_all_that_is_wrong_is_told_with_file_and_line() -> None:
             row("D", "x", ("NOTHING",), line=1),
             row("D", "x", ("*constant:*req.A",), line=2),
             row("D", "x", filters=("FLT",), line=3),
+            row("D", "x", ("*none", "*constant:*req.A:1"), line=4),
         )
     assert [(each.code, str(each.source)) for each in refused.value.problems] == [
         ("charging.attribute-unknown", "Chargers.csv:1"),
         ("charging.attribute-inline", "Chargers.csv:2"),
         ("charging.filter-unknown", "Chargers.csv:3"),
+        ("charging.attribute-value", "Chargers.csv:4"),
     ]

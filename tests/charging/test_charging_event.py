@@ -203,6 +203,7 @@ def test_what_is_no_path(text: str) -> None:
         ("*req.Legs[2].Id", MISSING),
         ("*req.Legs.Id", MISSING),
         ("*req.Account[0]", MISSING),
+        ("*req.Number[0]", MISSING),
         ("*opts.*context", "*sessions"),
         ("*vars.*processRuns", 1),
         ("*tenant", "cgrates.org"),
@@ -211,7 +212,7 @@ def test_what_is_no_path(text: str) -> None:
     ],
 )
 def test_what_paths_find(path: str, found: object) -> None:
-    here = scope(Account="1001", Nothing=None, Legs=[{"Id": "a"}, {"Id": "b"}])
+    here = scope(Account="1001", Nothing=None, Number=5, Legs=[{"Id": "a"}, {"Id": "b"}])
     assert here.find(Path.parse(path)) == found
 
 

@@ -85,7 +85,7 @@ CASES: dict[str, list[tuple[str, str, list[dict[str, object]], list[dict[str, ob
         (
             "~*req.T",
             "NO;WORK",
-            [{"T": "2024-05-15T10:00:00Z"}, {"T": 1715767200}, {"T": NOW}],
+            [{"T": "2024-05-15T10:00:00Z"}, {"T": 1715767200}, {"T": "2024-05-15T16:59:59Z"}],
             [{"T": "2024-05-18T10:00:00Z"}, {"T": "2024-05-15T17:00:00Z"}, {}],
         ),
         ("~*req.T", "*any", [{"T": "*now"}], [{}]),
@@ -276,6 +276,8 @@ def test_what_is_no_inline_filter(text: str) -> None:
         ("*gte:~*req.A:10", {"A": True}, "charging.incomparable"),
         ("*eq:~*req.A:10", {"A": "x"}, "charging.incomparable"),
         ("*lt:~*req.A:2024-05-15T10:00:00Z", {"A": 5}, "charging.incomparable"),
+        ("*lt:~*req.A:5", {"A": "2024-05-15T10:00:00Z"}, "charging.incomparable"),
+        ("*eq:~*req.A:x", {"A": 5}, "charging.incomparable"),
         ("*timings:~*req.A:WORK", {"A": "x"}, "charging.field"),
         ("*ai:~*req.A:2024-05-15T10:00:00Z", {"A": "x"}, "charging.field"),
         ("*ai:~*req.A:~*req.B", {"A": "*now"}, "charging.field"),
@@ -343,12 +345,14 @@ def test_a_filter_out_of_its_interval_is_passed_over_but_not_the_only_one() -> N
     soon = Activation(start=NOW + timedelta(hours=1), end=NOW + timedelta(hours=2))
     filters = Filters.from_rows(
         [
-            row("LATER", "*string", "~*req.A", "1", activation=soon),
+            row("LATER", "", "", "", activation=soon),  # an interval, and no rule
+            row("LATER", "*string", "~*req.A", "1"),
             row("ALWAYS", "*string", "~*req.B", "1"),
         ]
     )
     both = filters.condition("cgrates.org", ["LATER", "ALWAYS"])
     alone = filters.condition("cgrates.org", ["LATER"])
+    assert filters.get("cgrates.org", "LATER").rules[0].type == "*string"
     assert both.holds(scope({"B": "1"}))
     assert not alone.holds(scope({"A": "1"}))
     for hours, active in ((1, True), (1.99, True), (2, False)):

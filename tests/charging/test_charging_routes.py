@@ -199,6 +199,26 @@ def test_a_cost_in_the_references_precision() -> None:
     ]
 
 
+def test_what_is_priced() -> None:
+    costs = Costs()
+    fields = {**EVENT.fields, "Subject": "dan", "Category": "call2", "ToR": "*sms", "Usage": 3}
+    routes(row("r", plans=("RP_1",)), costs=costs).sort(Event(tenant=TENANT, fields=fields), NOW)
+    assert costs.asked == [
+        Call(
+            destination="61412",
+            time=NOW,
+            usage=3,
+            tenant=TENANT,
+            category="call2",
+            subject="dan",
+            account="1001",
+            tor="*sms",
+        )
+    ]
+    routes(row("r", plans=("RP_1",)), costs=costs).sort(EVENT, NOW)
+    assert costs.asked[1].subject == "1001"
+
+
 def test_the_first_plan_that_has_a_price_counts() -> None:
     found = routes(row("r", sorting="*lc", plans=("RP_DE", "RP_2"))).sort(EVENT, NOW)
     assert found.routes[0].data["RatingPlanID"] == "RP_2"

@@ -68,7 +68,7 @@ def test_what_goes_through(pattern: str, text: str, whole: str | None) -> None:
         "(?=a)", "(?!a)", "(?<=a)", "(?<!a)", "(?>a)", "(?#a)", "(?P=n)", "(?)", "(?U)a",
         r"(a)\1", r"\Z", r"\u0041", r"\pL", r"\C", r"\y", "a++", "a**", "a*+", "a{2}{3}", "a{1001}",
         "(a", "a)", "[a", "[b-a]", "[[:nothing:]]", "\\", "*a", r"\x4", r"\x{110000}", "a" * 2001,
-        "[" + "\\",
+        "[" + "\\", r"\é", r"[\b]", r"[\A]", r"[\z]", r"[\Qa\E]",
     ],
 )  # fmt: skip
 def test_what_is_refused(pattern: str) -> None:
@@ -108,9 +108,10 @@ def test_what_both_engines_read_alike_is_left_alone(parts: list[str]) -> None:
         ("a$-", "a$-"),
         ("${1", "${1"),
         ("$0", "12ab"),
+        ("<$3$none>", "<>"),
     ],
 )
 def test_templates(template: str, expanded: str) -> None:
-    match = re.match(r"(\d+)(?P<name>[a-z]+)", "12ab")
+    match = re.match(r"(\d+)(?P<name>[a-z]+)(?P<none>x)?", "12ab")
     assert match is not None
     assert Template(template).expand(match) == expanded

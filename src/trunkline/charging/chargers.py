@@ -186,7 +186,7 @@ def _joined(attribute_ids: Iterable[str]) -> list[str]:
     """Inline attributes that a list separator tore apart, put together again."""
     joined: list[str] = []
     for each in attribute_ids:
-        if joined and joined[-1] != NONE != each and joined[-1][:1] == each[:1] == "*":
+        if joined and joined[-1][:1] == each[:1] == "*":
             joined[-1] += f";{each}"
         else:
             joined.append(each)
@@ -214,6 +214,11 @@ def _profile(
             fresh = [each for each in row.filters if each not in filter_ids]
             filter_ids |= dict.fromkeys(fresh)
             conditions.append(filters.condition(tenant, fresh, row.source))
+            if NONE in row.attributes and len(row.attributes) > 1:
+                raise DecodeError(
+                    "charging.attribute-value",
+                    f"{NONE} stands alone: take the others out",
+                )
             for each in _joined(row.attributes):
                 attribute_ids[each] = None
                 if each == NONE:

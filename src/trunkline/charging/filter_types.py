@@ -313,7 +313,7 @@ def _rsr_filter(text: str) -> Callable[[str, Scope], bool]:
         pattern = compile_pattern(text[1:])
         return lambda value, scope: pattern.search(value) is not None
     if text.startswith("^"):
-        if text.endswith("$") and len(text) > 1:
+        if text.endswith("$"):
             return lambda value, scope: value == text[1:-1]
         return lambda value, scope: value.startswith(text[1:])
     if text.endswith("$"):

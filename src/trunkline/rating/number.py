@@ -10,20 +10,25 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Context, Decimal
+from typing import TypeAlias
 
 from trunkline.rating.call import FIRST_YEAR, LAST_YEAR, VOICE, Call, complete, epoch_nanoseconds
 from trunkline.rating.chain import resolve
 from trunkline.rating.cost import EXACT, Exact, Precision, bill, charge, sum_up
-from trunkline.rating.index import ActivePlan, Entry, Group, Profile
+from trunkline.rating.index import ActivePlan, Entry, Group, Profile, Terms
 from trunkline.rating.model import ANY, DEFAULT_CATEGORY, DEFAULT_TENANT
 from trunkline.rating.rounding import RoundingMethod
 from trunkline.rating.tariff import Tariff
 
-__all__ = ["price_number"]
+__all__ = ["Where", "amount_of", "price_number", "rounded", "single"]
 
 _UP = RoundingMethod.UP
 _DOWN = RoundingMethod.DOWN
 _scale = Context(prec=200).scaleb
+
+
+Where: TypeAlias = tuple[Profile, ActivePlan, str, str]
+"""Profile, plan in force, prefix and destination ID of a call's price."""
 
 
 def price_number(tariff: Tariff, call: Call, precision: Precision = EXACT) -> Decimal:
@@ -32,16 +37,29 @@ def price_number(tariff: Tariff, call: Call, precision: Precision = EXACT) -> De
     Raises:
         RatingError: as ``cost.price``.
     """
+    if type(precision) is Exact and (entry := single(tariff, call)) is not None:
+        amount = amount_of(entry, call.usage)
+        if amount is not None:
+            terms = entry.terms
+            return _scale(Decimal(rounded(terms, amount)), -terms.decimals)
+    return _the_long_way(tariff, call, precision)
+
+
+def single(tariff: Tariff, call: Call, where: list[Where] | None = None) -> Entry | None:
+    """The price that covers a call from end to end, and in ``where``, if it is given, whose it is.
+
+    None where there is no such one, or finding it is not that simple. A ``*free`` maximum may
+    still cap it (``amount_of``).
+    """
     usage = call.usage
     time = call.time
     tor = call.tor or VOICE
     if (
-        type(precision) is not Exact
-        or not 0 < usage <= tariff.usage_limit(tor)
+        not 0 < usage <= tariff.usage_limit(tor)
         or time.tzinfo is None
         or not FIRST_YEAR <= time.year <= LAST_YEAR
     ):
-        return _the_long_way(tariff, call, precision)
+        return None
 
     tenant = call.tenant or DEFAULT_TENANT
     category = call.category or DEFAULT_CATEGORY
@@ -51,47 +69,44 @@ def price_number(tariff: Tariff, call: Call, precision: Precision = EXACT) -> De
         (tenant, category, ANY)
     )
     if profile is None:
-        return _the_long_way(tariff, call, precision)
+        return None
     active = profile.only
     if active is None:
         active = _in_force(profile, time, usage if tor == VOICE else 0)
     if active is None or active.time > time:
-        return _the_long_way(tariff, call, precision)
+        return None
 
     number = call.destination
     prices = active.plan.prices
     prefixes = index.prefixes
     for length in index.lengths:
-        tag = prefixes.get(number[:length])
+        prefix = number[:length]
+        tag = prefixes.get(prefix)
         if tag is not None:
             if type(tag) is not str:
-                return _the_long_way(tariff, call, precision)
+                return None
             if (held := prices.get(tag)) is not None:
                 break
     else:
+        prefix = tag = ANY
         if (held := prices.get(ANY)) is None:
-            return _the_long_way(tariff, call, precision)
+            return None
 
-    entry: Entry | None
+    if where is not None:
+        where.append((profile, active, prefix, tag))
     if isinstance(held, Entry):
-        entry = held
-    else:
-        entry = held.steady
-        if entry is None:
-            entry = _timed(tariff.zone(tenant), held, time, usage if tor == VOICE else 0)
-            if entry is None:
-                return _the_long_way(tariff, call, precision)
-    amount = _amount(entry, usage)
-    if amount is None:
-        return _the_long_way(tariff, call, precision)
+        return held
+    return held.steady or _timed(tariff.zone(tenant), held, time, usage if tor == VOICE else 0)
 
-    terms = entry.terms
+
+def rounded(terms: Terms, amount: int) -> int:
+    """An amount in parts of the terms' denominator, in units of their last decimal."""
     whole, rest = divmod(amount * terms.power, terms.denominator)
     if rest:
         rounding = terms.rounding
         if rounding is _UP or (rounding is not _DOWN and 2 * rest >= terms.denominator):
             whole += 1
-    return _scale(Decimal(whole), -terms.decimals)
+    return whole
 
 
 def _timed(zone: tzinfo, group: Group, time: datetime, usage: int) -> Entry | None:
@@ -130,7 +145,7 @@ def _in_force(profile: Profile, time: datetime, usage: int) -> ActivePlan | None
     return None
 
 
-def _amount(entry: Entry, usage: int) -> int | None:
+def amount_of(entry: Entry, usage: int) -> int | None:
     """Fee and increments in parts of the denominator; None where a maximum may cap them."""
     terms = entry.terms
     if terms.flat is not None:

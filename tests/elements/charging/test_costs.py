@@ -26,7 +26,16 @@ from trunkline.elements.charging.tariffs import Tariffs
 from trunkline.jsonrpc import Call as RpcCall
 from trunkline.jsonrpc import encode
 from trunkline.net.jsonrpc import Peer
-from trunkline.rating import Call, Cgrates, RatingError, Tariff, TariffError, event_cost, price
+from trunkline.rating import (
+    EXACT,
+    Call,
+    Cgrates,
+    RatingError,
+    Tariff,
+    TariffError,
+    event_cost,
+    price,
+)
 from trunkline.rating.durations import HOUR
 from trunkline.rating.model import Parts
 
@@ -531,8 +540,10 @@ def test_the_text_is_that_of_the_value(
         cost = price(of, one, precision) if precision else price(of, one)
     except (TariffError, RatingError):
         return
+    expected = encode(event_cost(cost, wire=True))
     for _ in range(2):  # the second time from what is kept
-        assert costs.text(cost).text == encode(event_cost(cost, wire=True))
+        assert costs.text(cost).text == expected
+        assert costs.priced(of, one, precision or EXACT).text == expected
 
 
 def test_what_is_kept_has_an_end_and_keys_may_begin_alike(monkeypatch: pytest.MonkeyPatch) -> None:

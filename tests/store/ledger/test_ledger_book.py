@@ -324,24 +324,33 @@ def test_keys_are_compared_octet_by_octet(url: str) -> None:
     run(script())
 
 
-def test_one_that_the_database_refuses_does_not_fail_the_others(url: str) -> None:
+@pytest.mark.parametrize(
+    "record",
+    [
+        RecordRow(id="r", run="x", document="{}", usage=1 << 80),
+        RecordRow(id="r", run="x", document='{"text": "\udc80"}'),
+    ],
+    ids=["too large", "no text"],
+)
+def test_one_that_the_database_refuses_does_not_fail_the_others(
+    url: str, record: RecordRow
+) -> None:
     async def script() -> None:
         async with book_at(url) as book:
             await book.update(Keys(accounts=[A]), put(A, ONE))
 
-            def huge(view: View) -> Change:
-                record = RecordRow(id="r", run="x", document="{}", usage=1 << 80)
+            def wrong(view: View) -> Change:
                 return Change(time=0.0, records={record.key: record})
 
             updates: list[Awaitable[object]] = []
             for number in range(12):
                 if number % 4 == 1:
-                    updates.append(book.update(Keys(records=["x/r"]), huge))
+                    updates.append(book.update(Keys(records=["x/r"]), wrong))
                 else:
                     updates.append(book.update(Keys(accounts=[A]), put(A, ONE)))
             done = await asyncio.gather(*updates, return_exceptions=True)
             refused = [each for each in done if isinstance(each, TrunklineError)]
-            assert [each.code for each in refused] == ["store.ledger-refused"] * 3
+            assert [each.code for each in refused] == ["store.ledger-refused"] * 3, refused
             assert await value(book) == 10
             assert (await book.audit()).clean
 

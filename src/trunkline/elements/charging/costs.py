@@ -116,7 +116,7 @@ class Costs:
             usage=_usage(args.usage),
             tor=args.tor,
         )
-        return tariffs.costs.text(price(tariffs.tariff, call, tariffs.precision, reasons=False))
+        return tariffs.costs.priced(tariffs.tariff, call, tariffs.precision)
 
     @method("APIerSv1.GetDataCost")
     def get_data_cost(self, args: AttrGetDataCost) -> Json:

@@ -21,11 +21,16 @@ class Refused(Exception):  # noqa: N818
 
 
 class Lost(Exception):  # noqa: N818
-    """The database does not answer, or not in time; ``dead``: for the connection has ended."""
+    """The database does not answer, or not in time.
 
-    def __init__(self, reason: str, *, dead: bool) -> None:
+    ``dead``: for the connection has ended. ``undone``: of what was to be written nothing is, that
+    is certain.
+    """
+
+    def __init__(self, reason: str, *, dead: bool, undone: bool = False) -> None:
         super().__init__(reason)
         self.dead = dead
+        self.undone = undone
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +70,7 @@ class Driver(Protocol):
     async def write(self, rows: Rows) -> None:
         """Write ``rows``, be they none, and commit: when this returns they are on disk.
 
-        ``Lost`` here leaves open whether they are.
+        ``Lost`` here leaves open whether they are, unless it says ``undone``.
         """
         ...
 

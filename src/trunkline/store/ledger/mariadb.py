@@ -108,17 +108,21 @@ class MariadbDriver:
             limits = {"connect_timeout": math.ceil(self._timeout), "read_timeout": self._timeout}
             arguments = {**limits, **self._arguments}
             self._connection = await asyncmy.connect(**arguments)
-            wait = max(1, math.floor(self._timeout * 0.8))
+            wait = max(1, math.floor(self._timeout))
             async with self._connection.cursor() as cursor:
                 await cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
                 await cursor.execute(f"SET SESSION innodb_lock_wait_timeout = {wait}")
+                # Or a value that is too long is cut off and written.
+                await cursor.execute("SET SESSION sql_mode = 'STRICT_ALL_TABLES'")
         return self._connection
 
     async def write(self, rows: Rows) -> None:
         """See :meth:`Driver.write`."""
         from asyncmy.errors import MySQLError
 
-        connection = await self._open()
+        connection = self._connection
+        if connection is None:
+            raise Lost("there is no connection", dead=True, undone=True)
         try:
             async with connection.cursor() as cursor:
                 for kind, writes in rows.writes.items():
@@ -127,6 +131,11 @@ class MariadbDriver:
                     await cursor.executemany(self._movements, rows.movements)
                 if rows.answers:
                     await cursor.executemany(self._answers, rows.answers)
+        except (MySQLError, OSError, asyncio.IncompleteReadError) as problem:
+            raise _translated(problem, undone=True) from problem
+        except (ValueError, TypeError, OverflowError) as problem:  # asyncmy cannot write a value
+            raise Refused(str(problem)) from problem
+        try:
             await connection.commit()
         except (MySQLError, OSError, asyncio.IncompleteReadError) as problem:
             raise _translated(problem) from problem
@@ -166,7 +175,7 @@ class MariadbDriver:
                 await connection.ensure_closed()
 
 
-def _translated(problem: BaseException) -> Exception:
+def _translated(problem: BaseException, *, undone: bool = False) -> Exception:
     from asyncmy.errors import InterfaceError, InternalError, MySQLError, OperationalError
 
     reason = " ".join(str(part) for part in problem.args) or type(problem).__name__
@@ -174,7 +183,7 @@ def _translated(problem: BaseException) -> Exception:
     if number in (_DUPLICATE, _DEADLOCK):
         return Raced(reason)
     if not isinstance(problem, MySQLError):
-        return Lost(reason, dead=True)
+        return Lost(reason, dead=True, undone=undone)
     if isinstance(problem, (OperationalError, InterfaceError, InternalError)):
-        return Lost(reason, dead=number != _LOCK_WAIT)
+        return Lost(reason, dead=number != _LOCK_WAIT, undone=undone)
     return Refused(reason)

@@ -104,7 +104,7 @@ class PostgresDriver:
                 self._connection = await AsyncConnection.connect(
                     **self._arguments, autocommit=True, prepare_threshold=1
                 )
-            wait = round(self._timeout * 800)
+            wait = round(self._timeout * 1000)
             # Everything goes by key: no plan but the index's, however young the statistics are.
             await self._connection.execute(
                 f"SET synchronous_commit = on; SET lock_timeout = {wait}; "
@@ -150,7 +150,9 @@ class PostgresDriver:
         """See :meth:`Driver.write`."""
         from psycopg import Error
 
-        connection = await self._open()
+        connection, sent = self._connection, False
+        if connection is None:
+            raise Lost("there is no connection", dead=True, undone=True)
         try:
             async with connection.pipeline():
                 for kind, writes in rows.writes.items():
@@ -165,9 +167,14 @@ class PostgresDriver:
                     await connection.execute(self._movements, _columns(rows.movements))
                 if rows.answers:
                     await connection.execute(self._answers, _columns(rows.answers))
-                await connection.execute("COMMIT")
+                sent = True
+                end = await connection.execute("COMMIT")
         except (Error, OSError) as problem:
             raise self._translated(problem) from problem
+        except (ValueError, TypeError) as problem:  # psycopg cannot write a value
+            raise (Lost(str(problem), dead=False) if sent else Refused(str(problem))) from problem
+        if end.statusmessage != "COMMIT":
+            raise Lost(f"the transaction ended by {end.statusmessage}", dead=False, undone=True)
 
     async def undo(self) -> None:
         """See :meth:`Driver.undo`."""
@@ -205,5 +212,5 @@ class PostgresDriver:
         ):
             return Raced(reason)
         if isinstance(problem, (errors.OperationalError, errors.InternalError)):
-            return Lost(reason, dead=False)
+            return Lost(reason, dead=False, undone=True)  # the server's answer to a statement
         return Refused(reason)

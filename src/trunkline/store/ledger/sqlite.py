@@ -169,7 +169,9 @@ class SqliteDriver:
                 return
 
     def _write(self, rows: Rows) -> None:
-        connection = self._open()
+        connection = self._connection
+        if connection is None or not connection.in_transaction:
+            raise Lost("there is no transaction", dead=True, undone=True)
         try:
             for kind, writes in rows.writes.items():
                 self._put(connection, self._statements[kind], writes)
@@ -177,6 +179,13 @@ class SqliteDriver:
                 connection.executemany(self._movements, rows.movements)
             if rows.answers:
                 connection.executemany(self._answers, rows.answers)
+        except sqlite3.OperationalError as problem:  # the disk is full, say
+            self._undo()
+            raise Lost(str(problem), dead=False, undone=True) from problem
+        except BaseException:
+            self._undo()
+            raise
+        try:
             connection.execute("COMMIT")
         except BaseException:
             self._undo()

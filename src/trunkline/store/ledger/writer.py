@@ -99,7 +99,7 @@ class _Deadline:
         self.over = True
         self._driver.abort()
 
-    def reason(self, problem: Lost) -> str:
+    def reason(self, problem: Exception) -> str:
         return f"no answer in {self._timeout:g} s" if self.over else str(problem)
 
     def cancel(self) -> None:
@@ -276,8 +276,10 @@ class Writer:
         rows = settlement.rows(self._shelves)
         try:
             await driver.write(rows)
-        except Lost as problem:
-            if not rows:
+        except (Raced, Refused):
+            raise
+        except Exception as problem:
+            if not rows or (isinstance(problem, Lost) and problem.undone):
                 raise self._unavailable(deadline.reason(problem)) from problem
             self.counters.unknown += len(items)
             raise self._error(
