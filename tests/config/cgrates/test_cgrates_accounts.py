@@ -116,6 +116,8 @@ def test_a_later_column_of_the_reference_may_be_there(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_prices_alone_has_nothing_to_charge_by(tmp_path: Path) -> None:
+    assert load_charging(tmp_path) == ChargingRows()
+    (tmp_path / "Rates.csv").write_text("RT,0,1,1s,1s,0s")
     (tmp_path / "Destinations.csv").write_text("DST,61")
     assert load_charging(tmp_path) == ChargingRows()
 

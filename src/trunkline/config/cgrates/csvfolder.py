@@ -13,7 +13,7 @@ from pathlib import Path
 
 from trunkline.config.cgrates import advice
 from trunkline.config.cgrates.assemble import Assembly
-from trunkline.config.cgrates.files import Kind
+from trunkline.config.cgrates.files import KINDS, Kind
 from trunkline.config.cgrates.locate import located, texts_of
 from trunkline.config.cgrates.problems import Place, Problem, Problems
 from trunkline.config.cgrates.reading import Advance, Found, Pieces, find_files
@@ -80,6 +80,13 @@ def load_folder(
     """
     problems = Problems()
     files, unused = find_files(folder, problems)
+    if not files and not problems.error_count:
+        problems.error(
+            "cgrates.no-files",
+            "holds no file of a tariff",
+            Place(str(folder)),
+            f"at least one of {', '.join(f'{kind}.csv' for kind in KINDS)} is needed",
+        )
     assembly = Assembly(problems, zone, now or datetime.now(UTC))
     for found in files:
         _take_file(found, assembly, problems, sink, advance)

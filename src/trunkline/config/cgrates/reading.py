@@ -62,7 +62,7 @@ def find_files(
 ) -> tuple[list[Found], list[str]]:
     """The files of ``folder`` that are of ``kinds``, and the names of known ones that are not.
 
-    Notes ``cgrates.folder``, ``cgrates.no-files`` and the warnings ``cgrates.unknown-file``.
+    Notes ``cgrates.folder`` and the warnings ``cgrates.unknown-file``.
     """
     if not folder.is_dir():
         what = "is no folder" if folder.exists() else "there is no such folder"
@@ -85,13 +85,6 @@ def find_files(
         hint = f"did you mean {near}.csv?" if near else f"read are {', '.join(kinds)}"
         problems.warn(
             "cgrates.unknown-file", "is not read: no file of this name is known", Place(file), hint
-        )
-    if not used and not problems.error_count:
-        problems.error(
-            "cgrates.no-files",
-            "holds no file of a tariff",
-            Place(str(folder)),
-            f"at least one of {', '.join(f'{kind}.csv' for kind in kinds)} is needed",
         )
     order = {kind: number for number, kind in enumerate(kinds)}
     used.sort(key=lambda found: (order[found.kind], found.file))

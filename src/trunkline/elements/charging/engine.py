@@ -59,7 +59,6 @@ from trunkline.store.ledger.model import (
 __all__ = ["DEFAULT_RUN", "Engine", "Profiles", "Rated", "Step"]
 
 DEFAULT_RUN: Final = "*default"
-_SESSIONS: Final = "*sessions"
 _LEASE: Final = 3 * 3600.0  # s: no session goes without a word for longer
 _KEPT: Final = 24 * 3600.0  # s: an ended session waits so long for its record
 
@@ -164,11 +163,11 @@ class Engine:
         found = self.profiles.chargers.process(event, now, sources=_Sources(self))
         return [self._run(each.event, each.profile.run_id or DEFAULT_RUN, now) for each in found]
 
-    def altered(self, event: Event) -> Event:
-        """The event as the attribute profiles of sessions make it; itself, where none matches."""
+    def altered(self, event: Event, context: str) -> Event:
+        """The event as the attribute profiles of a context make it; itself, where none matches."""
         try:
             found = self.profiles.attributes.process(
-                event, self.clock(), context=_SESSIONS, sources=_Sources(self)
+                event, self.clock(), context=context, sources=_Sources(self)
             )
         except EventError as problem:
             if problem.reference != "NOT_FOUND":
@@ -554,7 +553,7 @@ class Engine:
                 time=call.time.timestamp(),
                 usage=usage,
                 cost=amount,
-                reference=identifier if debit is not None else "",
+                reference=identifier if debit is not None and debit.taken else "",
             ),
             cost,
             debit,

@@ -21,6 +21,8 @@ from trunkline.store.ledger.reader import RecordQuery
 __all__ = ["Records", "RpcCdrsFilter", "SessionArgs", "Sessions"]
 
 _UNLIMITED: Final = -1
+_SESSIONS, _CDRS = "*sessions", "*cdrs"
+_NO_ATTRIBUTES: Final = "*attributes:false"
 _T = TypeVar("_T")
 
 
@@ -34,6 +36,7 @@ class SessionArgs:
     update_session: bool = False
     terminate_session: bool = False
     debit: bool = False
+    flags: tuple[str, ...] = ()
     tenant: str = ""
     id: str = ""
     time: Instant | None = None
@@ -112,8 +115,7 @@ class Sessions:
     @method("SessionSv1.ProcessCDR")
     async def process_cdr(self, args: SessionArgs) -> Json:
         """Store the record of a usage and have it paid."""
-        await _refusing(self._engine.record(args.to_event()))
-        return "OK"
+        return await _recorded(self._engine, args)
 
     @method("SessionSv1.GetActiveSessions")
     async def active(self, _: SessionArgs) -> Json:
@@ -148,7 +150,7 @@ class Sessions:
         answer: dict[str, Json] = {"Attributes": None, "ResourceAllocation": None, "MaxUsage": None}
         if args.get_attributes:
             try:
-                event = self._engine.altered(event)
+                event = self._engine.altered(event, _SESSIONS)
             except EventError as problem:
                 raise ApiError(f"ATTRIBUTES_ERROR:{problem.reference}") from None
         return event, answer
@@ -173,9 +175,12 @@ class Records:
 
     @method("CDRsV1.ProcessEvent")
     async def process(self, args: SessionArgs) -> Json:
-        """Store the record of an event, once for each run of its chargers, and have it paid."""
-        await _refusing(self._engine.record(args.to_event()))
-        return "OK"
+        """Store the record of an event, once for each run of its chargers, and have it paid.
+
+        Attributes of the context ``*cdrs`` change it first, unless a flag ``*attributes:false``
+        says otherwise.
+        """
+        return await _recorded(self._engine, args)
 
     @method("CDRsV1.GetCDRs")
     async def get(self, args: RpcCdrsFilter) -> Json:
@@ -191,6 +196,17 @@ class Records:
         if not found:
             raise ApiError("SERVER_ERROR: NOT_FOUND")
         return [_record(row) for row in found]
+
+
+async def _recorded(engine: Engine, args: SessionArgs) -> Json:
+    event = args.to_event()
+    if _NO_ATTRIBUTES not in args.flags:
+        try:
+            event = engine.altered(event, _CDRS)
+        except EventError as problem:
+            raise ApiError(f"ATTRIBUTES_ERROR:{problem.reference}") from None
+    await _refusing(engine.record(event))
+    return "OK"
 
 
 def _record(row: RecordRow) -> dict[str, Json]:
