@@ -25,8 +25,16 @@ from trunkline.charging.event import (
 from trunkline.charging.rsr import Parser, parse, split
 from trunkline.charging.sources import TariffSources
 from trunkline.errors import DecodeError
+from trunkline.rating.tariff import Tariff
 
 NOW = datetime(2024, 5, 15, 10, tzinfo=UTC)
+NOTHING: dict[str, Any] = {
+    "destinations": [],
+    "rates": [],
+    "destination_rates": [],
+    "rating_plans": [],
+    "rating_profiles": [],
+}
 
 
 def scope(sources: TariffSources | None = None, /, **fields: object) -> Scope:
@@ -151,7 +159,8 @@ def test_times_are_detected(text: str, time: datetime | None) -> None:
 
 def test_a_time_without_a_zone_is_the_tenants() -> None:
     two = timezone(timedelta(hours=2))
-    sources = TariffSources(tenant_zones={"cgrates.org": two})
+    tariff = Tariff.build(**NOTHING, tenant_time_zones={"cgrates.org": two})
+    sources = TariffSources(tariff)
     here = Scope(Event(), NOW, sources)
     assert here.typed("2024-05-15 12:00:00") == NOW
 
@@ -218,7 +227,8 @@ def test_what_paths_find(path: str, found: object) -> None:
 
 def test_things_that_count_come_from_their_source() -> None:
     kept: dict[str, Any] = {"STAT_1": {"*acd": Decimal(60)}}
-    sources = TariffSources(items={"*stats": lambda tenant, item: kept.get(item)})
+    tariff = Tariff.build(**NOTHING)
+    sources = TariffSources(tariff, items={"*stats": lambda tenant, item: kept.get(item)})
     here = scope(sources, Id="STAT_1")
     assert Parser("~*stats.STAT_1.*acd").text(here) == "60"
     assert Parser("~*stats.<~*req.Id>.*acd").text(here) == "60"

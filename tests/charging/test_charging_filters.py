@@ -23,15 +23,24 @@ from trunkline.charging.sources import TariffSources
 from trunkline.errors import DecodeError
 from trunkline.rating.errors import Source
 from trunkline.rating.model import Destination, Timing
+from trunkline.rating.tariff import Tariff
 
 NOW = datetime(2024, 5, 15, 10, tzinfo=UTC)
-SOURCES = TariffSources(
-    timings=[Timing("WORK", week_days=(1, 2, 3, 4, 5), start=8 * 3600, end=17 * 3600)],
+TARIFF = Tariff.build(
     destinations=[
         Destination("DST_AUS", ("61",)),
         Destination("DST_AUS_Mobile", ("614",)),
         Destination("DST_DE", ("49", "+49")),
+        Destination("DST_EU", ("49", "33")),
     ],
+    rates=[],
+    destination_rates=[],
+    rating_plans=[],
+    rating_profiles=[],
+)
+SOURCES = TariffSources(
+    TARIFF,
+    timings={"WORK": Timing("WORK", week_days=(1, 2, 3, 4, 5), start=8 * 3600, end=17 * 3600)},
     items={
         "*stats": lambda tenant, item: {"*acd": Decimal(90)} if item == "STAT_1" else None,
         "*resources": lambda tenant, item: {"TotalUsage": 3} if item == "RES_1" else None,
@@ -119,6 +128,7 @@ CASES: dict[str, list[tuple[str, str, list[dict[str, object]], list[dict[str, ob
             [{"A": "6"}, {"A": "331"}, {"A": ""}, {}],
         ),
         ("~*req.A", "DST_AUS_Mobile", [{"A": "6149"}], [{"A": "6129"}]),
+        ("~*req.A", "DST_EU", [{"A": "4930"}, {"A": "33"}], [{"A": "+4930"}]),
         ("~*req.A", "~*req.D", [{"A": "6149", "D": "DST_AUS"}], [{"A": "6149"}]),
     ],
     "*ipnet": [

@@ -1,15 +1,17 @@
-"""What filters ask beside the event, answered by a tariff's rows.
+"""What filters ask beside the event, answered by a tariff.
 
-Timings and destinations are there; what counts (accounts, resources, stats, thresholds) comes from
-whoever keeps it, by kind, and where nobody does the rule that asks is refused.
+Destinations and time zones are the tariff's, timings its rows'; what counts (accounts, resources,
+stats, thresholds) comes from whoever keeps it, by kind, and where nobody does the rule that asks is
+refused.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
-from datetime import UTC, tzinfo
+from collections.abc import Callable, Collection, Mapping
+from datetime import tzinfo
 
-from trunkline.rating.model import BUILT_IN_TIMINGS, Destination, Timing
+from trunkline.rating.model import BUILT_IN_TIMINGS, Timing
+from trunkline.rating.tariff import Tariff
 
 __all__ = ["Items", "TariffSources"]
 
@@ -18,31 +20,25 @@ Items = Callable[[str, str], Mapping[str, object] | None]
 
 
 class TariffSources:
-    """`Sources` by rows of Timings.csv and Destinations.csv."""
+    """`Sources` by a tariff."""
 
     def __init__(
         self,
-        *,
-        timings: Iterable[Timing] = (),
-        destinations: Iterable[Destination] = (),
-        zone: tzinfo = UTC,
-        tenant_zones: Mapping[str, tzinfo] | None = None,
+        tariff: Tariff,
+        timings: Mapping[str, Timing] | None = None,
         items: Mapping[str, Items] | None = None,
     ) -> None:
-        """``items`` by kind: ``*accounts``, ``*resources``, ``*stats``, ``*thresholds``."""
-        self._timings = {**BUILT_IN_TIMINGS, **{timing.id: timing for timing in timings}}
-        self._zone = zone
-        self._zones = dict(tenant_zones or {})
+        """``timings`` are those of Timings.csv by ID (the built-in ones are there without it).
+
+        ``items`` by kind: ``*accounts``, ``*resources``, ``*stats``, ``*thresholds``.
+        """
+        self._tariff = tariff
+        self._timings = {**BUILT_IN_TIMINGS, **(timings or {})}
         self._items = dict(items or {})
-        self._prefixes: dict[str, list[str]] = {}
-        for destination in destinations:
-            for prefix in destination.prefixes:
-                self._prefixes.setdefault(prefix, []).append(destination.id)
-        self._lengths = sorted({len(prefix) for prefix in self._prefixes})
 
     def zone(self, tenant: str) -> tzinfo:
         """The time zone of times without one."""
-        return self._zones.get(tenant, self._zone)
+        return self._tariff.zone(tenant)
 
     def timing(self, tenant: str, timing_id: str) -> Timing | None:
         """The timing of that ID."""
@@ -50,11 +46,14 @@ class TariffSources:
 
     def destinations(self, tenant: str, number: str) -> Collection[str]:
         """The IDs that have a prefix of ``number``."""
+        index = self._tariff.index
         found: set[str] = set()
-        for length in self._lengths:
-            if length > len(number):
-                break
-            found.update(self._prefixes.get(number[:length], ()))
+        for length in index.lengths:
+            held = index.prefixes.get(number[:length])
+            if isinstance(held, str):
+                found.add(held)
+            elif held is not None:
+                found.update(held)
         return found
 
     def item(self, tenant: str, kind: str, item_id: str) -> Mapping[str, object] | None:
