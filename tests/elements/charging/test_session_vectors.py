@@ -104,8 +104,9 @@ def play(case: Case, tmp_path: Path, script: Callable[[Ask], Coroutine[None, Non
         book = Book(f"sqlite:///{folder}/ledger.db")
         await book.prepare()
         precision = Cgrates(query.get("rounding_decimals", 5))
-        profiles = Profiles.of_rows(load_charging(folder)) if case["csv"] else Profiles()
-        engine = Engine(Tariffs(tariff, precision=precision), book, profiles, lambda: now)
+        tariffs = Tariffs(tariff, precision=precision)
+        profiles = Profiles.of_rows(load_charging(folder), tariffs)
+        engine = Engine(tariffs, book, profiles, lambda: now)
         registry = Registry(Sessions(engine), Records(engine))
 
         async def ask(method: str, **argument: object) -> object:

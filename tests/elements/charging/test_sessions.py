@@ -16,6 +16,7 @@ from tests.rating.folder import tariff as folder
 from trunkline.config.cgrates import load_charging
 from trunkline.elements.charging.accounts import Accounts
 from trunkline.elements.charging.engine import Engine, Profiles
+from trunkline.elements.charging.profiles import ProfileMethods
 from trunkline.elements.charging.registry import Registry
 from trunkline.elements.charging.sessions import Records, Sessions
 from trunkline.elements.charging.tariffs import Tariffs
@@ -28,9 +29,9 @@ NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
 TARIFF = folder(
     {
         "Destinations.csv": "MOBILE,614\n",
-        "Rates.csv": "RT,0,0.10,60s,1s,0s\n",
-        "DestinationRates.csv": "DR,MOBILE,RT,*up,4,0,\n",
-        "RatingPlans.csv": "RP,DR,*any,10\n",
+        "Rates.csv": "RT,0,0.10,60s,1s,0s\nRT2,0,0.30,60s,1s,0s\n",
+        "DestinationRates.csv": "DR,MOBILE,RT,*up,4,0,\nDR2,MOBILE,RT2,*up,4,0,\n",
+        "RatingPlans.csv": "RP,DR,*any,10\nDEAR,DR2,*any,10\n",
         "RatingProfiles.csv": "cgrates.org,call,*any,,RP,\n",
     }
 )
@@ -60,6 +61,13 @@ def charging(tmp_path: Path, script: Callable[[Ask, Engine], Coroutine[None, Non
     """Run a script against the methods of a node, without its sockets."""
     rows = {
         "Actions.csv": "WELCOME,*topup,,,bonus,*voice,,,*zero1s,,*unlimited,,30s,20,,,10\n",
+        "Filters.csv": "cgrates.org,AUS,*prefix,~*req.Destination,61,\n",
+        "Attributes.csv": "cgrates.org,PLUS,*any,AUS,,,*req.Carrier,*constant,one,false,10\n",
+        "Routes.csv": (
+            "cgrates.org,LCR,AUS,,*lc,,dear,,,DEAR,,,10,,,20\n"
+            "cgrates.org,LCR,,,,,cheap,,,RP,,,5,,,\n"
+            "cgrates.org,LCR,,,,,nowhere,*prefix:~*req.Destination:49,,RP,,,,,,\n"
+        ),
         "Chargers.csv": "other.org,SPLIT,,,first,*none,20\nother.org,RAW,,,second,*none,10\n",
     }
     for name, text in rows.items():
@@ -68,8 +76,12 @@ def charging(tmp_path: Path, script: Callable[[Ask, Engine], Coroutine[None, Non
     async def main() -> None:
         book = Book(f"sqlite:///{tmp_path}/ledger.db")
         await book.prepare()
-        engine = Engine(Tariffs(TARIFF), book, Profiles.of_rows(load_charging(tmp_path)), Clock())
-        registry = Registry(Accounts(engine), Sessions(engine), Records(engine))
+        tariffs = Tariffs(TARIFF)
+        profiles = Profiles.of_rows(load_charging(tmp_path), tariffs)
+        engine = Engine(tariffs, book, profiles, Clock())
+        registry = Registry(
+            Accounts(engine), Sessions(engine), Records(engine), ProfileMethods(engine)
+        )
 
         async def ask(method: str, **argument: object) -> object:
             sent = json.loads(json.dumps(argument), parse_float=Decimal)  # as the codec reads it
@@ -279,5 +291,39 @@ def test_a_session_that_nobody_asks_for_ends_by_itself(tmp_path: Path) -> None:
         clock.now += timedelta(hours=25)
         assert await engine.expire() == []
         assert await engine.sessions() == []
+
+    charging(tmp_path, script)
+
+
+def test_profiles_are_asked_one_by_one(tmp_path: Path) -> None:
+    async def script(ask: Ask, _: Engine) -> None:
+        found = await ask("AttributeSv1.ProcessEvent", Tenant="cgrates.org", Event=EVENT)
+        assert found["MatchedProfiles"] == ["PLUS"]
+        assert found["AlteredFields"] == ["*req.Carrier"]
+        assert found["Event"]["Carrier"] == "one"
+        profile = await ask("AttributeSv1.GetAttributeForEvent", Event=EVENT)
+        assert (profile["ID"], profile["Weight"]) == ("PLUS", 10)
+        elsewhere = {**EVENT, "Destination": "49"}
+        assert await ask("AttributeSv1.ProcessEvent", Event=elsewhere) == "NOT_FOUND"
+        runs = await ask("ChargerSv1.ProcessEvent", Tenant="other.org", Event=EVENT)
+        assert [run["ChargerSProfile"] for run in runs] == ["SPLIT", "RAW"]
+        chargers = await ask("ChargerSv1.GetChargersForEvent", Tenant="other.org", Event=EVENT)
+        assert [each["RunID"] for each in chargers] == ["first", "second"]
+        assert await ask("ChargerSv1.ProcessEvent", Event=EVENT) == "NOT_FOUND"
+
+    charging(tmp_path, script)
+
+
+def test_the_cheapest_route_is_first(tmp_path: Path) -> None:
+    async def script(ask: Ask, _: Engine) -> None:
+        event = {**EVENT, "SetupTime": EVENT["AnswerTime"], "Usage": "60s"}
+        found = await ask("RouteSv1.GetRoutes", Event=event)
+        assert [each["RouteID"] for each in found["SortedRoutes"]] == ["cheap", "dear"]
+        assert [each["SortingData"]["Cost"] for each in found["SortedRoutes"]] == [0.1, 0.3]
+        one = await ask("RouteSv1.GetRoutes", Event=event, Limit=1, Offset=1)
+        assert [each["RouteID"] for each in one["SortedRoutes"]] == ["dear"]
+        capped = await ask("RouteSv1.GetRoutes", Event=event, MaxCost="0.2")
+        assert [each["RouteID"] for each in capped["SortedRoutes"]] == ["cheap"]
+        assert await ask("RouteSv1.GetRoutes", Event={**EVENT, "Destination": "7"}) == "NOT_FOUND"
 
     charging(tmp_path, script)

@@ -20,10 +20,12 @@ from typing import Final
 from trunkline.charging.attributes import Attributes
 from trunkline.charging.chargers import Chargers
 from trunkline.charging.charges import Debit, End, Payers
-from trunkline.charging.event import Event, EventError
+from trunkline.charging.event import Event, EventError, Sources
 from trunkline.charging.filters import Filters
 from trunkline.charging.groups import SharedGroup, shared_groups
 from trunkline.charging.model import Account, Movement
+from trunkline.charging.route_sources import AccountUsage, PlanCost, TariffCosts
+from trunkline.charging.routes import Routes
 from trunkline.charging.rows import ActionRow
 from trunkline.charging.session_documents import session_from_json, session_to_json
 from trunkline.charging.sessions import (
@@ -69,14 +71,15 @@ class Profiles:
 
     attributes: Attributes = field(default_factory=Attributes)
     chargers: Chargers = field(default_factory=Chargers)
+    routes: Routes = field(default_factory=Routes)
     groups: Mapping[str, SharedGroup] = field(default_factory=dict)
     timings: Mapping[str, Timing] = field(default_factory=dict)
     actions: Mapping[str, Sequence[ActionRow]] = field(default_factory=dict)
     """Those of Actions.csv by their ID."""
 
     @classmethod
-    def of_rows(cls, rows: ChargingRows) -> Profiles:
-        """Those of a folder.
+    def of_rows(cls, rows: ChargingRows, tariffs: Tariffs) -> Profiles:
+        """Those of a folder; routes are priced by what counts in ``tariffs``.
 
         Raises:
             ProfilesError: everything that is wrong with them.
@@ -90,6 +93,7 @@ class Profiles:
             attributes=attributes,
             actions=actions,
             chargers=Chargers.from_rows(rows.chargers, filters, attributes),
+            routes=Routes.from_rows(rows.routes, filters, costs=_Costs(tariffs)),
             groups=shared_groups(rows.shared_groups),
             timings=rows.timings,
         )
@@ -140,13 +144,20 @@ class Engine:
             TrunklineError: all that is wrong with it; what counted before still does.
         """
         profiles = await asyncio.to_thread(
-            lambda: Profiles.of_rows(load_charging(folder, self.tariffs.tariff.time_zone))
+            lambda: Profiles.of_rows(
+                load_charging(folder, self.tariffs.tariff.time_zone), self.tariffs
+            )
         )
         await self.tariffs.load(folder, dry_run=dry_run)
         if not dry_run:
             self.profiles = profiles
 
     # Events
+
+    @property
+    def sources(self) -> Sources:
+        """What filters ask beside the event."""
+        return _Sources(self)
 
     def runs_of(self, event: Event) -> list[Run]:
         """The ways in which an event is charged: one for each charger that matches.
@@ -160,14 +171,14 @@ class Engine:
         tenant = event.tenant_or_default
         if not self.profiles.chargers.selection.profiles(tenant):
             return [self._run(event, DEFAULT_RUN, now)]
-        found = self.profiles.chargers.process(event, now, sources=_Sources(self))
+        found = self.profiles.chargers.process(event, now, sources=self.sources)
         return [self._run(each.event, each.profile.run_id or DEFAULT_RUN, now) for each in found]
 
     def altered(self, event: Event, context: str) -> Event:
         """The event as the attribute profiles of a context make it; itself, where none matches."""
         try:
             found = self.profiles.attributes.process(
-                event, self.clock(), context=context, sources=_Sources(self)
+                event, self.clock(), context=context, sources=self.sources
             )
         except EventError as problem:
             if problem.reference != "NOT_FOUND":
@@ -559,6 +570,25 @@ class Engine:
             debit,
             error,
         )
+
+
+class _Costs:
+    """What routes ask of prices: those of the tariff that counts when they ask."""
+
+    def __init__(self, tariffs: Tariffs) -> None:
+        self._tariffs = tariffs
+
+    def _now(self) -> TariffCosts:
+        return TariffCosts(self._tariffs.tariff, self._tariffs.precision)
+
+    def on_plans(self, call: Call, plan_ids: Sequence[str]) -> PlanCost:
+        return self._now().on_plans(call, plan_ids)
+
+    def of_event(self, call: Call) -> Decimal:
+        return self._now().of_event(call)
+
+    def on_accounts(self, call: Call, account_ids: Sequence[str]) -> AccountUsage | None:
+        return self._now().on_accounts(call, account_ids)
 
 
 class _Sources:

@@ -20,6 +20,7 @@ from trunkline.elements.charging.accounts import Accounts
 from trunkline.elements.charging.core import Core
 from trunkline.elements.charging.costs import Costs, TariffPlans
 from trunkline.elements.charging.engine import Engine, Profiles
+from trunkline.elements.charging.profiles import ProfileMethods
 from trunkline.elements.charging.registry import Registry
 from trunkline.elements.charging.sessions import Records, Sessions
 from trunkline.elements.charging.tariffs import Tariffs
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SERVICES", "ChargingNode", "ChargingPlan", "run_charging"]
 
-SERVICES: Final = (Core, Costs, TariffPlans, Accounts, Sessions, Records)
+SERVICES: Final = (Core, Costs, TariffPlans, Accounts, Sessions, Records, ProfileMethods)
 """The classes that have the methods."""
 
 _SWEEP: Final = 30.0  # s
@@ -78,7 +79,8 @@ class ChargingPlan:
             self.tariffs = Tariffs.of_store(url, precision=precision)
         self.profiles = Profiles()
         if settings.tariff:
-            self.profiles = Profiles.of_rows(load_charging(network.path.parent / settings.tariff))
+            rows = load_charging(network.path.parent / settings.tariff)
+            self.profiles = Profiles.of_rows(rows, self.tariffs)
         self.ledger = settings.ledger or default_ledger_url()
 
 
@@ -102,6 +104,7 @@ class ChargingNode:
             Accounts(self.engine),
             Sessions(self.engine),
             Records(self.engine),
+            ProfileMethods(self.engine),
         )
         self._sweeping: asyncio.Task[None] | None = None
         self.servers: dict[str, RpcServer] = {}

@@ -1,0 +1,159 @@
+"""``AttributeSv1``, ``ChargerSv1`` and ``RouteSv1``: what the profiles make of an event."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import cast
+
+from trunkline.charging.event import Event, EventError, number_text, time_text
+from trunkline.elements.charging.arguments import Instant
+from trunkline.elements.charging.engine import Engine
+from trunkline.elements.charging.registry import ApiError, method
+from trunkline.jsonrpc import Json
+from trunkline.rating.errors import RatingError
+
+__all__ = ["CgrEvent", "ProfileMethods", "RouteArgs"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CgrEvent:
+    """An event, and for attributes the context and how often they run."""
+
+    context: str | None = None
+    process_runs: int | None = None
+    attribute_ids: tuple[str, ...] = field(default=(), metadata={"name": "AttributeIDs"})
+    tenant: str = ""
+    id: str = ""
+    time: Instant | None = None
+    event: Mapping[str, Json] = field(default_factory=dict)
+    api_opts: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteArgs:
+    """An event, and which routes are wanted."""
+
+    ignore_errors: bool = False
+    max_cost: str = ""
+    limit: int | None = None
+    offset: int | None = None
+    tenant: str = ""
+    id: str = ""
+    time: Instant | None = None
+    event: Mapping[str, Json] = field(default_factory=dict)
+    api_opts: Mapping[str, Json] = field(default_factory=dict)
+
+
+class ProfileMethods:
+    """The engine's profiles, asked one by one."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @method("AttributeSv1.ProcessEvent")
+    def attributes(self, args: CgrEvent) -> Json:
+        """The event as the attribute profiles of a context make it."""
+        engine = self._engine
+        with _refusing():
+            found = engine.profiles.attributes.process(
+                _event(args),
+                engine.clock(),
+                context=args.context or "",
+                profile_ids=args.attribute_ids,
+                process_runs=args.process_runs or 1,
+                sources=engine.sources,
+            )
+            return _json(found.as_reply())
+
+    @method("AttributeSv1.GetAttributeForEvent")
+    def attribute(self, args: CgrEvent) -> Json:
+        """The attribute profile that would change the event."""
+        engine = self._engine
+        with _refusing():
+            found = engine.profiles.attributes.for_event(
+                _event(args), engine.clock(), context=args.context or "", sources=engine.sources
+            )
+            if found is None:
+                raise ApiError("NOT_FOUND")
+            return _json(found.as_reply())
+
+    @method("ChargerSv1.ProcessEvent")
+    def charge(self, args: CgrEvent) -> Json:
+        """How often, and as what, the event would be charged."""
+        engine = self._engine
+        with _refusing():
+            runs = engine.profiles.chargers.process(
+                _event(args), engine.clock(), sources=engine.sources
+            )
+            return [_json(run.as_reply()) for run in runs]
+
+    @method("ChargerSv1.GetChargersForEvent")
+    def chargers(self, args: CgrEvent) -> Json:
+        """The charger profiles that match the event."""
+        engine = self._engine
+        with _refusing():
+            found = engine.profiles.chargers.for_event(
+                _event(args), engine.clock(), sources=engine.sources
+            )
+            return [_json(profile.as_reply()) for profile in found]
+
+    @method("RouteSv1.GetRoutes")
+    def routes(self, args: RouteArgs) -> Json:
+        """Where the event may go, the best first, the rest for when that fails."""
+        engine = self._engine
+        with _refusing():
+            found = engine.profiles.routes.sort(
+                _event(args),
+                engine.clock(),
+                limit=args.limit,
+                offset=args.offset or 0,
+                ignore_errors=args.ignore_errors,
+                max_cost=args.max_cost,
+                sources=engine.sources,
+            )
+            return _json(found.as_reply())
+
+
+def _event(args: CgrEvent | RouteArgs) -> Event:
+    return Event(
+        tenant=args.tenant,
+        id=args.id,
+        time=None if args.time is None else args.time.time,
+        fields=dict(args.event),
+        opts=dict(args.api_opts),
+    )
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    try:
+        yield
+    except EventError as problem:
+        word = problem.reference
+        plain = word == "NOT_FOUND" or word.startswith("MANDATORY")
+        raise ApiError(word if plain else f"SERVER_ERROR: {problem.message}") from problem
+    except RatingError as problem:
+        raise ApiError(f"SERVER_ERROR: {problem.reference or problem.message}") from problem
+
+
+def _json(value: object) -> Json:
+    """A reply as JSON: times as the reference writes them, decimals as numbers."""
+    match value:
+        case Mapping():
+            return {str(name): _json(each) for name, each in value.items()}
+        case list() | tuple():
+            return [_json(each) for each in value]
+        case datetime():
+            return time_text(value)
+        case Decimal():
+            text = number_text(value)
+            return int(text) if text.lstrip("-").isdigit() else float(text)
+        case bool() | str() | None:
+            return value
+        case int():
+            return int(value)
+    return cast("Json", value)
