@@ -35,6 +35,7 @@ from trunkline.lab.lifecycle import bring_down, bring_up, running_network
 from trunkline.lab.network import find_network, read_network
 from trunkline.lab.proxies import listen_problems
 from trunkline.lab.status import (
+    ChargingView,
     LabStatus,
     LinkView,
     NodeView,
@@ -288,7 +289,13 @@ def _print_status(found: LabStatus, as_json: bool) -> None:
     for proxy in found.proxies:
         code = ["–"] if found.nodes else []
         nodes.add_row(Text(proxy.name, style="bold"), *code, "SIP proxy", *_process(proxy))
+    for charger in found.charging:
+        code = ["–"] if found.nodes else []
+        nodes.add_row(Text(charger.name, style="bold"), *code, "charging", *_process(charger))
     print_table(out, nodes)
+    if found.charging:
+        out.print()
+        print_table(out, _charging_table(found))
     if found.proxies:
         out.print()
         print_table(out, _proxy_table(found))
@@ -297,7 +304,15 @@ def _print_status(found: LabStatus, as_json: bool) -> None:
         print_table(out, link_table(found.links))
 
 
-def _process(node: NodeView | ProxyView) -> tuple[str, str | Text, str]:
+def _charging_table(found: LabStatus) -> Table:
+    table = grid("Charging", "Listens on", "Tariff")
+    for node in found.charging:
+        places = "\n".join(f"{item.transport} {item.address}" for item in node.listen)
+        table.add_row(Text(node.name, style="bold"), places, node.tariff)
+    return table
+
+
+def _process(node: NodeView | ProxyView | ChargingView) -> tuple[str, str | Text, str]:
     up = duration(node.uptime) if node.answers else Text("no answer", style="red")
     return str(node.pid or "–"), up, str(node.restarts)
 

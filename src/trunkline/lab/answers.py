@@ -13,6 +13,8 @@ from trunkline.net.control import Json
 
 __all__ = [
     "ActiveCall",
+    "ChargingListener",
+    "ChargingStatus",
     "Counters",
     "LinkStatus",
     "Listener",
@@ -111,6 +113,26 @@ class ProxyStatus:
     worker: int
     workers: int
     listen: list[Listener]
+
+
+@frozen
+class ChargingListener:
+    """An address that a charging node listens on, ``HOST:PORT``."""
+
+    transport: str
+    address: str
+
+
+@frozen
+class ChargingStatus:
+    """The answer to ``node.status`` of a charging node."""
+
+    name: str
+    pid: int
+    version: str
+    uptime: float
+    tariff: str
+    listen: list[ChargingListener]
 
 
 @frozen

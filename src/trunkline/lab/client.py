@@ -6,7 +6,14 @@ from collections.abc import Iterable
 from types import TracebackType
 
 from trunkline.errors import TrunklineError
-from trunkline.lab.answers import Counters, NodeStatus, ProxyCounters, ProxyStatus, read
+from trunkline.lab.answers import (
+    ChargingStatus,
+    Counters,
+    NodeStatus,
+    ProxyCounters,
+    ProxyStatus,
+    read,
+)
 from trunkline.lab.topology import TopologyEnd, TopologyLink
 from trunkline.net.control import ControlClient, Json, socket_path
 
@@ -76,6 +83,13 @@ class LabClient:
         try:
             status = read(self.call(name, "node.status"), ProxyStatus)
             return status, read(self.call(name, "node.counters"), ProxyCounters)
+        except TrunklineError:
+            return None
+
+    def charging(self, name: str) -> ChargingStatus | None:
+        """What a charging node says of itself; ``None`` if it does not answer."""
+        try:
+            return read(self.call(name, "node.status"), ChargingStatus)
         except TrunklineError:
             return None
 

@@ -46,7 +46,7 @@ _LOG_TAIL = 12
 def node_command(network: Network, node: str, real: bool) -> list[str]:
     """How a node's process is started."""
     argv = [sys.executable, "-m", "trunkline", "run", str(network.file), "--node", node]
-    if node in network.proxies:
+    if node not in network.routers:
         return argv
     if real:
         return [*argv, "--real-addresses"]

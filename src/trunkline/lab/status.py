@@ -12,7 +12,7 @@ from pathlib import Path
 from attrs import asdict, frozen
 
 from trunkline.elements.proxy.workers import control_name
-from trunkline.lab.answers import LinkStatus, Listener, NodeStatus
+from trunkline.lab.answers import ChargingListener, LinkStatus, Listener, NodeStatus
 from trunkline.lab.client import LabClient
 from trunkline.lab.lifecycle import running_network
 from trunkline.lab.network import Network, Proxy, read_network
@@ -22,6 +22,7 @@ from trunkline.lab.topology import Topology, find_topology
 from trunkline.ss7.mtp3.routes import Outcome
 
 __all__ = [
+    "ChargingView",
     "LabStatus",
     "LinkView",
     "NodeView",
@@ -79,6 +80,19 @@ class ProxyView:
 
 
 @frozen
+class ChargingView:
+    """A charging node's process and what it says of itself."""
+
+    name: str
+    answers: bool
+    pid: int
+    restarts: int
+    uptime: float
+    tariff: str
+    listen: list[ChargingListener]
+
+
+@frozen
 class LinkView:
     """One link; where its ends differ, a layer's state is ``first/second``."""
 
@@ -124,12 +138,14 @@ class LabStatus:
     """The routers."""
     links: list[LinkView]
     proxies: list[ProxyView]
+    charging: list[ChargingView]
 
     @property
     def all_up(self) -> bool:
         """Whether every node answers and every link that should be up is."""
         return (
             all(node.answers for node in self.nodes)
+            and all(node.answers for node in self.charging)
             and all(proxy.well for proxy in self.proxies)
             and all(link.up for link in self.links if link.expected)
         )
@@ -137,9 +153,8 @@ class LabStatus:
     @property
     def silent(self) -> set[str]:
         """The nodes that do not answer."""
-        return {node.name for node in self.nodes if not node.answers} | {
-            proxy.name for proxy in self.proxies if not proxy.answers
-        }
+        views: list[NodeView | ProxyView | ChargingView] = [*self.nodes, *self.proxies]
+        return {view.name for view in [*views, *self.charging] if not view.answers}
 
     def to_json(self) -> dict[str, object]:
         """Plain values, with the verdict."""
@@ -155,6 +170,7 @@ def lab_status(state: LabState) -> LabStatus:
     with LabClient(state.network, network.routers, timeout=3.0) as client:
         statuses = client.statuses()
         proxies = [_proxy_view(client, state, p, network) for p in network.proxies.values()]
+        charging = [_charging_view(client, state, name) for name in network.chargers]
     nodes = [
         NodeView(
             name=name,
@@ -168,7 +184,21 @@ def lab_status(state: LabState) -> LabStatus:
         for name, status in statuses.items()
     ]
     links = link_views(find_topology(network), statuses)
-    return LabStatus(network.name, str(network.file), nodes, links, proxies)
+    return LabStatus(network.name, str(network.file), nodes, links, proxies, charging)
+
+
+def _charging_view(client: LabClient, state: LabState, name: str) -> ChargingView:
+    status = client.charging(name)
+    process = state.nodes.get(name)
+    return ChargingView(
+        name=name,
+        answers=status is not None,
+        pid=process.pid if process else 0,
+        restarts=process.restarts if process else 0,
+        uptime=status.uptime if status else 0.0,
+        tariff=status.tariff if status else "",
+        listen=status.listen if status else [],
+    )
 
 
 def _proxy_view(client: LabClient, state: LabState, proxy: Proxy, network: Network) -> ProxyView:

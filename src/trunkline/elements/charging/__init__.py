@@ -12,8 +12,7 @@ A room adds methods by a class::
         async def get_account(self, args: AttrGetAccount) -> Json:
             ...                           # raise ApiError("NOT_FOUND") for the reference's words
 
-    registry.add(Accounts(...))
-
-`arguments` turns JSON into such a dataclass as Go would, `registry` finds the method, and writes
-its result or the reference's error; `docs/charging-api.md` lists them all.
+and names the class in `process`. `arguments` turns JSON into such a dataclass as Go would,
+`registry` finds the method and writes its result or the reference's error. They are all listed in
+``docs/charging-api.md``, by ``python tools/charging_api.py`` from the code and the tests.
 """

@@ -1,0 +1,41 @@
+"""A charging node in the lab: started, asked, shown and ended with the others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.elements.charging.reference_client import JSONClient
+from tests.elements.charging.support import network_file, write_folder
+from tests.elements.charging.test_costs import ASKED, RETAIL
+from typer.testing import CliRunner
+
+from trunkline.cli.app import build
+from trunkline.lab.lifecycle import bring_down, bring_up
+from trunkline.lab.network import read_network
+from trunkline.lab.status import lab_status
+
+
+def test_a_charging_node_comes_up_and_goes_down(tmp_path: Path, runtime: Path) -> None:
+    write_folder(tmp_path / "tariff", RETAIL)
+    path = network_file(tmp_path, "charged", tariff="tariff", rpc_bijson="")
+    state = bring_up(read_network(path), timeout=20)
+    try:
+        status = lab_status(state)
+        assert status.all_up
+        assert status.silent == set()
+        [view] = status.charging
+        assert (view.name, view.answers, view.tariff) == ("OCS", True, str(tmp_path / "tariff"))
+        shown = CliRunner().invoke(build(), ["lab", "status"])
+        assert shown.exit_code == 0, shown.output
+        assert "charging" in shown.stdout
+        [address] = [each.address for each in view.listen if each.transport == "JSON-RPC"]
+        host, _, port = address.partition(":")
+        client = JSONClient((host, int(port)))
+        got = client.call("APIerSv1.GetCost", ASKED)
+        client.close()
+        assert isinstance(got, dict)
+        assert got["Cost"] == 0.65
+    finally:
+        assert bring_down("charged")
+    gone = CliRunner().invoke(build(), ["lab", "status"])
+    assert gone.exit_code != 0
