@@ -18,7 +18,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -372,16 +372,17 @@ async def _work(plan: ProxyPlan, workers: Workers | None, loop: asyncio.Abstract
             export = HepExport(collector, offset=control.offset, capture_id=settings.hep_id)
             element.recorder.taps.append(export)
             control.collector = collector
-        await element.start()
-        await control.server.start()
-        if workers is None or workers.index == 0:
+        begun = await _unless(stopped, element.start())
+        if begun:
+            await control.server.start()
+        if begun and (workers is None or workers.index == 0):
             places = ", ".join(
                 f"{item.transport.value} {item.advertised[0]}:{item.advertised[1]}"
                 for item in identity.listeners
             )
             log("SYS", 5, "RESTART", f"Trunkline {__version__}, SIP proxy {plan.name}: {places}")
             element.spawn(_probe(resolver, log))
-        if workers is not None:
+        if workers is not None and begun:
             workers.outlive_nobody(loop, stopped.set)
             workers.serves()
         _settle_memory()
@@ -396,6 +397,19 @@ async def _work(plan: ProxyPlan, workers: Workers | None, loop: asyncio.Abstract
     finally:
         transports.close()
         await transports.wait_closed()
+
+
+async def _unless(stopped: asyncio.Event, work: Coroutine[object, object, None]) -> bool:
+    """Do ``work`` unless the node is to end: a start handler may wait for long. Whether it did."""
+    doing, ending = asyncio.ensure_future(work), asyncio.ensure_future(stopped.wait())
+    await asyncio.wait({doing, ending}, return_when=asyncio.FIRST_COMPLETED)
+    ending.cancel()
+    if doing.done():
+        doing.result()
+        return True
+    doing.cancel()
+    await asyncio.wait({doing})
+    return False
 
 
 def _tls(folder: Path, settings: ProxyNodeSettings) -> TlsSettings | None:
@@ -488,7 +502,7 @@ async def _probe(resolver: Resolver, log: RouterLog) -> None:
 async def _reload(plan: ProxyPlan, element: ProxyElement) -> None:
     """Load the script anew; what is wrong with it is told, and the present one stays."""
     try:
-        await element.reload(load_script(plan.script_file))
+        await element.reload(lambda: load_script(plan.script_file))
     except TrunklineError as problem:
         element.log("SCRIPT", 3, "REFUSED", f"the present script stays: {problem}")
     else:
