@@ -115,7 +115,7 @@ def test_a_node_whose_start_handler_waits_ends_when_told_to(tmp_path: Path, work
     (tmp_path / "route.py").write_text(
         "from trunkline.script import *\n"
         "@on_request()\ndef f(request): request.reply(404)\n"
-        "@on_start\nasync def wait(app):\n    print('begun', flush=True)\n"
+        "@on_start\nasync def wait(app):\n    import os; os.write(1, b'begun\\n')\n"
         "    await app.sleep(1000)\n",
         encoding="utf-8",
     )

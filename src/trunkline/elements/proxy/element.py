@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import traceback
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -516,7 +517,7 @@ class ProxyElement:
         # `return request.relay()` says that there is nothing more to do, not that it waits.
         if result is not None and type(result) is not Outcome and inspect.isawaitable(result):
             self.spawn(self._finish(request, result, handler))
-        elif not request.decided:
+        elif not request.settled:
             self._undecided(request, handler)
 
     async def _finish(
@@ -529,7 +530,7 @@ class ProxyElement:
                 raise
             self.request_failed(request, problem, handler)
         else:
-            if not request.decided:
+            if not request.settled:
                 self._undecided(request, handler)
         self.flush()
 
@@ -563,8 +564,7 @@ class ProxyElement:
         self, request: IncomingRequest, problem: BaseException, handler: Function
     ) -> None:
         """An exception in a script cost this request: answer it, count and log the exception."""
-        if isinstance(problem, DecodeError) and not request.decided:
-            # What the script wanted to read is in the request, most likely, and cannot be read.
+        if isinstance(problem, DecodeError) and not request.decided and _is_in(request, problem):
             request.refuse(problem)
             if self.now() >= self._quiet_until:
                 self._quiet_until = self.now() + 1.0
@@ -668,4 +668,12 @@ def _is_cancelled(problem: BaseException) -> bool:
     task = asyncio.current_task()
     return (
         isinstance(problem, asyncio.CancelledError) and task is not None and task.cancelling() > 0
+    )
+
+
+def _is_in(request: IncomingRequest, problem: DecodeError) -> bool:
+    """Whether it is the request that cannot be read: asked for by its own attributes."""
+    return any(
+        frame.f_locals.get("self") in (request, request.message)
+        for frame, _ in traceback.walk_tb(problem.__traceback__)
     )
