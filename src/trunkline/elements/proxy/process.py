@@ -18,6 +18,7 @@ import signal
 import socket
 import sys
 import time
+import traceback
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -68,6 +69,8 @@ __all__ = ["ProxyPlan", "kept_secret", "run_proxy"]
 _FIRST_DELAY = 0.2
 """Seconds before a worker that died is started again; doubled while it keeps dying."""
 _LONGEST_DELAY = 10.0
+_STEADY = 60.0
+"""Seconds after which a worker that dies has not begun in vain: the delay is the first again."""
 _PATIENCE = 5.0
 """Seconds that workers have to end in good order."""
 _SECRET = 32  # octets
@@ -168,6 +171,7 @@ class _Parent:
         self._shared = Shared(plan.settings.workers)
         self._children: dict[int, int] = {}
         self._delay: dict[int, float] = {}
+        self._since: dict[int, float] = {}
         self._due: dict[int, float] = {}
         self._log = RouterLog(sys.stdout)
 
@@ -215,6 +219,7 @@ class _Parent:
         child = os.fork()
         if child:
             self._children[child] = index
+            self._since[index] = time.monotonic()
             return
         status = 1
         try:
@@ -224,8 +229,11 @@ class _Parent:
         except TrunklineError as problem:
             print(f"trunkline: {problem}", file=sys.stderr)
             status = _REFUSED
+        except BaseException:  # which goes no further
+            traceback.print_exc()
         finally:
             sys.stdout.flush()
+            sys.stderr.flush()
             os._exit(status)
 
     def _reap(self) -> None:
@@ -242,9 +250,11 @@ class _Parent:
                     "proxy.worker",
                     f"{self._plan.name} ends: worker {index} cannot begin, and has said why",
                 )
-            delay = self._delay.get(index, _FIRST_DELAY)
+            now = time.monotonic()
+            steady = now - self._since[index] >= _STEADY
+            delay = _FIRST_DELAY if steady else self._delay.get(index, _FIRST_DELAY)
             self._delay[index] = min(2 * delay, _LONGEST_DELAY)
-            self._due[index] = time.monotonic() + delay
+            self._due[index] = now + delay
             self._log("SYS", 2, "WORKER", f"worker {index} ended ({code}); again in {delay:g} s")
 
     def _start_due(self) -> None:
