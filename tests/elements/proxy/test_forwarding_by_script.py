@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from trunkline.config.network import load_network
-from trunkline.elements.proxy.process import ProxyPlan
+from trunkline.elements.proxy.process import ProxyPlan, database_url
 from trunkline.elements.proxy.script import load_script
 from trunkline.errors import TrunklineError
 from trunkline.sip.message import Request
@@ -413,3 +413,20 @@ def test_a_stateless_node_listens_on_udp_alone(listen: str, fine: bool, tmp_path
         with pytest.raises(TrunklineError) as raised:
             ProxyPlan(network, "Edge", settings)
         assert raised.value.code == "proxy.stateless"
+
+
+@pytest.mark.parametrize(
+    ("url", "used"),
+    [
+        ("sqlite:///numbers.sqlite", "sqlite:////net/numbers.sqlite"),
+        ("sqlite+aiosqlite:///a/b.db?timeout=1", "sqlite+aiosqlite:////net/a/b.db?timeout=1"),
+        ("sqlite:////var/lib/numbers.sqlite", None),
+        ("sqlite:///:memory:", None),
+        ("sqlite://", None),
+        ("sqlite:///", None),
+        ("sqlite:///file:x?mode=memory&uri=true", None),
+        ("postgresql://user@host/name", None),
+    ],
+)
+def test_a_database_lies_beside_the_network_file(url: str, used: str | None) -> None:
+    assert database_url(url, Path("/net")) == (used or url)

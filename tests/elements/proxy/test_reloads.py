@@ -110,6 +110,25 @@ def test_a_job_ends_before_the_next_of_its_name_begins() -> None:
         assert not [line for line in proxy.lines[2:] if "old" in line]
 
 
+def test_an_error_quotes_the_line_that_ran(tmp_path: Path) -> None:
+    script = tmp_path / "route.py"
+    text = (
+        "from trunkline.script import *\n"
+        "@on_request()\nasync def f(request):\n"
+        "    await request.app.sleep(1)\n    1 / 0  # the old one\n"
+    )
+    script.write_text(text, encoding="utf-8")
+    with Harness(script) as proxy:
+        proxy.receive(proxy.request("MESSAGE", "sip:bob@example.org"))
+        script.write_text(text.replace("old", "new"), encoding="utf-8")
+        proxy.advance(0.5)
+        proxy.reload(script)
+        proxy.receive(proxy.request("MESSAGE", "sip:carol@example.org"))
+        proxy.advance(1.2)
+        quoted = [line.rpartition("# the ")[2] for line in proxy.lines]
+        assert quoted == ["old one", "new one"]
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_node_whose_start_handler_waits_ends_when_told_to(tmp_path: Path, workers: int) -> None:
     (tmp_path / "route.py").write_text(

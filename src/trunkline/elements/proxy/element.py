@@ -319,7 +319,9 @@ class ProxyElement:
         except FAILURES as problem:
             if _is_cancelled(problem):
                 raise
-            raise TrunklineError("script.error", told(problem, script.path)) from problem
+            raise TrunklineError(
+                "script.error", told(problem, script.path, script.source)
+            ) from problem
         finally:
             slow.cancel()
 
@@ -570,7 +572,7 @@ class ProxyElement:
                 self._quiet_until = self.now() + 1.0
                 self.log("SCRIPT", 5, "REFUSED", f"400, by {handler.__name__}: {problem.message}")
             return
-        self._script_failed(problem, handler, self.script, request)
+        self._script_failed(problem, handler, request.script, request)
         if not request.decided and request.method != "ACK":
             request.reply(500)
 
@@ -584,7 +586,7 @@ class ProxyElement:
         self.stats.script_errors += 1
         name = handler.__name__
         self.stats.errors[name] = self.stats.errors.get(name, 0) + 1
-        text = told(problem, script.path)
+        text = told(problem, script.path, script.source)
         self.log("SCRIPT", 3, "ERROR", f"{name}: {text}")
         if request is not None:
             request.note("script error", name, text)
@@ -616,7 +618,7 @@ class ProxyElement:
         self, problem: BaseException, handler: Function, request: IncomingRequest
     ) -> None:
         """Count and log an exception that costs less than the request."""
-        self._script_failed(problem, handler, self.script, request)
+        self._script_failed(problem, handler, request.script, request)
 
     def unawaited(self, name: str) -> None:
         """A script called what has to be awaited, and did not."""
@@ -635,7 +637,7 @@ class ProxyElement:
         except FAILURES as problem:
             if self._closed:
                 raise
-            self._script_failed(problem, handler, self.script, request)
+            self._script_failed(problem, handler, request.script, request)
 
     def spawn(self, work: Coroutine[object, object, None]) -> None:
         """Run ``work`` as a task of this element."""

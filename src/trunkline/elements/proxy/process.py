@@ -13,6 +13,7 @@ import contextlib
 import gc
 import importlib
 import os
+import re
 import select
 import signal
 import socket
@@ -64,7 +65,7 @@ from trunkline.store.redis import Redis
 if TYPE_CHECKING:
     from trunkline.store.sql import Sql
 
-__all__ = ["ProxyPlan", "kept_secret", "run_proxy"]
+__all__ = ["ProxyPlan", "database_url", "kept_secret", "run_proxy"]
 
 _FIRST_DELAY = 0.2
 """Seconds before a worker that died is started again; doubled while it keeps dying."""
@@ -118,7 +119,7 @@ class ProxyPlan:
         if self.tls is not None and any(item.transport.secure for item in settings.listen):
             server_context(self.tls)
         _resolver(self)
-        _stores(settings, time.monotonic)
+        _stores(settings, self.folder, time.monotonic)
 
 
 def _check_stateless(name: str, settings: ProxyNodeSettings, script: Script) -> None:
@@ -440,10 +441,16 @@ def _resolver(plan: ProxyPlan) -> Resolver:
     return Resolver(ResolverSettings(servers=plan.settings.dns, servers_source=source))
 
 
+_SQLITE = re.compile(r"(sqlite(?:\+\w+)?:///)(?!/|:memory:|file:)(?=.)")
+
+
 def _stores(
-    settings: ProxyNodeSettings, clock: Callable[[], float]
+    settings: ProxyNodeSettings, folder: Path, clock: Callable[[], float]
 ) -> tuple[dict[str, KeyValue], dict[str, Sql]]:
-    """The stores by their names; none of them has been connected to."""
+    """The stores by their names; none of them has been connected to.
+
+    A SQLite file is found from ``folder``, the network file's, as all files of a network are.
+    """
     redis: dict[str, KeyValue] = {
         name: Memory(clock) if url == "memory" else Redis(name, url)
         for name, url in settings.redis.items()
@@ -452,7 +459,12 @@ def _stores(
         return redis, {}
     from trunkline.store.sql import Sql  # SQLAlchemy is heavy
 
-    return redis, {name: Sql(name, url) for name, url in settings.sql.items()}
+    return redis, {name: Sql(name, database_url(url, folder)) for name, url in settings.sql.items()}
+
+
+def database_url(url: str, folder: Path) -> str:
+    """A database's URL, of which a SQLite file is found from ``folder``."""
+    return _SQLITE.sub(lambda found: f"{found[0]}{folder.resolve()}/", url)
 
 
 def _services(
@@ -460,7 +472,7 @@ def _services(
 ) -> Services:
     index = 0 if workers is None else workers.index
     settings = plan.settings
-    redis, sql = _stores(settings, loop.time)
+    redis, sql = _stores(settings, plan.folder, loop.time)
     location: Location | None = MemoryLocation() if workers is None else None
     shared = redis.get(settings.location.removeprefix("redis:"))
     if settings.location.startswith("redis:") and isinstance(shared, Redis):

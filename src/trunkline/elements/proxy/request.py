@@ -81,11 +81,11 @@ class IncomingRequest:
         "_outcome",
         "_passing",
         "_replies",
-        "_script",
         "_sdp",
         "decided",
         "message",
         "routed",
+        "script",
     )
 
     def __init__(
@@ -95,7 +95,8 @@ class IncomingRequest:
         received: ResponseContext | Passing,
     ) -> None:
         self._element = element
-        self._script = script
+        self.script = script
+        """The version of the script that it began with."""
         self._context: ResponseContext | None = None
         self._passing: Passing | None = None
         if isinstance(received, ResponseContext):
@@ -654,7 +655,7 @@ class IncomingRequest:
     def _go(self, groups: list[list[Target]]) -> None:
         element, context, passing = self._element, self._context, self._passing
         if context is not None:
-            script = self._script
+            script = self.script
             if script.replies or script.failures or script.branches:
                 context.hooks = self
             context.fork(groups, element.now())
@@ -685,7 +686,7 @@ class IncomingRequest:
 
     def on_branch(self, context: ResponseContext, branch: Branch, request: Request) -> bool:
         """Let the script change a copy; True: what it made cannot be sent."""
-        handler = self._script.find(self._script.branches, self.method)
+        handler = self.script.find(self.script.branches, self.method)
         if handler is None:
             return False
         uri = request.uri
@@ -700,7 +701,7 @@ class IncomingRequest:
 
     def on_reply(self, context: ResponseContext, branch: Branch, response: Response) -> bool:
         """Let the script change a response."""
-        handler = self._script.find(self._script.replies, self.method)
+        handler = self.script.find(self.script.replies, self.method)
         if handler is None:
             return False
         held = None if self._held is None else self._held.get(branch)
@@ -759,7 +760,7 @@ class IncomingRequest:
 
     def on_failure(self, context: ResponseContext, response: Response) -> bool:
         """Let the script try something else."""
-        handler = self._script.find(self._script.failures, self.method)
+        handler = self.script.find(self.script.failures, self.method)
         if handler is None:
             return False
         self.decided = False
@@ -796,7 +797,7 @@ class IncomingRequest:
 
     def handler(self) -> Function | None:
         """Return the script's handler for this request."""
-        script, method = self._script, self.message.method
+        script, method = self.script, self.message.method
         within = self._within
         stateless = self._passing is not None and self._passing.stateless
         # A CANCEL goes where its INVITE went, and so does the ACK to a failure.
