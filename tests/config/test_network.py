@@ -170,3 +170,21 @@ def test_each_mistake_about_charging_is_located(
         load_network(path)
     assert says in str(refused.value)
     assert str(refused.value).startswith(f"{path}:{line}: ")
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ('domains = "example.org"', 'write ["example.org"]'),
+        ('listen = "udp:127.0.0.1:5060"', 'write ["udp:127.0.0.1:5060"]'),
+        ('algorithms = "MD5"', 'write ["MD5"]'),
+    ],
+)
+def test_a_text_is_no_list_of_its_letters(line: str, hint: str, tmp_path: Path) -> None:
+    rows = ['script = "route.py"', 'listen = ["udp:127.0.0.1:5060"]']
+    kept = [row for row in rows if row.split()[0] != line.split()[0]]
+    text = "\n".join(["[node.Edge.proxy]", *kept, line])
+    with pytest.raises(NetworkFileError) as raised:
+        load_network(_write(tmp_path, text))
+    assert hint in str(raised.value)
+    assert str(raised.value).startswith(f"{tmp_path / 'network.toml'}:{len(kept) + 2}:")

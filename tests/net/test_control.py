@@ -107,6 +107,59 @@ def test_second_server_is_refused_and_a_stale_socket_replaced(tmp_path: Path) ->
         assert client.call("add", {"first": 1, "second": 1}) == 2
 
 
+def test_of_those_that_start_together_one_has_the_socket(tmp_path: Path) -> None:
+    path = tmp_path / "n.sock"
+    count = 4
+    together = threading.Barrier(count, timeout=20)
+    won: list[int] = []
+
+    def start(number: int) -> None:
+        async def work() -> None:
+            server = ControlServer(path, {"who": lambda _, __: number})
+            together.wait()
+            try:
+                await server.start()
+                won.append(number)
+            except TrunklineError as refused:
+                assert refused.code == "control.in-use"  # noqa: PT017 - in a thread
+            await asyncio.to_thread(together.wait)
+            if number in won:
+                with ControlClient(path) as client:
+                    answer = await asyncio.to_thread(client.call, "who")
+                assert answer == number
+                await server.close()
+
+        asyncio.run(work())
+
+    for _ in range(10):
+        path.touch()  # as one that died has left it
+        won.clear()
+        threads = [threading.Thread(target=start, args=(number,)) for number in range(count)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(won) == 1
+        assert not path.exists()
+
+
+def test_who_ends_leaves_the_socket_of_its_successor_alone(tmp_path: Path) -> None:
+    path = tmp_path / "n.sock"
+
+    async def work() -> None:
+        first, second = ControlServer(path, {}), ControlServer(path, {"two": lambda _, __: 2})
+        await first.start()
+        path.rename(tmp_path / "away")  # by hand, say
+        await second.start()
+        await first.close()
+        with ControlClient(path) as client:
+            assert await asyncio.to_thread(client.call, "two") == 2
+        await second.close()
+        assert not path.exists()
+
+    asyncio.run(work())
+
+
 def test_nobody_there(tmp_path: Path) -> None:
     with pytest.raises(TrunklineError) as absent:
         ControlClient(tmp_path / "absent.sock")

@@ -329,6 +329,29 @@ def test_a_dead_server_is_asked_last_until_it_answers_again(run: Run[Answer]) ->
         assert [each.server for each in third.exchanges] == [dead.text]
 
 
+def test_a_name_that_gets_no_answer_says_nothing_of_a_server_that_answers_others(
+    run: Run[None],
+) -> None:
+    good = zone("x.example. 60 IN A 192.0.2.1")
+
+    def some(query: dns.message.Message, transport: str) -> list[Reply]:
+        return [None] if "tarpit" in query.question[0].to_text() else good(query, transport)
+
+    async def ask() -> None:
+        with serving(some) as server:
+            asker = resolver(server, attempts=1)
+            waiting = asyncio.create_task(asker.ask(Question("tarpit.example", A)))
+            await asyncio.sleep(0.05)
+            assert (await asker.ask(X)).records == ("192.0.2.1",)
+            assert (await waiting).outcome is Outcome.FAILED
+            assert asker.states[0].silent == 1
+            assert asker.states[0].down_until == 0.0
+            await asker.ask(Question("tarpit.example", A))  # and alone it does
+            assert asker.states[0].down_until > 0.0
+
+    run(ask())
+
+
 def test_nothing_listening_is_known_at_once(run: Run[Answer]) -> None:
     asker = resolver(refusing_port(), timeout=30.0, attempts=2)
     answer = run(asker.ask(X))

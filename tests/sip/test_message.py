@@ -243,6 +243,9 @@ def test_lists_take_linear_time() -> None:
         ('<sip:a@b>;p=";tag=no";tag=x', "x"),
         (r'"a\"<sip:c>;tag=no" <sip:a@b>;tag=x', "x"),
         ('"a;tag=no', None),
+        ("<sip:a@b>;tAg=x", "x"),
+        ("<sip:a@b>;\r\n tag=x", "x"),
+        ("<sip:a@b>;tag\r\n\t=\r\n x", "x"),
     ],
 )
 def test_tags(value: str, tag: str | None) -> None:

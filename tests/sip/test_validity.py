@@ -83,7 +83,6 @@ def test_a_request_that_is_well() -> None:
         (request(cseq="4294967296 INVITE"), "400 sip.cseq"),
         (request(cseq="-1 INVITE"), "400 sip.cseq"),
         (request(cseq="INVITE"), "400 sip.cseq"),
-        (request("I\xffVITE", cseq="1 I\xffVITE"), "400 sip.cseq"),
         (request(cseq="٣ INVITE"), "400 sip.cseq"),
         (request(uri="<sip:b>"), "400 sip.uri.scheme"),
         (request(uri="sip:b:x"), "400 sip.uri.port"),

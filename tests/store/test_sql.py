@@ -231,6 +231,58 @@ def test_a_statement_that_takes_too_long(
     run(script())
 
 
+ENDLESS = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT n FROM c"
+
+
+def test_a_statement_that_nothing_stops_costs_its_time_and_no_more(tmp_path: Path) -> None:
+    """SQLite goes on with it in its thread."""
+    slow = ENDLESS.replace("FROM c)", "FROM c WHERE n < 6000000)").replace(
+        "n FROM", "COUNT(*) FROM"
+    )
+
+    async def script() -> None:
+        sql = Sql(
+            "r", f"sqlite:///{tmp_path}/f.db", timeout=0.3, connections=1, failures=2, pause=0.1
+        )
+        assert await sql.value("SELECT 1") == 1
+        start = time.perf_counter()
+        for number in (1, 2):  # the second one finds no connection free
+            with pytest.raises(StoreUnavailable, match=r"no answer in 0\.3 s"):
+                await sql.value(slow)
+            assert (sql.counters.failed, sql.counters.in_flight) == (number, 0)
+        assert time.perf_counter() - start < 1.2
+        assert sql.counters.state is State.OPEN
+        while True:
+            await asyncio.sleep(0.1)
+            try:
+                assert await sql.value("SELECT 7") == 7
+                break
+            except StoreUnavailable:
+                assert time.perf_counter() - start < 60
+        assert not sql._endings
+        await sql.close()
+
+    run(script())
+
+
+def test_rows_beyond_the_bound_are_not_read(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(module, "MOST_ROWS", 100)
+
+    async def script() -> None:
+        sql = Sql("r", f"sqlite:///{tmp_path}/f.db", timeout=5, connections=1)
+        assert await sql.fetch_one(ENDLESS) == {"n": 1}
+        assert await sql.value(ENDLESS) == 1
+        with pytest.raises(TrunklineError, match="more than 100 rows"):
+            await sql.fetch_all(ENDLESS)
+        assert len(await sql.fetch_all(f"{ENDLESS} LIMIT 100")) == 100
+        assert sql.counters.failed == 0
+        await sql.close()
+
+    run(script())
+
+
 def test_a_locked_file_costs_its_time_and_is_free_again(tmp_path: Path) -> None:
     async def script() -> None:
         url = f"sqlite:///{tmp_path}/file.db"

@@ -26,8 +26,8 @@ from trunkline.net.control import Json
 
 __all__ = ["reload", "status"]
 
-_PATIENCE = 10.0
-"""Seconds that the workers have to take a script over."""
+_PATIENCE = 75.0
+"""Seconds that the workers have to take a script over; its start handlers have 60 of them."""
 _POLL = 0.05
 
 
@@ -103,19 +103,29 @@ def reload(
     """
     with proxy_workers(node, network) as workers:
         name = workers[0].node.name
-        before = {worker.index: _reloads(worker) for worker in workers}
+        before = {worker.index: _versions(worker) for worker in workers}
         try:
-            answer = as_dict(workers[0].client.call("script.reload"))
+            with Console(stderr=True).status(f"{name} loads the script"):
+                answer = as_dict(workers[0].client.call("script.reload", timeout=_PATIENCE))
         except TrunklineError as problem:
+            if problem.code == "control.timeout":
+                raise TrunklineError(
+                    problem.code,
+                    f"{name} is still loading the script after {_PATIENCE:g} s: its log says what"
+                    " became of it",
+                ) from problem
             raise TrunklineError(
                 problem.code, f"{name} stays with the script that it has: {problem.message}"
             ) from problem
         deadline = time.monotonic() + _PATIENCE
         late = list(workers)
-        while late := [each for each in late if _reloads(each) == before[each.index]]:
+        while late := [each for each in late if _versions(each) == before[each.index]]:
             if time.monotonic() > deadline:
                 raise TrunklineError("script.error", _late(name, late))
             time.sleep(_POLL)
+        stayed = [each for each in workers if _versions(each)[1] != before[each.index][1]]
+        if stayed:
+            raise TrunklineError("script.error", _late(name, stayed))
     if as_json:
         print_json({"node": name, "script": answer.get("script"), "workers": len(workers)})
         return
@@ -123,8 +133,10 @@ def reload(
     typer.echo(f"{name} now runs {answer.get('script')}{who}")
 
 
-def _reloads(worker: Worker) -> Json:
-    return as_dict(worker.client.call("node.status")).get("reloads")
+def _versions(worker: Worker) -> tuple[Json, Json]:
+    """How many scripts took over in a worker, and how many could not."""
+    status = as_dict(worker.client.call("node.status"))
+    return status.get("reloads"), status.get("refusals")
 
 
 def _late(name: str, late: list[Worker]) -> str:

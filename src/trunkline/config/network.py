@@ -74,6 +74,7 @@ from trunkline.config.charging import ChargingSettings, ListenAddress
 from trunkline.config.proxy import (
     DestinationSettings,
     DestinationTarget,
+    DigestAlgorithm,
     HepCollector,
     Listen,
     ProxyNodeSettings,
@@ -458,12 +459,26 @@ def _converter() -> cattrs.Converter:
     converter.register_structure_hook(ListenAddress, lambda value, _: ListenAddress.parse(value))
     converter.register_structure_hook(Listen, lambda value, _: Listen.parse(value))
     converter.register_structure_hook(Circuits, lambda value, _: Circuits.parse(value))
+    for listed in (tuple[str, ...], tuple[Listen, ...], tuple[DigestAlgorithm, ...]):
+        _refuse_text(converter, listed)
     target = make_dict_structure_fn(DestinationTarget, converter)
     converter.register_structure_hook(
         DestinationTarget,
         lambda value, _: target({"uri": value} if isinstance(value, str) else value, _),
     )
     return converter
+
+
+def _refuse_text(converter: cattrs.Converter, kind: object) -> None:
+    """A text is a sequence, too: of its letters."""
+    inner = converter.get_structure_hook(kind)
+
+    def structure(value: object, wanted: object) -> object:
+        if isinstance(value, str):
+            raise ValueError(f'{value!r} is no list: write ["{value}"]')
+        return inner(value, wanted)
+
+    converter.register_structure_hook_func(lambda asked: asked == kind, structure)
 
 
 def destination_sets(tables: Mapping[str, object]) -> dict[str, DestinationSettings]:

@@ -33,6 +33,7 @@ import attrs
 
 from trunkline.config.values import Duration
 from trunkline.errors import DecodeError
+from trunkline.sip.host import parse_host
 from trunkline.sip.transport import Address, Transport
 from trunkline.sip.uri import Uri, parse_uri
 
@@ -49,7 +50,7 @@ __all__ = [
 DigestAlgorithm = Literal["SHA-256", "SHA-512-256", "MD5"]
 
 _LISTEN = re.compile(
-    r"(udp|tcp|tls|ws|wss):(\[[^\]]+\]|[^:\s]+):(\d+)(?:\s+as\s+(\S+?)(?::(\d+))?)?"
+    r"(udp|tcp|tls|ws|wss):(\[[^\]]+\]|[^:\s]+):(\d+)(?:\s+as\s+(\[[^\]]+\]|[^:\s]+)(?::(\d+))?)?"
 )
 
 
@@ -74,7 +75,8 @@ class Listen:
         if found is None:
             raise ValueError(
                 f'{text!r} is no address to listen on: write "udp:127.0.0.1:5060", or'
-                ' "udp:10.0.0.1:5060 as sip.example.org:5060"; udp, tcp, tls, ws or wss'
+                ' "udp:10.0.0.1:5060 as sip.example.org:5060"; udp, tcp, tls, ws or wss;'
+                " an IPv6 address in brackets"
             )
         kind, host, port, name, outside = found.groups()
         host = host.strip("[]")
@@ -93,8 +95,15 @@ class Listen:
             if int(number) > 0xFFFF:
                 raise ValueError(f"{text!r}: a port is at most 65535, not {number}")
         local = (str(address), int(port))
-        advertised = (name.strip("[]"), int(outside or port)) if name else local
-        return cls(Transport(kind.upper()), local, advertised)
+        if name is None:
+            return cls(Transport(kind.upper()), local, local)
+        try:
+            called, literal = parse_host(name)
+        except DecodeError as problem:
+            raise ValueError(f"{text!r}: {problem.message}") from None
+        if literal is not None and literal.is_unspecified:
+            raise ValueError(f"{text!r}: nobody can reach {name}; say what others are to use")
+        return cls(Transport(kind.upper()), local, (called, int(outside or port)))
 
 
 @attrs.frozen

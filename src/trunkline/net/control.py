@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import inspect
 import json
 import os
@@ -44,6 +45,7 @@ Method: TypeAlias = "Callable[[Connection, Params], Json | Awaitable[Json]]"
 
 _LINE_LIMIT = 4 * 1024 * 1024  # octets of one request or answer
 _QUEUE_LIMIT = 1000  # events waiting for one slow subscriber
+_BACKLOG = 100  # clients that wait to be accepted
 _ACCEPT_TURNS = 5  # rounds of the loop between accepting a client and the start of its task
 _WRITE_LIMIT = 1024 * 1024  # octets in the transport before events wait in the queue
 
@@ -146,6 +148,7 @@ class ControlServer:
         self._connections: set[Connection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.AbstractServer | None = None
+        self._inode = 0
 
     async def start(self) -> None:
         """Listen, replacing a socket that nobody answers any more.
@@ -154,22 +157,39 @@ class ControlServer:
             TrunklineError: ``control.in-use`` when another process answers there,
                 ``control.socket`` when the socket cannot be made.
         """
-        if self.path.exists():
-            if _answers(self.path):
-                raise TrunklineError(
-                    "control.in-use",
-                    f"{self.path}: another process of this node is running; stop it first",
-                )
-            self.path.unlink()
         try:
-            self._server = await asyncio.start_unix_server(
-                self._serve, path=str(self.path), limit=_LINE_LIMIT
-            )
+            listener = self._listen()
         except OSError as problem:  # above all: a path longer than a socket's address may be
             raise TrunklineError(
                 "control.socket", f"{self.path}: cannot listen: {problem}"
             ) from problem
-        self.path.chmod(0o600)
+        self._server = await asyncio.start_unix_server(
+            self._serve, sock=listener, limit=_LINE_LIMIT
+        )
+
+    def _listen(self) -> socket.socket:
+        """Take the path. Nobody else who starts comes between the look at it and that."""
+        folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            if self.path.exists():
+                if _answers(self.path):
+                    raise TrunklineError(
+                        "control.in-use",
+                        f"{self.path}: another process of this node is running; stop it first",
+                    )
+                self.path.unlink()
+            listener.bind(str(self.path))
+            self.path.chmod(0o600)
+            self._inode = self.path.stat().st_ino
+            listener.listen(_BACKLOG)
+        except BaseException:
+            listener.close()
+            raise
+        finally:
+            os.close(folder)
+        return listener
 
     async def close(self) -> None:
         """Stop listening, end the connections and remove the socket, if it is ours."""
@@ -177,7 +197,9 @@ class ControlServer:
             return
         # A client accepted this moment is attached to the server some rounds later, which a server
         # that is closed meanwhile does not survive: first see that no more can come.
-        self.path.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            if self.path.stat().st_ino == self._inode:
+                self.path.unlink()
         for _ in range(_ACCEPT_TURNS):
             await asyncio.sleep(0)
         self._server.close()

@@ -491,7 +491,7 @@ _IN_TRYING = _IN_ANSWER | {"timestamp"}
 _M = TypeVar("_M", bound=Message)
 
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.?)*(?:"|\Z)', re.DOTALL)  # always matches: no backtracking
-_TAG = re.compile(r';[ \t]*tag[ \t]*=[ \t]*([^\s;,>"]+)', re.IGNORECASE)
+_TAG = re.compile(r';[ \t\r\n]*tag[ \t\r\n]*=[ \t\r\n]*([^\s;,>"]+)', re.IGNORECASE)
 
 
 def tag_of(value: str) -> str | None:
@@ -499,7 +499,7 @@ def tag_of(value: str) -> str | None:
 
     Parameters behind the angle brackets are the header's; those within are the URI's.
     """
-    if "ag" not in value and "AG" not in value:  # as in all requests that begin a dialog
+    if "tag" not in value and "tag" not in value.lower():  # as in all requests that begin a dialog
         return None
     if '"' in value:  # a name or a parameter may have in it whatever it likes
         value = _QUOTED.sub("", value)

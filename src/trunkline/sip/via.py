@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from trunkline.sip.message import Message
 from trunkline.sip.transport import Address
 
-__all__ = ["COOKIE", "TopVia", "mark_source", "pop_via", "top_via"]
+__all__ = ["COOKIE", "TopVia", "bare_params", "mark_source", "pop_via", "top_via"]
 
 COOKIE = "z9hG4bK"
 """The magic cookie that a branch of RFC 3261 begins with (section 8.1.1.7)."""
@@ -28,8 +28,11 @@ _VIA = re.compile(
 _BRANCH = re.compile(r";[ \t]*branch[ \t]*=[ \t]*([^\s;,]+)", re.IGNORECASE)
 _RPORT = re.compile(r";[ \t]*rport(?:[ \t]*=[ \t]*\d*)?[ \t]*(?=;|\Z)", re.IGNORECASE)
 _RECEIVED = re.compile(r";[ \t]*received[ \t]*=[ \t]*[^\s;,]*", re.IGNORECASE)
+_PARAMETER = re.compile(r';(?:[^;"]|"(?:[^"\\]|\\.)*")*')  # of params that _VIA has found
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.?)*(?:"|\Z)')  # always matches: no backtracking
 _HIGHEST_PORT = 65535
-
+_LONGEST_HOST = 255  # RFC 1035 section 2.3.4
+_LONGEST_PLACE = 256  # longer ones are not remembered
 
 _MORE = re.compile(r"[;,\s]")
 _PLACES: dict[str, tuple[str, str, int | None]] = {}
@@ -70,12 +73,16 @@ def top_via(value: str) -> TopVia | None:
         return None
     transport, host, written, params = found.groups()
     port = int(written) if written else None
-    if port is not None and port > _HIGHEST_PORT:
+    if len(host) > _LONGEST_HOST or (port is not None and port > _HIGHEST_PORT):
         return None
-    found_branch = _BRANCH.search(params)
+    found_branch = _BRANCH.search(bare_params(params))
     if host[0] == "[":
         host = host[1:-1]
-    if mark and found.end("port" if written else "host") == len(place):
+    if (
+        mark
+        and len(place) <= _LONGEST_PLACE
+        and found.end("port" if written else "host") == len(place)
+    ):
         if len(_PLACES) >= _MOST_PLACES:
             _PLACES.clear()
         _PLACES[place] = transport, host, port
@@ -100,17 +107,41 @@ def mark_source(message: Message, at: int, via: TopVia, source: Address) -> None
     marked = "received" in low
     if not marked and via.host == host and "rport" not in low:
         return
-    params = _RECEIVED.sub("", via.params) if marked else via.params
-    asked = _RPORT.search(params)
-    if asked is not None:
-        via.symmetric = True
-        params = f"{params[: asked.start()]};rport={source[1]}{params[asked.end() :]}"
-    if asked is not None or via.host != host:
+    if '"' in low:  # what stands in quotes may look like anything
+        params, asked = _mark_each(via.params, source[1])
+    else:
+        params = _RECEIVED.sub("", via.params) if marked else via.params
+        found = _RPORT.search(params)
+        asked = found is not None
+        if found is not None:
+            params = f"{params[: found.start()]};rport={source[1]}{params[found.end() :]}"
+    via.symmetric = asked
+    if asked or via.host != host:
         params += f";received={host.partition('%')[0]}"  # without an IPv6 zone, which is ours
     value = message.headers.value(at)
     begin = value[: via.end - len(via.params)]
     message.headers.rewrite(at, f"{begin}{params}{value[via.end :]}")
     via.params = params
+
+
+def bare_params(params: str) -> str:
+    """Return parameters without what stands in quotes, which may look like other parameters."""
+    return _QUOTED.sub("", params) if '"' in params else params
+
+
+def _mark_each(params: str, port: int) -> tuple[str, bool]:
+    """Return parameters without ``received``, with ``rport`` filled in, and whether that was so."""
+    asked = False
+    kept = []
+    for each in _PARAMETER.findall(params):
+        if _RECEIVED.match(each):
+            continue
+        if not asked and _RPORT.match(each):
+            asked = True
+            kept.append(f";rport={port}")
+        else:
+            kept.append(each)
+    return "".join(kept), asked
 
 
 def pop_via(message: Message, end: int) -> None:

@@ -16,18 +16,19 @@ Left out: tables as objects, and schemas: a script that wants more makes an engi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+import contextlib
+import re
+from collections.abc import AsyncIterator, Awaitable, Coroutine, Mapping
+from contextlib import asynccontextmanager
 from importlib.util import find_spec
 from types import MappingProxyType
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 from trunkline.errors import TrunklineError
 from trunkline.store.guard import Counters, Guard, hide_password
 
 if TYPE_CHECKING:
-    from sqlalchemy import CursorResult
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 __all__ = ["MOST_ROWS", "Row", "Sql", "Transaction", "driver_url"]
@@ -36,7 +37,14 @@ Row: TypeAlias = dict[str, object]
 """Column names to values."""
 
 MOST_ROWS = 100_000
-"""A result with more rows is refused: it would be in memory all at once."""
+"""A result with more rows is refused, and they are not read. Where a statement does not begin by
+SELECT, or returns its first row only and the database is PostgreSQL, the driver reads them all."""
+
+_READS = re.compile(r"\s*(SELECT|VALUES|WITH)\b", re.IGNORECASE)
+_SELECTS = re.compile(r"\s*(SELECT|VALUES)\b", re.IGNORECASE)
+"""What PostgreSQL has cursors for; WITH may change something."""
+
+_T = TypeVar("_T")
 
 _DRIVERS = MappingProxyType(
     {
@@ -68,60 +76,127 @@ def driver_url(url: str) -> str:
 
 
 class Transaction:
-    """Statements within one transaction; :meth:`Sql.transaction` makes it."""
+    """Statements within one transaction; :meth:`Sql.transaction` makes it.
+
+    What asks the driver runs as a task of its own: who gives up on it, as the timeout does, need
+    not wait until a driver has ended what it was at, which of SQLite is the whole statement.
+    """
 
     def __init__(self, setting: str, guard: Guard, connection: AsyncConnection) -> None:
         self._setting = setting
         self._guard = guard
         self._connection = connection
+        self._abandoned: asyncio.Task[object] | None = None
 
     async def fetch_all(self, statement: str, /, **values: object) -> list[Row]:
         """Every row of the result, :data:`MOST_ROWS` at most."""
-        result = await self._execute(statement, values)
-        rows = self._rows(result, statement).fetchmany(MOST_ROWS + 1)
+        rows = await self._rows(statement, values, MOST_ROWS + 1, stream=True)
         if len(rows) > MOST_ROWS:
             raise TrunklineError(
                 "store.sql-rows",
                 f"{self._setting}: more than {MOST_ROWS} rows; ask for fewer by LIMIT: {statement}",
             )
-        return [dict(row._mapping) for row in rows]
+        return rows
 
     async def fetch_one(self, statement: str, /, **values: object) -> Row | None:
         """The first row of the result, or ``None``."""
-        result = await self._execute(statement, values)
-        row = self._rows(result, statement).first()
-        return None if row is None else dict(row._mapping)
+        rows = await self._rows(statement, values, 1, stream=self._streams_freely)
+        return rows[0] if rows else None
 
     async def value(self, statement: str, /, **values: object) -> object:
         """The first column of the first row, or ``None``."""
-        result = await self._execute(statement, values)
-        row = self._rows(result, statement).first()
-        return None if row is None else row[0]
+        row = await self.fetch_one(statement, **values)
+        return None if row is None else next(iter(row.values()))
 
     async def execute(self, statement: str, /, **values: object) -> int:
         """Carry out a statement; returns how many rows it changed."""
-        result = await self._execute(statement, values)
-        return max(0, result.rowcount)
-
-    async def _execute(
-        self, statement: str, values: Mapping[str, object]
-    ) -> CursorResult[tuple[object, ...]]:
         from sqlalchemy import text
+
+        work = self._connection.execute(text(statement), values)
+        return max(0, (await self._run(work, statement)).rowcount)
+
+    # for Sql
+
+    async def begin(self) -> None:
+        """Connect.
+
+        Raises:
+            StoreUnavailable: the database cannot be reached.
+        """
         from sqlalchemy.exc import SQLAlchemyError
 
         try:
-            return await self._connection.execute(text(statement), dict(values))
+            await self._run_task(self._connection.start())
         except (SQLAlchemyError, OSError) as problem:
-            raise _translated(problem, self._setting, self._guard, statement) from problem
+            raise self._guard.unavailable(_reason(problem)) from problem
 
-    def _rows(
-        self, result: CursorResult[tuple[object, ...]], statement: str
-    ) -> CursorResult[tuple[object, ...]]:
+    async def commit(self) -> None:
+        """Let the statements count."""
+        await self._run(self._connection.commit(), "COMMIT")
+
+    async def end(self) -> None:
+        """Undo what was not committed, and give the connection back."""
+        from sqlalchemy.exc import SQLAlchemyError
+
+        if self._abandoned is not None:
+            await asyncio.wait((self._abandoned,))
+            if not self._abandoned.cancelled():
+                self._abandoned.exception()  # nobody waits for it any more
+        if self._connection.sync_connection is not None:
+            with contextlib.suppress(SQLAlchemyError, OSError):  # it is given up then
+                await self._connection.close()
+
+    # inside
+
+    @property
+    def _streams_freely(self) -> bool:
+        """Whether rows that are read one by one cost no question more: PostgreSQL takes three."""
+        return self._connection.dialect.name != "postgresql"
+
+    async def _rows(
+        self, statement: str, values: Mapping[str, object], most: int, *, stream: bool
+    ) -> list[Row]:
+        """The first ``most`` rows; with ``stream`` no others are in memory."""
+        cursors = _READS if self._streams_freely else _SELECTS
+        if stream and cursors.match(statement):
+            return await self._run(self._read(statement, values, most), statement)
+        from sqlalchemy import text
+
+        result = await self._run(self._connection.execute(text(statement), values), statement)
         if not result.returns_rows:
             raise TrunklineError(
                 "store.sql-statement", f"{self._setting}: no rows come of this: {statement}"
             )
-        return result
+        rows = [dict(row._mapping) for row in result.fetchmany(most)]
+        result.close()
+        return rows
+
+    async def _read(self, statement: str, values: Mapping[str, object], most: int) -> list[Row]:
+        from sqlalchemy import text
+
+        async with self._connection.stream(text(statement), values) as result:
+            return [dict(row._mapping) for row in await result.fetchmany(most)]
+
+    async def _run(self, work: Coroutine[object, object, _T], statement: str) -> _T:
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            return await self._run_task(work)
+        except (SQLAlchemyError, OSError) as problem:
+            raise _translated(problem, self._setting, self._guard, statement) from problem
+
+    async def _run_task(self, work: Coroutine[object, object, _T]) -> _T:
+        task = asyncio.create_task(_awaited(work))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            self._abandoned = task
+            task.cancel()
+            raise
+
+
+async def _awaited(work: Awaitable[_T]) -> _T:
+    return await work
 
 
 class Sql:
@@ -159,6 +234,7 @@ class Sql:
         self._size = 1 if self._in_memory else connections
         self._connections = asyncio.Semaphore(self._size)
         self._engine: AsyncEngine | None = None
+        self._endings: set[asyncio.Task[None]] = set()
         self._guard = Guard(
             "store.sql-unavailable",
             self._setting,
@@ -197,24 +273,51 @@ class Sql:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
         """Statements that count together: committed at the end, undone by any exception."""
-        from sqlalchemy.exc import SQLAlchemyError
-
-        async with self._guard.call(), self._connections, AsyncExitStack() as stack:
+        async with self._guard.call():
+            await self._connections.acquire()
+            work: Transaction | None = None
+            given_up = False
             try:
-                connection = await stack.enter_async_context(self._made().connect())
-            except (SQLAlchemyError, OSError) as problem:
-                raise self._guard.unavailable(_reason(problem)) from problem
-            yield Transaction(self._setting, self._guard, connection)
-            try:
-                await connection.commit()
-            except (SQLAlchemyError, OSError) as problem:
-                raise _translated(problem, self._setting, self._guard, "COMMIT") from problem
+                work = Transaction(self._setting, self._guard, self._connection())
+                await work.begin()
+                yield work
+                await work.commit()
+            except asyncio.CancelledError:
+                given_up = True
+                raise
+            finally:
+                ending = asyncio.create_task(self._end(work))
+                self._endings.add(ending)
+                ending.add_done_callback(self._endings.discard)
+                if not given_up:
+                    await asyncio.shield(ending)
 
     async def close(self) -> None:
         """Close the connections; another statement would make new ones."""
         engine, self._engine = self._engine, None
+        if self._endings:
+            await asyncio.wait(self._endings, timeout=self._guard.timeout)
         if engine is not None:
             await engine.dispose()
+
+    def _connection(self) -> AsyncConnection:
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            return self._made().connect()
+        except (SQLAlchemyError, OSError) as problem:
+            raise self._guard.unavailable(_reason(problem)) from problem
+
+    async def _end(self, work: Transaction | None) -> None:
+        """Give a connection back; where its driver is still at what was given up, when it is not.
+
+        Nobody waits for that but who wants a connection and finds none.
+        """
+        try:
+            if work is not None:
+                await work.end()
+        finally:
+            self._connections.release()
 
     def _made(self) -> AsyncEngine:
         if self._engine is None:

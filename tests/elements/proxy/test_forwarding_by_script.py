@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from trunkline.config.network import load_network
-from trunkline.elements.proxy.process import ProxyPlan
+from trunkline.elements.proxy.process import ProxyPlan, database_url
 from trunkline.elements.proxy.script import load_script
 from trunkline.errors import TrunklineError
 from trunkline.sip.message import Request
@@ -90,11 +90,11 @@ def test_a_sips_target_where_there_is_no_tls(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("call", ["fork()", "fork([])", "fork([], [])"])
-def test_a_fork_to_nobody_is_an_error_of_the_script(call: str, tmp_path: Path) -> None:
+def test_a_fork_to_nobody_finds_nobody(call: str, tmp_path: Path) -> None:
     with Harness(written(tmp_path, f"@on_request()\ndef f(r): r.{call}")) as proxy:
         _, answer = proxy.receive(proxy.request("INVITE", "sip:bob@example.org"))
-        assert answer.status == 500
-        assert "fork() needs a target" in proxy.lines[0]
+        assert answer.status == 480  # RFC 3261 section 16.5
+        assert proxy.lines == []
 
 
 def test_a_relay_that_fails_is_no_decision(tmp_path: Path) -> None:
@@ -413,3 +413,20 @@ def test_a_stateless_node_listens_on_udp_alone(listen: str, fine: bool, tmp_path
         with pytest.raises(TrunklineError) as raised:
             ProxyPlan(network, "Edge", settings)
         assert raised.value.code == "proxy.stateless"
+
+
+@pytest.mark.parametrize(
+    ("url", "used"),
+    [
+        ("sqlite:///numbers.sqlite", "sqlite:////net/numbers.sqlite"),
+        ("sqlite+aiosqlite:///a/b.db?timeout=1", "sqlite+aiosqlite:////net/a/b.db?timeout=1"),
+        ("sqlite:////var/lib/numbers.sqlite", None),
+        ("sqlite:///:memory:", None),
+        ("sqlite://", None),
+        ("sqlite:///", None),
+        ("sqlite:///file:x?mode=memory&uri=true", None),
+        ("postgresql://user@host/name", None),
+    ],
+)
+def test_a_database_lies_beside_the_network_file(url: str, used: str | None) -> None:
+    assert database_url(url, Path("/net")) == (used or url)

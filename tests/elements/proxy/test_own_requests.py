@@ -126,3 +126,53 @@ def test_a_challenge_is_answered_where_it_came_from(end: str) -> None:
         else:
             assert proxy.fail(again, "port unreachable") == []  # nobody else has that nonce
             assert proxy.lines == ["503 port unreachable"]
+
+
+def asked(**arguments: object) -> tuple[list[Sent], list[str]]:
+    """What leaves when a script asks for a request like this, and what the log says."""
+
+    @every(1)
+    async def once(app: Application) -> None:
+        given = {"method": "OPTIONS", "uri": "sip:bob@192.0.2.61", **arguments}
+        await app.send_request(**given)  # type: ignore[arg-type]
+
+    with Harness([once]) as proxy:
+        return proxy.advance(1.2), proxy.lines
+
+
+@pytest.mark.parametrize(
+    "name", ["Via", "v", "From", "to", "Call-ID", "CSeq", "Content-Length", "Max-Forwards"]
+)
+def test_rows_that_are_made_here_are_refused(name: str) -> None:
+    sent, lines = asked(headers=[(name, "x")])
+    assert sent == []
+    assert f"headers: {name} is made here" in lines[0]
+
+
+def test_a_hop_that_is_no_uri_is_told() -> None:
+    sent, lines = asked(via="192.0.2.8")
+    assert sent == []
+    assert "via='192.0.2.8' is no address" in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name", "value"),
+    [
+        ({"from_": "<sip:a@x>;tag=1"}, "From", "<sip:a@x>;tag="),
+        ({"from_": '"A" <sip:a@x>;x=y;tag=1'}, "From", '"A" <sip:a@x>;x=y;tag='),
+        ({"to": "<sip:a@x>;tag=1"}, "To", "<sip:a@x>"),
+        ({"uri": "sip:bob@192.0.2.61?Subject=x"}, "To", "<sip:bob@192.0.2.61>"),
+        ({"headers": {"X-One": "1"}}, "X-One", "1"),
+    ],
+)
+def test_what_is_written_once(arguments: dict[str, object], name: str, value: str) -> None:
+    [sent], _ = asked(**arguments)
+    assert sent.uri == "sip:bob@192.0.2.61"
+    written = sent.headers.get(name) or ""
+    assert written.startswith(value)
+    assert written.count("tag=") == (name == "From")
+
+
+def test_a_method_in_small_letters() -> None:
+    [sent], _ = asked(method="options")
+    assert (sent.method, sent.headers.get("CSeq")) == ("OPTIONS", "1 OPTIONS")

@@ -312,6 +312,41 @@ def test_the_end_of_a_connection_reaches_the_worker_that_sent_by_it(cluster: Clu
     assert [each.flow for each in layer.clients.values()] == [other, any_]
 
 
+def test_a_cancel_finds_its_invite_however_long_it_rings(cluster: Cluster) -> None:
+    _, a, b = cluster.deliver(0, request("INVITE", "x"), FROM_CALLER)
+    cluster.deliver(1, *answer(a, 180))
+    cluster.deliver(1, *answer(b, 180))
+    for _ in range(7):  # 13.3.1.1: once a minute
+        cluster.loop.advance(60)
+        cluster.deliver(2, *answer(a, 180))
+        cluster.deliver(2, *answer(b, 180))
+    cluster.loop.advance(100)
+    cluster.sent.clear()
+    ok, *cancels = cluster.deliver(3, request("CANCEL", "x"), FROM_CALLER)
+    assert (ok[0], status_of(ok)) == (0, 200)
+    assert len(cancels) == 2
+
+
+def test_the_claim_of_an_invite_lasts_while_it_rings() -> None:
+    shared = Shared(2)
+    now = [0.0]
+    one, two = (Workers(shared, index, clock=lambda: now[0]) for index in range(2))
+    try:
+        assert one.claim("a INVITE") == one.claim("b INVITE") == -1
+        now[0] = 210.0
+        assert two.find("a INVITE") == two.claim("b INVITE") == 0
+        one.renew("a INVITE", True)
+        one.renew("b INVITE", False)
+        one.renew("c INVITE", True)  # displaced, or never there: nothing to renew
+        now[0] = 400.0
+        assert (two.find("a INVITE"), two.find("b INVITE"), two.find("c INVITE")) == (0, -1, -1)
+        assert two.claim("b INVITE") == -1
+        now[0] = 500.0
+        assert two.find("a INVITE") == -1
+    finally:
+        shared.close()
+
+
 def test_claims_expire_and_are_displaced_only_when_the_table_is_full() -> None:
     shared = Shared(2)
     now = [0.0]

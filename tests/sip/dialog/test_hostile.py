@@ -9,6 +9,7 @@ from tests.sip.dialog.network import DELAY, Network, connected, lose_first, sdp
 
 from trunkline.errors import TrunklineError
 from trunkline.sip.dialog.events import (
+    Answered,
     CallFailed,
     Cause,
     Ended,
@@ -175,6 +176,20 @@ def test_an_early_dialog_whose_bye_is_refused_is_ended_after_its_2xx(late: bool)
     byes = {message.headers.get("cseq") for message in network.messages("alice", "BYE")}
     assert byes == {"2 BYE", "3 BYE"}
     assert bob.one(Ended).cause is Cause.BYE
+    network.run()
+    network.assert_forgotten()
+
+
+def test_an_answer_that_cannot_be_read_is_none() -> None:
+    network = Network("alice", "bob")
+    accepting(network, "bob")
+    network.alter("alice", "200 INVITE", lambda data: data.replace(b"v=0", b"v=x"))
+    network.ends["alice"].ua.invite(network.uri("bob"), "sip:a@example.org", 0.0, offer=sdp())
+    network.run(1.0)
+    answered = network.ends["alice"].one(Answered)
+    assert answered.answer is None
+    assert answered.session.exchange.remote is None
+    answered.session.hang_up(network.now)
     network.run()
     network.assert_forgotten()
 

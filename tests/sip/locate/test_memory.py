@@ -347,6 +347,31 @@ def test_plans_and_targets_are_bounded() -> None:
         assert len(table) <= 3
 
 
+def test_what_has_many_records_takes_the_room_of_several() -> None:
+    cache = AnswerCache(Rules(cache_limit=10))
+    many = tuple(f"192.0.2.{number}" for number in range(30))
+    names = [f"n{number}.example" for number in range(5)]
+    for name in names:
+        cache.put(Answer(Question(name, A), Outcome.FOUND, many, 60.0), 0.0)
+        assert cache._records == sum(len(each.records) for _, each in cache._kept.values())
+    assert len(cache) == 1  # of forty records in all
+    cache.put(Answer(Question(names[-1], A), Outcome.FOUND, many[:1], 60.0), 0.0)
+    assert (len(cache), cache._records, cache.dropped) == (1, 1, 4)
+
+    directory = Directory(Rules(families=(4,), plan_limit=4), lowest)
+    servers = [srv(1, 1, f"h{number}.example") for number in range(20)]
+    zone = {f"SRV _sip._udp.{name}": servers for name in names}
+    addresses = {f"A h{number}.example": ["192.0.2.1"] for number in range(20)}
+    for name in names:
+        target = Target.of(Uri.parse(f"sip:{name};transport=udp"))
+        for _ in range(2):
+            plan_of(target, Zone({**zone, **addresses}), directory)
+        assert len(directory._plans) == 1  # of 64 records in all, it has forty
+        assert directory._records == 40
+    directory.forget(target, False)
+    assert directory._records == 0
+
+
 @pytest.mark.parametrize(
     "uri",
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -522,6 +523,24 @@ def test_a_redirection_that_was_followed_to_the_end_is_none_any_more() -> None:
 def test_which_contacts_are_the_same(contact: str, uri: str, left: bool) -> None:
     response = Response.build(302, headers=[("Contact", contact)])
     assert drop_contacts(response, [uri]) is left
+
+
+def test_of_contacts_that_differ_by_case_the_one_that_is_tried_goes() -> None:
+    rows = [("Contact", "<sip:BOB@x>, <sip:bob@x>;q=0.1"), ("Contact", "<sip:bob@x>")]
+    response = Response.build(302, headers=rows)
+    assert drop_contacts(response, ["sip:bob@x"])
+    assert response.headers.all("contact") == ["<sip:BOB@x>"]
+
+
+def test_very_many_contacts_are_looked_at_once_each() -> None:
+    uris = [f"sip:u{number}@x" for number in range(3000)]
+    kept = [f"<sip:v{number}@x>" for number in range(3000)]
+    rows = [("Contact", ", ".join(f"<{uri};x=y>" for uri in uris)), ("Contact", ", ".join(kept))]
+    response = Response.build(302, headers=rows)
+    begin = time.thread_time()
+    assert drop_contacts(response, uris)
+    assert time.thread_time() - begin < 1
+    assert response.headers.all("contact") == [", ".join(kept)]
 
 
 def test_nothing_is_best_of_nothing() -> None:

@@ -190,6 +190,12 @@ def test_our_uri_without_any_route_is_left_for_the_script() -> None:
         ("<sip:192.0.2.1:5070;lr>", False),
         ("<sip:192.0.2.2;lr>", False),
         ("<sip:example.org:5099;lr>", False),
+        ("<sip:example.org:5060;lr>", True),
+        ("<sip:example.org:5061;transport=tls;lr>", True),
+        ('"a <sip:192.0.2.2;lr>" <sip:192.0.2.1;lr>', True),
+        (r'"a\" <sip:192.0.2.1;lr>" <sip:192.0.2.2;lr>', False),
+        ('<sip:192.0.2.1;lr>;x="<sip:192.0.2.2;lr>"', True),
+        ('"no end <sip:192.0.2.1;lr>', True),
         ("<sip:elsewhere.example;maddr=192.0.2.1;lr>", True),
         ("<sip:192.0.2.1;maddr=192.0.2.2;lr>", False),
         ("<tel:+15551234>", False),
@@ -202,6 +208,47 @@ def test_which_routes_are_ours(value: str, ours: bool) -> None:
     identity = Identity([UDP, TLS], ["example.org"])
     assert identity.owns_route(value) is ours
     assert identity.owns_route(value) is ours  # and remembered so
+
+
+@pytest.mark.parametrize(
+    ("host", "ours"),
+    [
+        ("[2001:db8::1]", True),
+        ("[2001:DB8:0:0::1]", True),
+        ("[2001:0db8:0:0:0:0:0:1]", True),
+        ("[2001:db8::1:1]", False),
+    ],
+)
+def test_an_ipv6_address_is_ours_in_any_spelling(host: str, ours: bool) -> None:
+    other = Listener(Transport.UDP, ("2001:db8::1", 5060), ("2001:0DB8:0::1", 5060))
+    for identity in (Identity([V6]), Identity([other])):
+        assert identity.owns_route(f"<sip:{host};lr>") is ours
+        assert identity.owns_route(f"<sip:h.example;maddr={host};lr>") is ours
+        assert identity.serves(host.strip("[]").lower()) is ours
+        assert identity.placed(host.strip("[]"), 5060) is ours
+    context = Rig((UDP, V6)).context(request(headers=[("Route", f"<sip:{host}:5060;lr>")]))
+    assert ("route" not in context.request.headers) is ours
+
+
+@pytest.mark.parametrize(
+    "uri", ["sip:bob@example.org;lr", "sip:example.org;lr", "sip:bob@192.0.2.1:5060;lr"]
+)
+def test_a_target_that_we_never_recorded_is_no_strict_routers(uri: str) -> None:
+    """16.4: "a value this proxy previously placed into a Record-Route"."""
+    context = Rig().context(request("MESSAGE", uri, [("Route", "<sip:next.example;lr>")]))
+    assert context.request.uri == uri
+    assert context.request.headers.all("route") == ["<sip:next.example;lr>"]
+
+
+@pytest.mark.parametrize(
+    "route",
+    ["<sip:strict.example?Subject=hi&Route=%3Csip:evil%3E>", "<sip:strict.example;method=BYE>"],
+)
+def test_a_strict_next_hop_gets_a_request_uri_and_nothing_more(route: str) -> None:
+    """19.1.1, table 1."""
+    goes = through(Rig(), request(headers=[("Route", route)]))
+    assert goes.uri == "sip:strict.example"
+    assert routes(goes) == ["<sip:bob@example.org>"]
 
 
 def test_routes_are_remembered_within_bounds() -> None:

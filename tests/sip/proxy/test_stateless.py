@@ -173,6 +173,19 @@ def test_ipv6() -> None:
         assert back.flow == caller
 
 
+def test_a_link_local_caller_is_found_again_in_its_zone() -> None:
+    place = ("fe80::1%eth0", 5060)
+    rig = Rig([Listener(Transport.UDP, place, ("fe80::1", 5060))], stateless=True)
+    callee = Flow(Transport.UDP, ("fe80::20%eth0", 5060), place)
+    for host in ("fe80::10%eth0", "2001:db8::10"):
+        caller = Flow(Transport.UDP, (host, 5060), place)
+        via = f"SIP/2.0/UDP [{host.partition('%')[0]}]:5060;branch=z9hG4bK7"
+        passing = rig.passing(request(headers=[("Via", via)]), caller)
+        [sent] = rig.forward(passing, Target("sip:b@x", listed(callee)))
+        [back] = rig.answer(sent, 200)
+        assert back.flow == caller
+
+
 # Responses that nobody asked for
 
 

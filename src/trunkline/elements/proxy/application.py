@@ -11,9 +11,11 @@ from trunkline.elements.proxy.dialplan import LiveDialplan
 from trunkline.elements.proxy.pending import awaited
 from trunkline.errors import DecodeError, TrunklineError
 from trunkline.sip import digest
+from trunkline.sip.headers import NameAddr
 from trunkline.sip.message import Response
 from trunkline.sip.proxy.identity import route_uri
-from trunkline.sip.uri import parse_uri
+from trunkline.sip.uri import Uri, parse_uri
+from trunkline.sip.validity import METHODS
 from trunkline.store.keyvalue import KeyValue
 from trunkline.store.location import Count
 
@@ -32,6 +34,14 @@ _KINDS: Final[Mapping[type[object], str]] = {
     list: "a list, […]",
     dict: "a table",
 }
+
+_MADE: Final = frozenset(
+    {
+        *("via", "v", "from", "f", "to", "t", "call-id", "i", "cseq"),
+        *("max-forwards", "content-length", "l"),
+    }
+)
+"""Rows of a request of our own that the proxy writes."""
 
 Setting = object
 """A value of the script's own settings: whatever TOML has."""
@@ -150,8 +160,18 @@ class Application:
 
         Raises:
             TrunklineError: ``script.uri``: an address is none; ``script.method``: INVITE and ACK
-                need a dialog, CANCEL a request.
+                need a dialog, CANCEL a request; ``script.row``: a row of ``headers`` is one that is
+                made here.
         """
+        if method.upper() in METHODS:
+            method = method.upper()
+        rows = [*(headers.items() if isinstance(headers, Mapping) else headers)]
+        for name, _ in rows:
+            if name.lower() in _MADE:
+                raise TrunklineError(
+                    "script.row",
+                    f"headers: {name} is made here; from_, to and body say what is in such rows",
+                )
         if method in ("INVITE", "ACK", "CANCEL"):
             raise TrunklineError(
                 "script.method", f"{method} is not a request by itself: use a user agent"
@@ -164,7 +184,7 @@ class Application:
         request = element.own.build(
             method,
             route_uri(target),
-            headers.items() if isinstance(headers, Mapping) else headers,
+            rows,
             octets,
             sender=None if from_ is None else _address(from_, "from_"),
             recipient=target if to is None else _address(to, "to"),
@@ -206,7 +226,20 @@ def _address(text: str, what: str) -> str:
         raise TrunklineError(
             "script.uri", f"{what}={text!r} is no address: {problem.message}{hint}"
         ) from problem
-    return text if "<" in text else f"<{text}>"
+    value = text if "<" in text else f"<{text}>"
+    try:
+        address = NameAddr.parse(value)
+        named = address.uri
+    except DecodeError as problem:
+        raise TrunklineError(
+            "script.uri", f"{what}={text!r} is no address: {problem.message}"
+        ) from problem
+    # RFC 3261 section 19.1.1, table 1; a tag is of a dialog, or made here
+    if isinstance(named, Uri) and named.headers_text:
+        value = value.replace(named.headers_text, "", 1)
+    if address.tag is not None:
+        value = f"{value[: value.rindex('>') + 1]}{address.params.without('tag')}"
+    return value
 
 
 def _named(things: Mapping[str, _T], name: str, code: str, what: str, write: str) -> _T:

@@ -89,6 +89,7 @@ class ProxyControl:
             "uptime": time.time() - self._started,
             "script": str(self._plan.script_file),
             "reloads": element.stats.reloads,
+            "refusals": element.stats.refusals,
             "worker": 0 if workers is None else workers.index,
             "workers": self._plan.settings.workers,
             "listen": [
@@ -161,8 +162,7 @@ class ProxyControl:
 
     async def reload(self, _: Connection, __: Params) -> Json:
         """Load the script anew; one that cannot be used is refused, with its traceback."""
-        script = load_script(self._plan.script_file)
-        await self._element.reload(script)
+        script = await self._element.reload(lambda: load_script(self._plan.script_file))
         if self._plan.settings.workers > 1:
             self.ahead = True
             os.kill(os.getppid(), signal.SIGHUP)

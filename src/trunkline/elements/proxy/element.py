@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import traceback
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -55,6 +56,12 @@ _HOUSEKEEPING = 1.0
 """Seconds between two looks for registrations that have expired."""
 _TICK = 0.01
 """Seconds by which timers may be late: what comes up within it is handled together."""
+
+
+_SLOW_START = 2.0
+"""Seconds after which a start handler that waits is told of."""
+_LONGEST_START = 60.0
+"""Seconds that all start handlers of a script may take."""
 
 
 class Transports(Protocol):
@@ -103,10 +110,23 @@ class Statistics:
     unheard: int = 0
     """Responses dropped because too many of the same branch waited for a reply handler."""
     reloads: int = 0
+    refusals: int = 0
+    """Scripts that were to take over, and could not."""
     unawaited: dict[str, int] = field(default_factory=dict)
     """What a script called without ``await``, so that nothing came of it."""
     errors: dict[str, int] = field(default_factory=dict)
     """Errors of scripts, by handler."""
+
+
+@dataclass(slots=True, eq=False)
+class _JobRun:
+    """A job of the script that runs now, and its task."""
+
+    job: Job
+    due: float
+    busy: bool = False
+    ended: bool = False
+    task: asyncio.Task[None] | None = None
 
 
 class ProxyElement:
@@ -181,7 +201,9 @@ class ProxyElement:
         self._armed = float("inf")
         self.most_tasks = most_tasks
         self._tasks: set[asyncio.Task[None]] = set()
-        self._jobs: list[asyncio.Task[None]] = []
+        self._jobs: list[_JobRun] = []
+        self._reloading = asyncio.Lock()
+        self._asked = 0
         self._housekeeping: list[asyncio.Task[None]] = []
         self._trouble = ""
         self._batching = False
@@ -202,16 +224,35 @@ class ProxyElement:
             if prober.wanted:
                 self._housekeeping.append(self.loop.create_task(prober.run()))
 
-    async def reload(self, script: Script) -> None:
-        """Let ``script`` take over: new requests are its, those under way stay with the old one.
+    async def reload(self, load: Callable[[], Script]) -> Script:
+        """Let what ``load`` returns take over: new requests are its.
 
-        Dialplans are loaded anew with it.
+        Those under way stay with the old one. Dialplans are loaded anew with it. One takes over
+        after the other, in the order in which they were asked for; of those that wait the last.
 
         Raises:
-            TrunklineError: ``script.error``: a start handler raised; or what is wrong with a
-                dialplan: the old script and rows stay.
+            TrunklineError: what ``load`` raises; ``script.error``: a start handler raised, or took
+                too long; or what is wrong with a dialplan: the old script and rows stay.
                 ``script.stateless``: it has handlers that only a stateful proxy calls.
+                ``script.superseded``: another was asked for while it waited.
         """
+        self._asked += 1
+        number = self._asked
+        try:
+            script = load()
+            async with self._reloading:
+                if number != self._asked:
+                    raise TrunklineError(
+                        "script.superseded",
+                        "another version was to take over before this one began",
+                    )
+                await self._take_over(script)
+        except TrunklineError:
+            self.stats.refusals += 1
+            raise
+        return script
+
+    async def _take_over(self, script: Script) -> None:
         if isinstance(self.proxy, StatelessProxy):
             script.require_stateless()
         rows = await self.services.load_dialplans()
@@ -219,13 +260,14 @@ class ProxyElement:
         self.services.use_dialplans(rows)
         self.script = script
         self.stats.reloads += 1
-        self._end_jobs()
         self._begin_jobs(script)
 
     async def close(self) -> None:
         """End timers and tasks."""
         self._closed = True
-        self._end_jobs()
+        for run in self._jobs:
+            if run.task is not None:
+                run.task.cancel()
         for work in self._housekeeping:
             work.cancel()
         if self._timer is not None:
@@ -255,16 +297,33 @@ class ProxyElement:
         return more
 
     async def _run_starts(self, script: Script) -> None:
-        for function in script.starts:
-            try:
-                result = function(self.app)
-                if inspect.isawaitable(result):
-                    await result
-            except FAILURES as problem:
-                if _is_cancelled(problem):
-                    raise
-                raise TrunklineError("script.error", told(problem, script.path)) from problem
+        try:
+            async with asyncio.timeout(_LONGEST_START):
+                for function in script.starts:
+                    await self._run_start(function, script)
+        except TimeoutError:
+            raise TrunklineError(
+                "script.error",
+                f"{script.path}: its start handlers take more than {_LONGEST_START:g} s: what takes"
+                " longer belongs into a task that one of them begins",
+            ) from None
         self.flush()
+
+    async def _run_start(self, function: Function, script: Script) -> None:
+        text = f"waiting for the start handler {function.__name__}()"
+        slow = self.loop.call_later(_SLOW_START, self.log, "SCRIPT", 4, "WAITING", text)
+        try:
+            result = function(self.app)
+            if inspect.isawaitable(result):
+                await result
+        except FAILURES as problem:
+            if _is_cancelled(problem):
+                raise
+            raise TrunklineError(
+                "script.error", told(problem, script.path, script.source)
+            ) from problem
+        finally:
+            slow.cancel()
 
     @property
     def _is_first(self) -> bool:
@@ -272,19 +331,40 @@ class ProxyElement:
         return self.workers is None or not self.workers.index
 
     def _begin_jobs(self, script: Script) -> None:
+        """Let the jobs of ``script`` follow those there are.
+
+        A run that is under way ends before the job of the same name begins its next one, which is
+        due when it would have been.
+        """
         if not self._is_first:
             return
-        self._jobs = [self.loop.create_task(self._work(job, script)) for job in script.jobs]
+        before = {run.job.name: run for run in self._jobs if not run.ended}
+        still = [run for run in self._jobs if run.busy]
+        for run in before.values():
+            run.ended = True
+            if not run.busy and run.task is not None:
+                run.task.cancel()
+        begun = []
+        for job in script.jobs:
+            due = self.now() + job.seconds
+            last = before.get(job.name)
+            if last is not None:
+                due = min(due, last.due + job.seconds if last.busy else last.due)
+            run = _JobRun(job, due)
+            wait_for = last.task if last is not None and last.busy else None
+            run.task = self.loop.create_task(self._work(run, script, wait_for))
+            begun.append(run)
+        self._jobs = still + begun
 
-    def _end_jobs(self) -> None:
-        for task in self._jobs:
-            task.cancel()
-        self._jobs = []
-
-    async def _work(self, job: Job, script: Script) -> None:
-        due = self.now() + job.seconds
-        while True:
-            await asyncio.sleep(max(0.0, due - self.now()))
+    async def _work(
+        self, run: _JobRun, script: Script, wait_for: asyncio.Task[None] | None
+    ) -> None:
+        job = run.job
+        if wait_for is not None:
+            await asyncio.wait([wait_for])
+        while not run.ended:
+            await asyncio.sleep(max(0.0, run.due - self.now()))
+            run.busy = True
             try:
                 result = job.function(self.app)
                 if inspect.isawaitable(result):
@@ -293,8 +373,9 @@ class ProxyElement:
                 if _is_cancelled(problem):
                     raise
                 self._script_failed(problem, job.function, script)
+            run.busy = False
             self.flush()
-            due = max(due + job.seconds, self.now())
+            run.due = max(run.due + job.seconds, self.now())
 
     # from the transports
 
@@ -438,7 +519,7 @@ class ProxyElement:
         # `return request.relay()` says that there is nothing more to do, not that it waits.
         if result is not None and type(result) is not Outcome and inspect.isawaitable(result):
             self.spawn(self._finish(request, result, handler))
-        elif not request.decided:
+        elif not request.settled:
             self._undecided(request, handler)
 
     async def _finish(
@@ -451,7 +532,7 @@ class ProxyElement:
                 raise
             self.request_failed(request, problem, handler)
         else:
-            if not request.decided:
+            if not request.settled:
                 self._undecided(request, handler)
         self.flush()
 
@@ -485,14 +566,13 @@ class ProxyElement:
         self, request: IncomingRequest, problem: BaseException, handler: Function
     ) -> None:
         """An exception in a script cost this request: answer it, count and log the exception."""
-        if isinstance(problem, DecodeError) and not request.decided:
-            # What the script wanted to read is in the request, most likely, and cannot be read.
+        if isinstance(problem, DecodeError) and not request.decided and _is_in(request, problem):
             request.refuse(problem)
             if self.now() >= self._quiet_until:
                 self._quiet_until = self.now() + 1.0
                 self.log("SCRIPT", 5, "REFUSED", f"400, by {handler.__name__}: {problem.message}")
             return
-        self._script_failed(problem, handler, self.script, request)
+        self._script_failed(problem, handler, request.script, request)
         if not request.decided and request.method != "ACK":
             request.reply(500)
 
@@ -506,7 +586,7 @@ class ProxyElement:
         self.stats.script_errors += 1
         name = handler.__name__
         self.stats.errors[name] = self.stats.errors.get(name, 0) + 1
-        text = told(problem, script.path)
+        text = told(problem, script.path, script.source)
         self.log("SCRIPT", 3, "ERROR", f"{name}: {text}")
         if request is not None:
             request.note("script error", name, text)
@@ -538,7 +618,7 @@ class ProxyElement:
         self, problem: BaseException, handler: Function, request: IncomingRequest
     ) -> None:
         """Count and log an exception that costs less than the request."""
-        self._script_failed(problem, handler, self.script, request)
+        self._script_failed(problem, handler, request.script, request)
 
     def unawaited(self, name: str) -> None:
         """A script called what has to be awaited, and did not."""
@@ -557,7 +637,7 @@ class ProxyElement:
         except FAILURES as problem:
             if self._closed:
                 raise
-            self._script_failed(problem, handler, self.script, request)
+            self._script_failed(problem, handler, request.script, request)
 
     def spawn(self, work: Coroutine[object, object, None]) -> None:
         """Run ``work`` as a task of this element."""
@@ -590,4 +670,12 @@ def _is_cancelled(problem: BaseException) -> bool:
     task = asyncio.current_task()
     return (
         isinstance(problem, asyncio.CancelledError) and task is not None and task.cancelling() > 0
+    )
+
+
+def _is_in(request: IncomingRequest, problem: DecodeError) -> bool:
+    """Whether it is the request that cannot be read: asked for by its own attributes."""
+    return any(
+        frame.f_locals.get("self") in (request, request.message)
+        for frame, _ in traceback.walk_tb(problem.__traceback__)
     )

@@ -479,7 +479,7 @@ class Harness:
 
     def reload(self, script: Path | str | Iterable[Function]) -> None:
         """Let another version of the script take over, as in a running node."""
-        self.loop.run_until_complete(self.element.reload(_loaded(script)))
+        self.loop.run_until_complete(self.element.reload(lambda: _loaded(script)))
         self.loop.settle()
 
     def send(self, flow: Flow, data: bytes) -> None:

@@ -13,12 +13,14 @@ import contextlib
 import gc
 import importlib
 import os
+import re
 import select
 import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,11 +65,13 @@ from trunkline.store.redis import Redis
 if TYPE_CHECKING:
     from trunkline.store.sql import Sql
 
-__all__ = ["ProxyPlan", "kept_secret", "run_proxy"]
+__all__ = ["ProxyPlan", "database_url", "kept_secret", "run_proxy"]
 
 _FIRST_DELAY = 0.2
 """Seconds before a worker that died is started again; doubled while it keeps dying."""
 _LONGEST_DELAY = 10.0
+_STEADY = 60.0
+"""Seconds after which a worker that dies has not begun in vain: the delay is the first again."""
 _PATIENCE = 5.0
 """Seconds that workers have to end in good order."""
 _SECRET = 32  # octets
@@ -115,7 +119,7 @@ class ProxyPlan:
         if self.tls is not None and any(item.transport.secure for item in settings.listen):
             server_context(self.tls)
         _resolver(self)
-        _stores(settings, time.monotonic)
+        _stores(settings, self.folder, time.monotonic)
 
 
 def _check_stateless(name: str, settings: ProxyNodeSettings, script: Script) -> None:
@@ -168,6 +172,7 @@ class _Parent:
         self._shared = Shared(plan.settings.workers)
         self._children: dict[int, int] = {}
         self._delay: dict[int, float] = {}
+        self._since: dict[int, float] = {}
         self._due: dict[int, float] = {}
         self._log = RouterLog(sys.stdout)
 
@@ -215,6 +220,7 @@ class _Parent:
         child = os.fork()
         if child:
             self._children[child] = index
+            self._since[index] = time.monotonic()
             return
         status = 1
         try:
@@ -224,8 +230,11 @@ class _Parent:
         except TrunklineError as problem:
             print(f"trunkline: {problem}", file=sys.stderr)
             status = _REFUSED
+        except BaseException:  # which goes no further
+            traceback.print_exc()
         finally:
             sys.stdout.flush()
+            sys.stderr.flush()
             os._exit(status)
 
     def _reap(self) -> None:
@@ -242,9 +251,11 @@ class _Parent:
                     "proxy.worker",
                     f"{self._plan.name} ends: worker {index} cannot begin, and has said why",
                 )
-            delay = self._delay.get(index, _FIRST_DELAY)
+            now = time.monotonic()
+            steady = now - self._since[index] >= _STEADY
+            delay = _FIRST_DELAY if steady else self._delay.get(index, _FIRST_DELAY)
             self._delay[index] = min(2 * delay, _LONGEST_DELAY)
-            self._due[index] = time.monotonic() + delay
+            self._due[index] = now + delay
             self._log("SYS", 2, "WORKER", f"worker {index} ended ({code}); again in {delay:g} s")
 
     def _start_due(self) -> None:
@@ -372,16 +383,17 @@ async def _work(plan: ProxyPlan, workers: Workers | None, loop: asyncio.Abstract
             export = HepExport(collector, offset=control.offset, capture_id=settings.hep_id)
             element.recorder.taps.append(export)
             control.collector = collector
-        await element.start()
-        await control.server.start()
-        if workers is None or workers.index == 0:
+        begun = await _unless(stopped, element.start())
+        if begun:
+            await control.server.start()
+        if begun and (workers is None or workers.index == 0):
             places = ", ".join(
                 f"{item.transport.value} {item.advertised[0]}:{item.advertised[1]}"
                 for item in identity.listeners
             )
             log("SYS", 5, "RESTART", f"Trunkline {__version__}, SIP proxy {plan.name}: {places}")
             element.spawn(_probe(resolver, log))
-        if workers is not None:
+        if workers is not None and begun:
             workers.outlive_nobody(loop, stopped.set)
             workers.serves()
         _settle_memory()
@@ -396,6 +408,19 @@ async def _work(plan: ProxyPlan, workers: Workers | None, loop: asyncio.Abstract
     finally:
         transports.close()
         await transports.wait_closed()
+
+
+async def _unless(stopped: asyncio.Event, work: Coroutine[object, object, None]) -> bool:
+    """Do ``work`` unless the node is to end: a start handler may wait for long. Whether it did."""
+    doing, ending = asyncio.ensure_future(work), asyncio.ensure_future(stopped.wait())
+    await asyncio.wait({doing, ending}, return_when=asyncio.FIRST_COMPLETED)
+    ending.cancel()
+    if doing.done():
+        doing.result()
+        return True
+    doing.cancel()
+    await asyncio.wait({doing})
+    return False
 
 
 def _tls(folder: Path, settings: ProxyNodeSettings) -> TlsSettings | None:
@@ -416,10 +441,16 @@ def _resolver(plan: ProxyPlan) -> Resolver:
     return Resolver(ResolverSettings(servers=plan.settings.dns, servers_source=source))
 
 
+_SQLITE = re.compile(r"(sqlite(?:\+\w+)?:///)(?!/|:memory:|file:)(?=.)")
+
+
 def _stores(
-    settings: ProxyNodeSettings, clock: Callable[[], float]
+    settings: ProxyNodeSettings, folder: Path, clock: Callable[[], float]
 ) -> tuple[dict[str, KeyValue], dict[str, Sql]]:
-    """The stores by their names; none of them has been connected to."""
+    """The stores by their names; none of them has been connected to.
+
+    A SQLite file is found from ``folder``, the network file's, as all files of a network are.
+    """
     redis: dict[str, KeyValue] = {
         name: Memory(clock) if url == "memory" else Redis(name, url)
         for name, url in settings.redis.items()
@@ -428,7 +459,12 @@ def _stores(
         return redis, {}
     from trunkline.store.sql import Sql  # SQLAlchemy is heavy
 
-    return redis, {name: Sql(name, url) for name, url in settings.sql.items()}
+    return redis, {name: Sql(name, database_url(url, folder)) for name, url in settings.sql.items()}
+
+
+def database_url(url: str, folder: Path) -> str:
+    """A database's URL, of which a SQLite file is found from ``folder``."""
+    return _SQLITE.sub(lambda found: f"{found[0]}{folder.resolve()}/", url)
 
 
 def _services(
@@ -436,7 +472,7 @@ def _services(
 ) -> Services:
     index = 0 if workers is None else workers.index
     settings = plan.settings
-    redis, sql = _stores(settings, loop.time)
+    redis, sql = _stores(settings, plan.folder, loop.time)
     location: Location | None = MemoryLocation() if workers is None else None
     shared = redis.get(settings.location.removeprefix("redis:"))
     if settings.location.startswith("redis:") and isinstance(shared, Redis):
@@ -488,7 +524,7 @@ async def _probe(resolver: Resolver, log: RouterLog) -> None:
 async def _reload(plan: ProxyPlan, element: ProxyElement) -> None:
     """Load the script anew; what is wrong with it is told, and the present one stays."""
     try:
-        await element.reload(load_script(plan.script_file))
+        await element.reload(lambda: load_script(plan.script_file))
     except TrunklineError as problem:
         element.log("SCRIPT", 3, "REFUSED", f"the present script stays: {problem}")
     else:

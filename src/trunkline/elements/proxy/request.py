@@ -81,11 +81,11 @@ class IncomingRequest:
         "_outcome",
         "_passing",
         "_replies",
-        "_script",
         "_sdp",
         "decided",
         "message",
         "routed",
+        "script",
     )
 
     def __init__(
@@ -95,7 +95,8 @@ class IncomingRequest:
         received: ResponseContext | Passing,
     ) -> None:
         self._element = element
-        self._script = script
+        self.script = script
+        """The version of the script that it began with."""
         self._context: ResponseContext | None = None
         self._passing: Passing | None = None
         if isinstance(received, ResponseContext):
@@ -280,6 +281,11 @@ class IncomingRequest:
         return fix_contact(response, flow)
 
     @property
+    def settled(self) -> bool:
+        """Whether a decision was taken, or a failure handler is about to take one."""
+        return self.decided or (self._context is not None and self._context.taken)
+
+    @property
     def ends_here(self) -> bool:
         """Whether neither a Route nor the Request-URI leads on from here."""
         return "route" not in self.message.headers.names and self.for_us
@@ -311,18 +317,29 @@ class IncomingRequest:
             raise
         element.flush()
 
-    def redirect(self, *contacts: str, status: int = 302) -> None:
-        """Answer with other places to try; ``contacts`` are URIs or whole Contact values.
+    def redirect(self, *contacts: str | Target | Sequence[str | Target], status: int = 302) -> None:
+        """Answer with other places to try, a 3xx.
+
+        ``contacts`` are URIs, whole Contact values, or what ``lookup`` returns; in lists or not.
 
         Raises:
-            TrunklineError: ``script.uri``: one has no URI.
+            TrunklineError: ``script.uri``: one has no URI; ``script.no-target``: there is none;
+                ``script.status``: another status than 300 to 399.
         """
-        values = [c if "<" in c else f"<{_readable(c)}>" for c in contacts]
+        values = []
+        for group in contacts:
+            for each in [group] if isinstance(group, str | Target) else group:
+                text = each.uri if isinstance(each, Target) else each
+                values.append(text if "<" in text else f"<{_readable(text)}>")
         for value in values:
             try:
                 parse_uri(NameAddr.parse(value).uri.text)
             except DecodeError as problem:
                 raise _no_uri(problem) from problem
+        if not values:
+            raise TrunklineError("script.no-target", "redirect() needs a contact: a URI")
+        if not 300 <= status <= 399:
+            raise TrunklineError("script.status", f"redirect({status=}): 300 to 399")
         self.reply(status, headers=[("Contact", value) for value in values])
 
     def drop(self) -> None:
@@ -367,12 +384,16 @@ class IncomingRequest:
         """Send the request to several targets.
 
         Each argument is tried after the one before it has failed; a list is tried all at once.
+        Without any target it fails with 480 (RFC 3261 section 16.5), and in a failure handler with
+        the best answer so far.
         """
         lists = [[group] if isinstance(group, str | Target) else group for group in groups]
         if not any(lists):
-            raise TrunklineError(
-                "script.no-target", "fork() needs a target: a URI, or lists of them"
-            )
+            if self._context is None:
+                self.reply(480)
+            elif not self._context.taken:
+                self._send([], None)
+            return Outcome(self)
         if self._passing is not None and sum(map(len, lists)) > 1:
             raise TrunklineError(
                 "script.stateless",
@@ -634,7 +655,7 @@ class IncomingRequest:
     def _go(self, groups: list[list[Target]]) -> None:
         element, context, passing = self._element, self._context, self._passing
         if context is not None:
-            script = self._script
+            script = self.script
             if script.replies or script.failures or script.branches:
                 context.hooks = self
             context.fork(groups, element.now())
@@ -665,7 +686,7 @@ class IncomingRequest:
 
     def on_branch(self, context: ResponseContext, branch: Branch, request: Request) -> bool:
         """Let the script change a copy; True: what it made cannot be sent."""
-        handler = self._script.find(self._script.branches, self.method)
+        handler = self.script.find(self.script.branches, self.method)
         if handler is None:
             return False
         uri = request.uri
@@ -680,7 +701,7 @@ class IncomingRequest:
 
     def on_reply(self, context: ResponseContext, branch: Branch, response: Response) -> bool:
         """Let the script change a response."""
-        handler = self._script.find(self._script.replies, self.method)
+        handler = self.script.find(self.script.replies, self.method)
         if handler is None:
             return False
         held = None if self._held is None else self._held.get(branch)
@@ -739,13 +760,14 @@ class IncomingRequest:
 
     def on_failure(self, context: ResponseContext, response: Response) -> bool:
         """Let the script try something else."""
-        handler = self._script.find(self._script.failures, self.method)
+        handler = self.script.find(self.script.failures, self.method)
         if handler is None:
             return False
         self.decided = False
         _, result = self._element.call_sync(handler, self, response)
         if not inspect.isawaitable(result):
-            return self.decided
+            decided, self.decided = self.decided, True  # if not by it, then before
+            return decided
 
         async def hold() -> None:
             await self._element.guarded(result, handler, self)
@@ -775,7 +797,7 @@ class IncomingRequest:
 
     def handler(self) -> Function | None:
         """Return the script's handler for this request."""
-        script, method = self._script, self.message.method
+        script, method = self.script, self.message.method
         within = self._within
         stateless = self._passing is not None and self._passing.stateless
         # A CANCEL goes where its INVITE went, and so does the ACK to a failure.

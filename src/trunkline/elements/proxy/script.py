@@ -226,6 +226,8 @@ class Script:
     """The handlers of one version of a script."""
 
     path: str
+    source: str = ""
+    """Its text, as it was loaded."""
     requests: dict[str, Function] = field(default_factory=dict)
     """By method; ``*`` is for any other."""
     dialogs: dict[str, Function] = field(default_factory=dict)
@@ -286,9 +288,11 @@ def load_script(path: Path) -> Script:
         ) from problem
     except FAILURES as problem:
         code = problem.code if isinstance(problem, ScriptError) else "script.error"
-        raise ScriptError(code, told(problem, str(path))) from problem
+        raise ScriptError(code, told(problem, str(path), source)) from problem
     _see_that_all_are_there(module, str(path))
-    return script_from(module, str(path))
+    script = script_from(module, str(path))
+    script.source = source
+    return script
 
 
 def _see_that_all_are_there(module: types.ModuleType, path: str) -> None:
@@ -329,16 +333,25 @@ def script_of(functions: Iterable[Function]) -> Script:
     return script_from(module, "<handlers>")
 
 
-def told(problem: BaseException, path: str) -> str:
+def told(problem: BaseException, path: str, source: str = "") -> str:
     """Return an exception of a script as text: file, line, and the way it took within it.
 
-    Modules that lie beside the script are part of it.
+    Modules that lie beside the script are part of it. ``source`` is what was loaded: the file may
+    have been changed since.
     """
+    lines = source.split("\n")
+
+    def line(frame: traceback.FrameSummary) -> str:
+        number = frame.lineno or 0
+        if source and frame.filename == path and 0 < number <= len(lines):
+            return lines[number - 1].strip()
+        return frame.line or ""
+
     frames = traceback.extract_tb(problem.__traceback__)
     mine = [frame for frame in frames if _is_of(frame.filename, path)] or list(frames)
     where = f"{mine[-1].filename}:{mine[-1].lineno}" if mine else path
     text = f"{where}: {type(problem).__name__}: {problem}"
-    way = "".join(f"\n    {f.filename}:{f.lineno} in {f.name}: {f.line}" for f in mine)
+    way = "".join(f"\n    {f.filename}:{f.lineno} in {f.name}: {line(f)}" for f in mine)
     return text + way
 
 

@@ -7,7 +7,8 @@ half of all do reach another worker.
 - *Responses* carry the worker that sent the request in the branch of our Via.
 - *Requests of a dialog* carry the worker that saw it begin in our Record-Route.
 - *Requests that match a transaction elsewhere* (a retransmission, a CANCEL, an ACK to a failure)
-  are found by a table in shared memory: a transaction's key claims a slot when it begins.
+  are found by a table in shared memory: a transaction's key claims a slot when it begins. That of
+  an INVITE lasts while it rings: each 1xx renews it, since a CANCEL may come that late.
 
 A stray is handed over as it came, by a datagram socket between the processes. Each item begins with
 an octet of ours that says what it is, so that nothing that came from the network can be taken for
@@ -37,6 +38,8 @@ _SLOTS = 1 << 20  # of 8 octets; 40 s of 3000 requests a second fill a tenth
 _WAYS = 4
 _AGE = 0xFFFF
 _LIFE = 40  # seconds: 64*T1 and a little, RFC 3261 section 17
+_RINGING = 240  # of an INVITE that is not answered: Timer C, 64*T1, and a little
+_LASTING = 1 << 23  # marks a slot of such a one; below it the worker's number, and the time
 _BATCH = 64
 _BUFFER = 1 << 20
 _OVERHEAD = 32  # octets of SO_SNDBUF that are not for the message: unix_dgram_sendmsg
@@ -179,8 +182,9 @@ class Workers:
         slots = self._slots
         for way in range(_WAYS):
             entry = slots[(number + way) & (_SLOTS - 1)]
-            if entry >> 24 == mark and (now - entry) & _AGE <= _LIFE:
-                worker = (entry >> 16) & 0xFF
+            life = _RINGING if entry & _LASTING else _LIFE
+            if entry >> 24 == mark and (now - entry) & _AGE <= life:
+                worker = (entry >> 16) & 0x7F
                 return worker if worker != self.index else _NOWHERE
         return _NOWHERE
 
@@ -195,18 +199,32 @@ class Workers:
             at = (number + way) & (_SLOTS - 1)
             entry = slots[at]
             since = (now - entry) & _AGE
-            if entry == 0 or since > _LIFE:
+            if entry == 0 or since > (_RINGING if entry & _LASTING else _LIFE):
                 free = at if free < 0 else free
             elif entry >> 24 == mark:
-                worker = (entry >> 16) & 0xFF
+                worker = (entry >> 16) & 0x7F
                 return worker if worker != self.index else _NOWHERE
             elif since > age:
                 oldest, age = at, since
         if free < 0:
             self.counters.displaced += 1
             free = oldest
-        slots[free] = mark << 24 | self.index << 16 | now
+        lasting = _LASTING if key.endswith(" INVITE") else 0
+        slots[free] = mark << 24 | lasting | self.index << 16 | now
         return _NOWHERE
+
+    def renew(self, key: str, lasting: bool) -> None:
+        """Say that a transaction that is ours lives on: while it rings, or for 64*T1."""
+        number = hash(key) & 0xFFFFFFFFFFFFFFFF
+        mark = number >> 24
+        slots = self._slots
+        for way in range(_WAYS):
+            at = (number + way) & (_SLOTS - 1)
+            if slots[at] >> 24 == mark:
+                now = int(self._clock()) & _AGE
+                kept = _LASTING if lasting else 0
+                slots[at] = mark << 24 | kept | self.index << 16 | now
+                return
 
     # handing over
 

@@ -246,6 +246,7 @@ class Resolver:
         alive = any(state.down_until <= begun for state in self.states)
         for _ in range(self.attempts if alive else 1):
             begun = time.monotonic()
+            silent = False
             for state in sorted(self.states, key=lambda each: each.down_until > begun):
                 start = time.monotonic()
                 try:
@@ -254,18 +255,23 @@ class Resolver:
                     whys[state.server] = str(problem)
                     if problem.alive:
                         state.refused += 1
+                        state.heard = time.monotonic()
                     else:
                         state.silent += 1
-                        state.down_until = time.monotonic() + self.settings.penalty
+                        silent = True
+                        # Who has answered others meanwhile lives: it is the name that does not.
+                        if state.heard < start:
+                            state.down_until = time.monotonic() + self.settings.penalty
                     result = str(problem)
                 else:
                     state.answered += 1
+                    state.heard = time.monotonic()
                     state.down_until = 0.0
                     result = "answer"
                 exchanges.append(Exchange(str(state.server), time.monotonic() - start, result))
                 if result == "answer":
                     return response
-            if all(state.down_until <= time.monotonic() for state in self.states):
+            if not silent:
                 break  # they live and have said what they have to say
         raise NoAnswerError("; ".join(f"{server}: {why}" for server, why in whys.items()))
 

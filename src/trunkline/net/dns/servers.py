@@ -114,6 +114,8 @@ class ServerState:
     server: NameServer
     down_until: float = 0.0
     """It gave no sign of life: until then it is asked last."""
+    heard: float = float("-inf")
+    """When it last gave a sign of life."""
     plain: bool = False
     """It does not take EDNS (RFC 6891 section 7)."""
     sent: int = 0

@@ -111,7 +111,8 @@ class Answered:
     session: Session
     response: Response
     answer: SessionDescription | None
-    """What the 2xx completed; None where an answer had come before."""
+    """What the 2xx completed; None where an answer had come before, or none that can be read:
+    then ``session.exchange.remote`` is None, and there is nothing to talk by."""
     offer: SessionDescription | None
     """To be answered by ``session.answer``, which sends the ACK (13.2.2.4)."""
 

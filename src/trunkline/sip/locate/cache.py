@@ -14,16 +14,19 @@ from trunkline.sip.locate.rules import Rules
 __all__ = ["AnswerCache"]
 
 
+_USUAL = 4
+"""Records of an answer, beyond which it takes the room of several."""
 _LONGEST = 255
 """Characters of a name; a longer one is none (RFC 1035 section 2.3.4), and its failure not kept."""
 
 
 class AnswerCache:
-    """Answers by question. Bounded by ``rules.cache_limit``."""
+    """Answers by question. Bounded by ``rules.cache_limit``, in answers and in records."""
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
         self._kept: dict[Question, tuple[float, Answer]] = {}
+        self._records = 0
         self.hits = 0
         """Questions answered from here."""
         self.misses = 0
@@ -45,10 +48,15 @@ class AnswerCache:
             ttl = min(max(answer.ttl, rules.min_ttl), longest)
         answer = replace(answer, ttl=ttl)
         kept = self._kept
-        kept.pop(answer.question, None)  # so that it moves to the end
+        before = kept.pop(answer.question, None)  # so that it moves to the end
+        if before is not None:
+            self._records -= len(before[1].records)
         if ttl > 0 and len(answer.question.name) <= _LONGEST:
-            if len(kept) >= rules.cache_limit:
-                expires, _ = kept.pop(next(iter(kept)))
+            self._records += len(answer.records)
+            most = rules.cache_limit * _USUAL
+            while kept and (len(kept) >= rules.cache_limit or self._records > most):
+                expires, oldest = kept.pop(next(iter(kept)))
+                self._records -= len(oldest.records)
                 self.dropped += expires > now
             kept[answer.question] = now + ttl, answer
         return answer
@@ -66,3 +74,4 @@ class AnswerCache:
     def clear(self) -> None:
         """Forget every answer."""
         self._kept.clear()
+        self._records = 0

@@ -32,6 +32,9 @@ __all__ = ["Counters", "Directory"]
 _LONGEST = 256
 """Characters of what is remembered by its text: what is longer is worked out anew each time."""
 
+_USUAL = 16
+"""Records that a plan took, beyond which it takes the room of several."""
+
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
 
@@ -61,6 +64,7 @@ class Directory:
         self.cache = AnswerCache(rules)
         self.counters = Counters()
         self._plans: dict[tuple[Target, bool], Plan] = {}
+        self._records = 0
         self._targets: dict[tuple[str, str, str], Target] = {}
         self._literal: dict[tuple[str, str, bool], Transport | None] = {}
         self._addresses: dict[str, str] = {}
@@ -176,18 +180,31 @@ class Directory:
             plan = replace(plan, warnings=(*plan.warnings, warning))
         target = plan.target
         if plan.expires > now and len(target.host) + len(target.transport or "") <= _LONGEST:
-            self.counters.forgotten += _make_room(self._plans, self.rules.plan_limit)
-            self._plans[target, location.stream] = plan
+            self._keep(plan, location.stream)
         return plan
 
     def forget(self, target: Target, stream: bool) -> None:
         """Forget the plan of ``target``: an answer that it was made without has come."""
-        self._plans.pop((target, stream), None)
+        plan = self._plans.pop((target, stream), None)
+        if plan is not None:
+            self._records -= _records_of(plan)
 
     def clear(self) -> None:
         """Forget answers and plans, not the servers that failed."""
         self.cache.clear()
         self._plans.clear()
+        self._records = 0
+
+    def _keep(self, plan: Plan, stream: bool) -> None:
+        self.forget(plan.target, stream)
+        records = _records_of(plan)
+        limit = self.rules.plan_limit
+        if len(self._plans) >= limit or self._records + records > limit * _USUAL:
+            self.counters.forgotten += len(self._plans)
+            self._plans.clear()
+            self._records = 0
+        self._plans[plan.target, stream] = plan
+        self._records += records
 
     def _sips_vanished(self, plan: Plan) -> bool:
         """Whether the domain's NAPTR records lack a SIPS that they had when last asked."""
@@ -236,6 +253,10 @@ class Directory:
         plan = Location(Target.of(uri), self.rules, self.draw, stream=stream).plan
         assert plan is not None, "a literal needs no answer"
         return plan
+
+
+def _records_of(plan: Plan) -> int:
+    return sum(len(lookup.judged) for step in plan.steps for lookup in step.lookups)
 
 
 def _make_room(table: dict[_Key, _Value], limit: int) -> int:

@@ -56,9 +56,11 @@ class Rules:
     """A question that nobody answered is not asked again for so long (RFC 2308 section 7: at most
     five minutes)."""
     cache_limit: int = 16_384
-    """Answers in the cache; for one more the oldest is dropped, and counted."""
+    """Answers in the cache; for one more the oldest is dropped, and counted. One of many records
+    takes the place of as many as four records each."""
     plan_limit: int = 8192
-    """Targets whose whole decision is kept; when full they are forgotten, and counted."""
+    """Targets whose whole decision is kept; when full they are forgotten, and counted. One that
+    took many records takes the place of as many as sixteen records each."""
 
     def __post_init__(self) -> None:
         if not self.transports:

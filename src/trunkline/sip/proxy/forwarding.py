@@ -13,10 +13,9 @@ from trunkline.errors import DecodeError, TrunklineError
 from trunkline.sip.headers import max_forwards
 from trunkline.sip.message import Message, Request
 from trunkline.sip.proxy.identity import Identity
-from trunkline.sip.proxy.routes import RouteSeal, first_route, strict_next_hop
+from trunkline.sip.proxy.routes import RouteSeal, allowed, first_route, strict_next_hop
 from trunkline.sip.proxy.settings import ProxySettings
 from trunkline.sip.transport import Flow
-from trunkline.sip.uri import Uri, parse_uri
 
 __all__ = ["Forwarding", "complete", "writable"]
 
@@ -90,7 +89,7 @@ class Forwarding:
         """
         # What may not stand in a Request-URI is rare: a parameter "method", and header components.
         if "?" in uri or ";m" in uri or ";M" in uri:
-            uri = _allowed(uri)
+            uri = allowed(uri)
         request.uri = writable(uri)
         headers = request.headers
         names = headers.names
@@ -168,14 +167,3 @@ def complete(message: Message, flow: Flow) -> None:
     """On a stream a message needs its length (step 9, section 18.3)."""
     if flow.transport.reliable and "content-length" not in message.headers.names:
         message.headers.add("Content-Length", str(len(message.body)))
-
-
-def _allowed(text: str) -> str:
-    """Return a URI without what section 19.1.1, table 1, keeps out of a Request-URI."""
-    try:
-        uri = parse_uri(text)
-    except DecodeError:
-        return text  # nobody finds a way to it either
-    if not isinstance(uri, Uri) or not (uri.headers_text or "method" in uri.params):
-        return text
-    return uri.evolve(params=uri.params.without("method"), headers="").text

@@ -5,8 +5,10 @@ RFC 3261 sections 16.4, 16.6 (steps 4 and 8) and 18.1.1; RFC 5658 for one Record
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from ipaddress import AddressValueError, IPv6Address
 
 from trunkline.errors import DecodeError
 from trunkline.sip.host import bracketed
@@ -69,11 +71,16 @@ class Identity:
     def __init__(self, listeners: Sequence[Listener], domains: Iterable[str] = ()) -> None:
         self.listeners = tuple(listeners)
         self.domains = frozenset(domain.lower() for domain in domains)
-        self._places = {
-            (host.lower(), port)
+        self._recorded = frozenset(
+            (_canonical(host), port) for host, port in (item.advertised for item in listeners)
+        )
+        self._places = self._recorded.union(
+            (spelling, port)
             for listener in listeners
             for host, port in (listener.local, listener.advertised)
-        }
+            for spelling in (host.lower(), _canonical(host))
+        )
+        self._ports = frozenset(port for _, port in self._places)
         self.own = frozenset(self._places)
         """Where what is sent comes back to us."""
         self._hosts = frozenset(host for host, _ in self._places)
@@ -110,25 +117,34 @@ class Identity:
 
     def serves(self, host: str) -> bool:
         """Whether a host, in small letters and without brackets, is ours, whatever the port."""
-        return host in self.domains or host in self._hosts
+        return host in self.domains or _canonical(host) in self._hosts
 
     def is_ours(self, uri: Uri) -> bool:
         """Whether ``uri`` names this element: one of our addresses, or one of our domains.
 
-        A ``maddr`` says where it leads, whatever its host (section 16.5).
+        A domain may be named with a port that we listen on. A ``maddr`` says where it leads,
+        whatever its host (section 16.5).
         """
         host, port = uri.host, uri.port
         if uri.parameters and uri.maddr is not None:
             host = uri.maddr.lower().strip("[]")
-        if port is None:
-            if host in self.domains:
-                return True
-            port = default_port(uri)
-        return (host, port) in self._places
+        if host in self.domains:
+            return port is None or port in self._ports
+        return (_canonical(host), port or default_port(uri)) in self._places
+
+    def recorded(self, text: str) -> bool:
+        """Whether a URI is as we write it into a Record-Route: of one of our addresses alone."""
+        try:
+            uri = parse_uri(text)
+        except DecodeError:
+            return False
+        if not isinstance(uri, Uri) or uri.user is not None:
+            return False
+        return (_canonical(uri.host), uri.port or default_port(uri)) in self._recorded
 
     def placed(self, host: str, port: int | None) -> bool:
         """Whether a Via's sent-by is one that we write."""
-        return (host.lower(), port or 5060) in self._places
+        return (_canonical(host), port or 5060) in self._places
 
     def owns_route(self, value: str) -> bool:
         """Whether a Route value, ``<uri>`` with or without a name before it, is ours."""
@@ -170,9 +186,23 @@ def default_port(uri: Uri) -> int:
         return Transport.UDP.default_port
 
 
+def _canonical(host: str) -> str:
+    """Return a host as it is compared: of the many spellings of an IPv6 address the shortest."""
+    if ":" not in host:
+        return host.lower()
+    try:
+        return str(IPv6Address(host))
+    except AddressValueError:
+        return host.lower()
+
+
+_NAME = re.compile(r'[ \t]*"(?:[^"\\]|\\.)*"')
+
+
 def route_uri(value: str) -> str:
     """Return the URI of a Route or Contact value as text: what stands in its angle brackets."""
-    begin = value.find("<")
+    name = _NAME.match(value) if '"' in value else None  # which may have brackets in it
+    begin = value.find("<", name.end() if name else 0)
     if begin < 0:
         return value.partition(";")[0].strip()
     end = value.find(">", begin)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from trunkline.errors import DecodeError
+from trunkline.sip.lists import split_list
 from trunkline.sip.message import Response
 from trunkline.sip.proxy.identity import route_uri
 from trunkline.sip.reasons import REASONS
-from trunkline.sip.uri import parse_uri
+from trunkline.sip.uri import AnyUri, parse_uri
 
 __all__ = ["best_of", "drop_contacts"]
 
@@ -59,19 +60,35 @@ def drop_contacts(response: Response, uris: Iterable[str]) -> bool:
 
     What is left may be somebody else's to try.
     """
-    headers = response.headers
-    for value in headers.tokens("contact"):
+    tried = set(uris)
+    alike: dict[tuple[str, str | None], list[AnyUri]] = {}
+    for text in tried:
+        if (uri := _parsed(text)) is not None:
+            alike.setdefault((uri.scheme, uri.username), []).append(uri)
+
+    def stays(value: str) -> bool:
         contact = route_uri(value)
-        if any(_same(contact, uri) for uri in uris):
-            headers.remove_token("contact", value)
+        if contact in tried:
+            return False
+        uri = _parsed(contact)
+        others = () if uri is None else alike.get((uri.scheme, uri.username), ())
+        return not any(other.equivalent(uri) for other in others if uri is not None)
+
+    headers = response.headers
+    for at in range(len(headers.names) - 1, -1, -1):
+        if headers.names[at] != "contact":
+            continue
+        values = split_list(headers.value(at))
+        left = [value for value in values if stays(value)]
+        if left and len(left) < len(values):
+            headers.rewrite(at, ", ".join(left))
+        elif not left and values:
+            headers.delete(at)
     return "contact" in headers.names
 
 
-def _same(one: str, other: str) -> bool:
-    if one == other:
-        return True
+def _parsed(text: str) -> AnyUri | None:
     try:
-        first, second = parse_uri(one), parse_uri(other)
+        return parse_uri(text)
     except DecodeError:
-        return False
-    return first.equivalent(second)
+        return None

@@ -18,7 +18,7 @@ from trunkline.sip.proxy.identity import Identity, default_port, route_uri
 from trunkline.sip.transport import Flow
 from trunkline.sip.uri import Uri, parse_uri
 
-__all__ = ["RouteSeal", "first_route", "preprocess", "strict_next_hop"]
+__all__ = ["RouteSeal", "allowed", "first_route", "preprocess", "strict_next_hop"]
 
 _DIGEST = 8  # octets
 _SEAL = re.compile(rf";k=([0-9a-f]{{{2 * _DIGEST}}})(?=[;>?]|\Z)")
@@ -80,7 +80,7 @@ def preprocess(
             recorded = seal.fits(found[1], request.call_id)
         return True
 
-    if ";lr" in request.uri and owns(f"<{request.uri}>"):
+    if ";lr" in request.uri and identity.recorded(request.uri) and owns(f"<{request.uri}>"):
         # The element before us is a strict router: the target is the last Route.
         last = len(headers.names) - 1 - headers.names[::-1].index("route")
         values = split_list(headers.value(last))
@@ -172,5 +172,16 @@ def strict_next_hop(request: Request) -> str | None:
         at = headers.names.index("route")
         _keep(request, at, split_list(headers.value(at))[1:])
         headers.insert("Route", f"<{request.uri}>", after="Route")
-        request.uri = route
+        request.uri = allowed(route)
     return route
+
+
+def allowed(text: str) -> str:
+    """Return a URI without what section 19.1.1, table 1, keeps out of a Request-URI."""
+    try:
+        uri = parse_uri(text)
+    except DecodeError:
+        return text  # nobody finds a way to it either
+    if not isinstance(uri, Uri) or not (uri.headers_text or "method" in uri.params):
+        return text
+    return uri.evolve(params=uri.params.without("method"), headers="").text

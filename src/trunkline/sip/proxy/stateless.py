@@ -32,13 +32,14 @@ from trunkline.sip.transaction import TransactionLayer
 from trunkline.sip.transaction.matching import answers_to
 from trunkline.sip.transport import Address, Flow, Transport
 from trunkline.sip.validity import Problem, check_passing
-from trunkline.sip.via import COOKIE, TopVia, mark_source, pop_via, top_via
+from trunkline.sip.via import COOKIE, TopVia, bare_params, mark_source, pop_via, top_via
 
 __all__ = ["StatelessCounters", "StatelessProxy"]
 
 _OURS = re.compile(rf"{COOKIE}s([0-9]{{1,3}})\.([0-9a-f]{{20}})\Z")
 _PORT = Transport.UDP.default_port
 _DIGEST = 10  # octets
+_LINK_LOCAL = ("fe8", "fe9", "fea", "feb")  # fe80::/10, RFC 4291 section 2.5.6
 _MOST_WAYS = 10_000  # back to callers, remembered; the memory begins anew beyond it
 _SHORTEST_SECRET = 16
 _LONGEST_SECRET = 32
@@ -125,7 +126,9 @@ class StatelessProxy(Proxy):
         back = answers_to(via, flow)
         at = self._index.get(flow.local, 0)
         call_id = request.call_id
-        branch = f"{COOKIE}s{at}.{self._digest(request, via, back.remote, at, call_id)}"
+        # Its responses have no zone of an IPv6 address in them, which is ours (`mark_source`).
+        told = back.remote[0].partition("%")[0], back.remote[1]
+        branch = f"{COOKIE}s{at}.{self._digest(request, via, told, at, call_id)}"
         traced = self._shown(call_id, flow, data, now)
         passing = Passing(request, flow, False, branch, back, traced, True)
         refusal = self.refusal(request)
@@ -200,7 +203,8 @@ class StatelessProxy(Proxy):
             return "sip.stray-response"
         way = self._ways.get((remote, at))
         if way is None:
-            way = Flow(Transport.UDP, remote, self.identity.listeners[at].local)
+            local = self.identity.listeners[at].local
+            way = Flow(Transport.UDP, _zoned(remote, local), local)
             if len(self._ways) >= _MOST_WAYS:
                 self._ways.clear()
             self._ways[remote, at] = way
@@ -233,6 +237,13 @@ class StatelessProxy(Proxy):
         return True
 
 
+def _zoned(remote: Address, local: Address) -> Address:
+    """Return a link-local address in the zone of the one it was sent to (RFC 4007 section 6)."""
+    host, port = remote
+    zone = local[0].partition("%")[2]
+    return (f"{host}%{zone}", port) if zone and host[:3].lower() in _LINK_LOCAL else remote
+
+
 def _tag(branch: str) -> str:
     return branch.removeprefix(COOKIE)
 
@@ -244,10 +255,11 @@ def _remote(via: TopVia) -> Address:
     """
     host, port = via.host, via.port or _PORT
     if "=" in via.params:
-        _, found, rest = via.params.partition(";received=")
+        params = bare_params(via.params)
+        _, found, rest = params.partition(";received=")
         if found:
             host = rest.partition(";")[0]
-        _, found, rest = via.params.partition(";rport=")
+        _, found, rest = params.partition(";rport=")
         if found:
             text = rest.partition(";")[0]
             port = int(text) if text.isdecimal() and len(text) < 6 else 0

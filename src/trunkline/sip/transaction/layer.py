@@ -110,6 +110,10 @@ class Owners(Protocol):
         """Say that it is ours; if another process was first, return that one, else -1."""
         ...
 
+    def renew(self, key: str, lasting: bool) -> None:
+        """Say that an INVITE of ours was answered: ``lasting``, by a 1xx, else finally."""
+        ...
+
 
 class TransactionLayer:
     """All transactions of one element.
@@ -278,6 +282,8 @@ class TransactionLayer:
             trigger = Trigger.ABORT
         else:
             trigger = Trigger.TU_SUCCESS if status < 300 else Trigger.TU_FAILURE
+        if self.owners is not None and status > 100 and transaction.method == "INVITE":
+            self.owners.renew(transaction.key, status < 200)
         fire(self, transaction, trigger, response, now)
 
     def request(
