@@ -1,26 +1,13 @@
-"""Databases of each kind, one server for the tests of a file."""
+"""Empty databases of each kind; the servers are those of every test."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.store.ledger.made import emptied
-from tests.store.servers import SqlServer, mariadb_server, postgres_server
-
-
-@pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqlServer]:
-    with postgres_server(tmp_path_factory.mktemp("postgres")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqlServer]:
-    with mariadb_server(tmp_path_factory.mktemp("mariadb")) as server:
-        yield server
+from tests.store.servers import SqlServer
 
 
 @pytest.fixture

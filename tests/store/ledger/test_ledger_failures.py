@@ -41,8 +41,8 @@ def writing(url: str, name: str) -> subprocess.Popen[str]:
 def killed(process: subprocess.Popen[str], after: float) -> list[tuple[str, str]]:
     """Account and key of what ``process`` was answered for until it was killed."""
     assert process.stdout is not None
-    lines = [process.stdout.readline()]
-    assert lines[0], "it has begun"
+    lines = [process.stdout.readline() for _ in range(30)]
+    assert lines[-1], "it has begun"
     time.sleep(after)
     process.kill()
     lines += process.stdout
