@@ -84,7 +84,9 @@ class Switch:
                 future.set_result(answer(call, call.argument))
 
     def open(
-        self, protocol: type[Connection] = TcpConnection, settings: RpcSettings = FAST
+        self,
+        protocol: Callable[[RpcServer, tuple[str, int]], Connection] = TcpConnection,
+        settings: RpcSettings = FAST,
     ) -> RpcServer:
         server = RpcServer(self.loop, ("127.0.0.1", 0), self.handler, protocol, settings)
         self.servers.append(server)
@@ -586,6 +588,49 @@ def test_http_posts_of_all_sorts(switch: Switch) -> None:
 
     switch.run(work)
     assert switch.faults == []
+
+
+def test_plain_posts_and_the_page(switch: Switch) -> None:
+    server = switch.open(partial(HttpConnection, page=lambda: '{"openapi":"3.1.0"}'))
+    bare = switch.open(HttpConnection)
+
+    def work() -> None:
+        client = http.client.HTTPConnection(*server.local, timeout=5)
+
+        def api(name: str, body: bytes = b"", method: str = "POST") -> tuple[int, object]:
+            client.request(method, name, body)
+            response = client.getresponse()
+            assert response.getheader("Content-Type") == "application/json"
+            return response.status, json.load(response)
+
+        assert api("/api/T.Echo", b'{"a":[0.1]}') == (200, {"a": [0.1]})
+        assert api("/api/T.Echo?x=1", b" 7 ".replace(b"7", b"[7]")) == (200, [7])
+        assert api("/api/T.Echo") == (200, None)
+        assert api("/api/T.Task", b"{}") == (200, "done")
+        assert api("/api/T.Bug", b"{}")[0] == 500
+        assert api("/api/T.None", b"{}") == (
+            404,
+            {"code": -32601, "message": "rpc: can't find service T.None"},
+        )
+        for body in (b"{}{}", b"{", b"x", b"{]", b"1"):
+            status, error = api("/api/T.Echo", body)
+            assert status == 400
+            assert isinstance(error, dict)
+            assert error["message"].startswith("no argument: ")
+        assert api("/openapi.json", method="GET") == (200, {"openapi": "3.1.0"})
+        client.close()
+        for address, method, path, status in (
+            (server.local, "POST", "/openapi.json", 405),
+            (server.local, "GET", "/api/T.Echo", 405),
+            (bare.local, "GET", "/openapi.json", 404),
+        ):
+            other = http.client.HTTPConnection(*address, timeout=5)
+            other.request(method, path)
+            assert other.getresponse().status == status
+            other.close()
+
+    switch.run(work)
+    assert [fault["message"] for fault in switch.faults] == ["method T.Bug failed"]
 
 
 @pytest.mark.parametrize(

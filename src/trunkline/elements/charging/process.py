@@ -11,6 +11,7 @@ import sys
 import time
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Final, cast
 
 from trunkline import __version__
@@ -20,6 +21,7 @@ from trunkline.elements.charging.accounts import Accounts
 from trunkline.elements.charging.core import Core
 from trunkline.elements.charging.costs import Costs, TariffPlans
 from trunkline.elements.charging.engine import Engine, Profiles
+from trunkline.elements.charging.openapi import document
 from trunkline.elements.charging.profiles import ProfileMethods
 from trunkline.elements.charging.registry import Registry
 from trunkline.elements.charging.sessions import Records, Sessions
@@ -27,6 +29,7 @@ from trunkline.elements.charging.tariffs import Tariffs
 from trunkline.elements.log import LogLine, RouterLog
 from trunkline.elements.parameters import Params, bounded
 from trunkline.errors import TrunklineError
+from trunkline.jsonrpc import encode
 from trunkline.net.control import Connection, ControlServer, Json, Method, socket_path
 from trunkline.net.jsonrpc import (
     HttpConnection,
@@ -124,7 +127,8 @@ class ChargingNode:
             address = getattr(settings, key).address
             if address is None:
                 continue
-            server = RpcServer(self.loop, address, self.registry, protocol, bounds)
+            made = partial(HttpConnection, page=self._page) if key == "http" else protocol
+            server = RpcServer(self.loop, address, self.registry, made, bounds)
             self.servers[key] = server
             self.log("RPC", 5, "LISTEN", f"{kind} on {_written(server.local)}")
             if not ipaddress.ip_address(server.local[0]).is_loopback:
@@ -169,6 +173,10 @@ class ChargingNode:
             except TrunklineError as problem:
                 self.log("CHARGING", 3, "LEDGER", problem.message)
             await asyncio.sleep(_SWEEP)
+
+    def _page(self) -> str:
+        """``/openapi.json``."""
+        return encode(document(self.registry)) + "\n"
 
     def _methods(self) -> dict[str, Method]:
         return {

@@ -38,7 +38,7 @@ from trunkline.jsonrpc.messages import (
 )
 from trunkline.net.jsonrpc import Peer
 
-__all__ = ["ApiError", "Registry", "method", "names_of", "server_error"]
+__all__ = ["ApiError", "Declared", "Registry", "method", "names_of", "server_error"]
 
 _F = TypeVar("_F", bound=Callable[..., object])
 _Body: TypeAlias = "Callable[..., Json | Awaitable[Json]]"
@@ -70,9 +70,20 @@ class _Marked:
 
 
 @dataclass(frozen=True, slots=True)
+class Declared:
+    """What a method says of itself."""
+
+    body: Callable[..., object]
+    argument: type[object]
+    mandatory: tuple[str, ...]
+    """Names on the wire."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Method:
     name: str
     body: _Body
+    argument: type[object]
     read: Callable[[Json], object]
     mandatory: tuple[tuple[str, str], ...]
     """Names on the wire and in the dataclass."""
@@ -151,9 +162,20 @@ class Registry:
             if name in self._methods:
                 raise TypeError(f"{name} is there twice")
             self._methods[name] = _Method(
-                name, function, reader(argument), mandatory, len(parameters) == 2
+                name, function, argument, reader(argument), mandatory, len(parameters) == 2
             )
             self._services.add(name.rpartition(".")[0])
+
+    def declared(self) -> list[tuple[str, Declared]]:
+        """Every method by its name; without those that are another's by inheritance."""
+        found = {
+            **{f"{service}.Ping": _PING for service in self._services},
+            **self._methods,
+        }
+        return [
+            (name, Declared(each.body, each.argument, tuple(wire for wire, _ in each.mandatory)))
+            for name, each in sorted(found.items())
+        ]
 
     def __call__(self, call: Call, peer: Peer) -> str | Awaitable[str]:
         """Carry out a call; see `trunkline.net.jsonrpc.Handler`."""
@@ -205,10 +227,11 @@ class CGREvent:
 
 
 def _ping(args: CGREvent) -> Json:
+    """Whether the service is there."""
     return "Pong"
 
 
-_PING: Final = _Method("Ping", _ping, reader(CGREvent), (), with_peer=False)
+_PING: Final = _Method("Ping", _ping, CGREvent, reader(CGREvent), (), with_peer=False)
 
 
 def _check(found: _Method, argument: object) -> None:

@@ -1,10 +1,14 @@
-"""``POST /jsonrpc``: the same values as the bodies of HTTP/1.1 requests and answers (RFC 9112).
+"""The same calls as HTTP/1.1 requests (RFC 9112), one after the other on a connection.
 
-A body has one value or several, as on TCP; their answers come in the order of the calls. A body
-that is not well-formed is answered 400 and nothing of it is carried out.
+``POST /jsonrpc`` takes the values that TCP takes: one in a body, or several, whose answers come in
+the order of the calls. A body that is not well-formed is answered 400 and nothing of it is carried
+out. A single call of JSON-RPC 2.0 without an ``id`` is answered all the same, with an ``id`` of
+null: HTTP has an answer anyway, the reference puts its result in, and scripts written for it read
+that.
 
-A single call of JSON-RPC 2.0 without an ``id`` is answered all the same, with an ``id`` of null:
-HTTP has an answer anyway, the reference puts its result in, and scripts written for it read that.
+``POST /api/Service.Method`` has the argument alone as its body and the result alone as its answer,
+or an object with ``code`` and ``message`` and a status that goes with it. ``GET /openapi.json`` is
+a page that the server's owner may give.
 
 A request with an ``Origin`` comes from a page in somebody's browser, which can reach this machine's
 ports as its user can: it is refused (403).
@@ -20,23 +24,60 @@ from typing import Final
 import h11
 
 from trunkline.errors import DecodeError
-from trunkline.jsonrpc import Answer, Batch, Call, Message, Splitter, parse, refusal
+from trunkline.jsonrpc import (
+    Answer,
+    Batch,
+    Call,
+    Message,
+    Raw,
+    Splitter,
+    Version,
+    answer,
+    decode,
+    parse,
+    refusal,
+)
+from trunkline.jsonrpc.messages import (
+    INTERNAL_ERROR,
+    INVALID_PARAMS,
+    INVALID_REQUEST,
+    METHOD_NOT_FOUND,
+    SERVER_ERROR,
+)
 from trunkline.net.jsonrpc.connection import Connection, gather
 from trunkline.net.jsonrpc.server import RpcServer
 
 __all__ = ["PATH", "HttpConnection"]
 
 PATH: Final = b"/jsonrpc"
+_PLAIN: Final = b"/api/"
+_PAGE: Final = b"/openapi.json"
+_RESULT: Final = answer(Call("", None, version=Version.TWO), Raw("\0")).split("\0")
+_ERROR: Final = '{"jsonrpc":"2.0","id":null,"error":'
+_STATUS: Final = {
+    METHOD_NOT_FOUND: 404,
+    INVALID_PARAMS: 400,
+    INVALID_REQUEST: 400,
+    INTERNAL_ERROR: 500,
+    SERVER_ERROR: 422,
+}
 _HEAD: Final = 16 * 1024  # octets of a request line and its header fields
 _JSON: Final = b"application/json"
 _TEXT: Final = b"text/plain; charset=utf-8"
 
 
 class HttpConnection(Connection):
-    """A client's connection that brings requests of HTTP, one after the other."""
+    """A client's connection that brings requests of HTTP; ``page`` gives ``/openapi.json``."""
 
-    def __init__(self, server: RpcServer, address: tuple[str, int]) -> None:
+    def __init__(
+        self,
+        server: RpcServer,
+        address: tuple[str, int],
+        page: Callable[[], str] | None = None,
+    ) -> None:
         super().__init__(server, address)
+        self._page = page
+        self._path = b""
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=_HEAD)
         self._body = bytearray()
         self._busy = False
@@ -80,7 +121,8 @@ class HttpConnection(Connection):
         match event:
             case h11.Request():
                 self._body.clear()
-                if refused := _refused(event, most):
+                self._path = event.target.partition(b"?")[0]
+                if refused := self._refused(event, most):
                     self._refuse(*refused)
             case h11.Data():
                 self._body += event.data
@@ -98,6 +140,13 @@ class HttpConnection(Connection):
         return True
 
     def _serve(self, body: bytes) -> None:
+        if self._path == _PAGE:
+            assert self._page is not None
+            self._respond(200, _JSON, self._page())
+            return
+        if self._path.startswith(_PLAIN):
+            self._serve_plain(self._path.removeprefix(_PLAIN).decode("ascii", "replace"), body)
+            return
         try:
             messages = self._messages(body)
         except DecodeError as problem:
@@ -110,6 +159,9 @@ class HttpConnection(Connection):
         )
 
     def _messages(self, body: bytes) -> list[Message]:
+        return [parse(value) for value in self._values(body)]
+
+    def _values(self, body: bytes) -> list[bytes]:
         splitter = Splitter(self._server.settings.limits)
         values = splitter.receive(body)
         if splitter.error is not None:
@@ -117,7 +169,29 @@ class HttpConnection(Connection):
         if splitter.pending or not values:
             what = "a value that does not end" if splitter.pending else "no value"
             raise DecodeError("jsonrpc.syntax", f"octet {len(body)} of the body: {what}")
-        return [parse(value) for value in values]
+        return values
+
+    def _serve_plain(self, name: str, body: bytes) -> None:
+        call = Call(name, None, version=Version.TWO)
+        try:
+            [argument] = self._values(body) if body.strip() else [b"null"]
+            call = replace(call, argument=decode(argument))
+        except (DecodeError, ValueError) as problem:
+            why = problem.message if isinstance(problem, DecodeError) else "more than one value"
+            call = replace(call, fault=f"no argument: {why}")
+        self._server.stats.calls += 1
+        self.carry_out(call, self._respond_plain)
+
+    def _respond_plain(self, text: str) -> None:
+        before, after = _RESULT
+        if text.startswith(before):
+            self._respond(200, _JSON, text.removeprefix(before).removesuffix(after) + "\n")
+            return
+        error = text.removeprefix(_ERROR).removesuffix("}\n")
+        found = decode(error.encode())
+        code = found.get("code") if isinstance(found, dict) else None
+        status = _STATUS.get(code, 422) if isinstance(code, int) else 422
+        self._respond(status, _JSON, error + "\n")
 
     def _start(self, message: Message, write: Callable[[str], object]) -> None:
         match message:
@@ -136,7 +210,7 @@ class HttpConnection(Connection):
         if not body:  # a batch of notifications
             status, headers = 204, []
         if status == 405:
-            headers.append((b"Allow", b"POST"))
+            headers.append((b"Allow", b"GET" if self._path == _PAGE else b"POST"))
         if self._ending:
             headers.append((b"Connection", b"close"))
         self._send(h11.Response(status_code=status, headers=headers))
@@ -149,6 +223,22 @@ class HttpConnection(Connection):
         elif not self._gone:
             self.cut_off()
 
+    def _refused(self, request: h11.Request, most: int) -> tuple[int, str] | None:
+        """Status and reason of what is none of our requests."""
+        fields = dict(request.headers)
+        wanted = b"POST"
+        if self._path == _PAGE and self._page is not None:
+            wanted = b"GET"
+        elif self._path != PATH and not self._path.startswith(_PLAIN):
+            return 404, "there are /jsonrpc, /api/Service.Method and, maybe, /openapi.json"
+        if request.method != wanted:
+            return 405, f"{wanted.decode()} it"
+        if b"origin" in fields:
+            return 403, "pages in browsers are not served"
+        if int(fields.get(b"content-length", b"0")) > most:
+            return 413, f"more than {most} octets"
+        return None
+
     def _refuse(self, status: int, why: str) -> None:
         if self._http.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             self._ending = True
@@ -160,18 +250,3 @@ class HttpConnection(Connection):
         octets = self._http.send(event)
         if octets and not self._gone:
             self._out.append(octets)
-
-
-def _refused(request: h11.Request, most: int) -> tuple[int, str] | None:
-    """Status and reason of what is none of our requests."""
-    fields = dict(request.headers)
-    if request.target.partition(b"?")[0] != PATH:
-        return 404, f"there is {PATH.decode()} here and nothing else"
-    if request.method != b"POST":
-        return 405, f"POST a call to {PATH.decode()}"
-    if b"origin" in fields:
-        return 403, "pages in browsers are not served"
-    length = fields.get(b"content-length", b"0")
-    if int(length) > most:
-        return 413, f"more than {most} octets"
-    return None

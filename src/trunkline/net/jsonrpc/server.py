@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -55,7 +56,7 @@ class Statistics:
 class RpcServer:
     """Listens on ``local``, an IP literal and a port, and gives each connection to ``protocol``.
 
-    ``TcpConnection``, ``TwoWayConnection`` and ``HttpConnection`` are protocols. Port 0 lets the
+    ``TcpConnection``, ``TwoWayConnection`` and ``HttpConnection`` make protocols. Port 0 lets the
     system choose; ``self.local`` has what it chose. Connections are served while the loop runs.
 
     Raises:
@@ -67,7 +68,7 @@ class RpcServer:
         loop: asyncio.AbstractEventLoop,
         local: Address,
         handler: Handler,
-        protocol: type[Connection],
+        protocol: Callable[[RpcServer, Address], Connection],
         settings: RpcSettings | None = None,
     ) -> None:
         self.loop: Final = loop
