@@ -267,6 +267,17 @@ def test_what_no_balance_covers() -> None:
     assert (free.usage, free.cost, free.taken, free.accounts) == (60 * SECOND, ZERO, (), ())
 
 
+def test_a_default_balance_that_the_fee_takes_below_zero_pays_no_increment_by_itself() -> None:
+    default = money("d", "0.9", id="*default")
+    owed = take([default], call(60, "33"), Cover.ALL)
+    assert (owed.usage, owed.cost, took(owed)) == (
+        60 * SECOND,
+        Decimal("1.6"),
+        {"d": Decimal("1.6")},
+    )
+    assert reasons(owed) == {"d": Reason.NEGATIVE}
+
+
 def test_a_maximum_cost() -> None:
     # 1 is reached after 100 s.
     for cover in Cover:

@@ -246,6 +246,12 @@ def test_what_is_granted_is_covered_and_costs_the_same_again(
             default_uuid="new",
         ),
     )
+    owed = debit(
+        tariff,
+        payers,
+        Usage(call=replace(call, usage=granted.usage), cover=Cover.ALL, default_uuid="new"),
+    )
+    assert (owed.cost, owed.taken) == (granted.cost, granted.taken)
     assert again.usage == granted.usage
     assert (again.cost, again.taken) == (granted.cost, granted.taken)
 

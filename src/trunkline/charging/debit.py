@@ -16,6 +16,8 @@ with its length.
 - A unit balance with a rating subject pays in increments of that subject's price: the usage from
   its units, the price from the first money balance that has it.
 - A *money* balance pays increments at the price of its rating subject, else of the call's.
+- Below zero nothing is paid while any balance has it: what ``Cover.FUNDED`` grants, ``Cover.ALL``
+  takes from the same balances.
 - What no balance can pay is either not covered (``Cover.FUNDED``: the usage is cut there) or paid
   by the default balance below zero (``Cover.ALL``, and accounts that may be negative).
 - What is free needs no balance.
@@ -107,6 +109,8 @@ class _Debit:
         self.precision = precision
         self.strict = usage.cover is Cover.FUNDED
         self.negative = usage.cover is Cover.ALL or payers.account.allow_negative
+        self.owing = False
+        """Whether the default balance may help a balance that cannot pay alone."""
         selection = select(
             tariff,
             call,
@@ -168,6 +172,15 @@ class _Debit:
 
     def _step(self, at: int) -> int:
         """Where the increments that begin here end once they are paid; ``at``: not paid."""
+        self.owing = False
+        to = self._by_balances(at)
+        if to == at and self.end is None and self.negative:
+            self.owing = True
+            to = self._by_balances(at)
+        return self._take_rest(at) if to == at and self.end is None else to
+
+    def _by_balances(self, at: int) -> int:
+        """The same by balances alone, the first in their order that can."""
         for purses, take in ((self.units, self._take_units), (self.money, self._take_money)):
             for purse in purses:
                 if not purse.active_at(at):
@@ -181,7 +194,7 @@ class _Debit:
                 if purse.balance.blocker and self.strict and not self.negative:
                     self.end = End.BLOCKER
                     return at
-        return self._take_rest(at)
+        return at
 
     def _until(self, at: int) -> int:
         """The offset at which a balance begins or ceases to be active, or the usage ends."""
@@ -200,7 +213,7 @@ class _Debit:
             return self._take_priced_units(purse, at)
         amount = self._in_units(purse, step)
         count = min(self._needed(at, self.limit, step), purse.left // amount)
-        if not count:
+        if count < 1:
             purse.reason = purse.reason or Reason.INSUFFICIENT
             return at
         self.fee_due = False
@@ -217,7 +230,7 @@ class _Debit:
         amount = self._in_units(purse, rated.slot.increment)
         count = min(needed, purse.left // amount)
         payer: Purse | None = None
-        if not count:
+        if count < 1:
             purse.reason = purse.reason or Reason.INSUFFICIENT
         elif not self._pay_fee(rated, at):
             purse.reason = purse.reason or Reason.NO_FEE
@@ -229,7 +242,7 @@ class _Debit:
                 count = min(count, afforded)
                 if payer is None:
                     purse.reason = purse.reason or Reason.NO_MONEY
-        if not count:
+        if count < 1:
             self._undo(mark)
             return at
         self._charge(
@@ -251,9 +264,9 @@ class _Debit:
             count, single = self._below_maximum(rated, single, count)
             if single:
                 count = min(count, purse.left // single)
-            if not count and self.end is None:
+            if count < 1 and self.end is None:
                 purse.reason = purse.reason or Reason.INSUFFICIENT
-        if not count:
+        if count < 1:
             self._undo(mark)
             return at
         self._charge(at, rated.slot.increment, count, single, rated, money=purse)
@@ -271,7 +284,7 @@ class _Debit:
             count, single = self._below_maximum(rated, single, needed)
             if single and not self.negative:
                 count = 0
-        if not count:
+        if count < 1:
             self._undo(mark)
             self.end = self.end or End.FUNDS
             return at
@@ -340,7 +353,7 @@ class _Debit:
         if fee:
             payer = next((each for each in self._having(fee, at)), None)
             if payer is None:
-                if not self.negative:
+                if not self.owing:
                     return False
                 payer = self.default
         self.fee = fee
@@ -354,7 +367,7 @@ class _Debit:
                 continue
             if purse.left >= amount:
                 yield purse
-            elif purse.balance.blocker and not self.negative:
+            elif purse.balance.blocker and not self.owing:
                 return
 
     def _first_with(self, single: Fraction, at: int, but: Purse) -> tuple[Purse | None, int]:
@@ -362,7 +375,7 @@ class _Debit:
         for purse in self._having(single, at):
             if purse is not but:
                 return purse, purse.left // single
-        return (self.default, self.limit) if self.negative else (None, 0)
+        return (self.default, self.limit) if self.owing else (None, 0)
 
     def _in_units(self, purse: Purse, usage: int) -> Fraction:
         """What a usage takes from a unit balance."""
@@ -508,7 +521,7 @@ class _Debit:
         movements: list[Movement] = []
         changed: dict[str, dict[str, Decimal]] = {}
         everyone = {id(each): each for each in (*self.purses, self.default)}
-        for number, purse in everyone.items():
+        for number, purse in sorted(everyone.items(), key=lambda each: each[1].key):
             amount = trim(add(self.amounts.get(number, ZERO), to_amount(purse.units, up=True)))
             if amount > 0:
                 balance = replace(purse.balance, value=ZERO)

@@ -111,6 +111,11 @@ class Purse:
         own = Fraction(self.balance.value) if self.present else Fraction(0)
         self.start = own + self.held
 
+    @property
+    def key(self) -> tuple[str, str]:
+        """The account's key and the balance's UUID."""
+        return self.account, self.balance.uuid
+
     def reset(self) -> None:
         """As before anything was taken."""
         self.left = self.start
@@ -288,7 +293,7 @@ class _Selector:
         return None
 
     def _pass_over(self, purse: Purse, reason: Reason) -> None:
-        key = (purse.account, purse.balance.uuid)
+        key = purse.key
         self.choices.setdefault(key, Choice(purse.account, purse.balance, reason))
 
 
