@@ -7,11 +7,16 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TypeVar
+from types import SimpleNamespace
+from typing import TypeVar, cast
 
 from trunkline.config.network import load_network
 from trunkline.elements.charging.process import ChargingNode, ChargingPlan
+from trunkline.net.jsonrpc import Peer
 from trunkline.net.loop import new_event_loop
+
+NOBODY = cast("Peer", SimpleNamespace(two_way=False, closed=False))
+"""Who calls where no connection is."""
 
 _F = TypeVar("_F")
 

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.elements.charging.reference_client import AnsweredError, JSONClient, http_call
 from tests.elements.charging.support import documented, network_file, running, write_folder
@@ -529,6 +529,7 @@ def test_the_reference_s_figures(vectors: Path) -> None:
     }
 
 
+@settings(deadline=None)
 @given(cases(), st.sampled_from([None, Cgrates(5)]))
 def test_the_text_is_that_of_the_value(
     drawn: tuple[Parts, tzinfo, list[Call]], precision: Cgrates | None

@@ -10,6 +10,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, cast
 
+from tests.elements.charging.support import NOBODY
+
 from trunkline.charging.documents import reference_account
 from trunkline.charging.model import Account, Balance, Movement
 from trunkline.config.cgrates import load_charging, load_folder
@@ -18,7 +20,6 @@ from trunkline.elements.charging.registry import Registry
 from trunkline.elements.charging.sessions import Records, Sessions
 from trunkline.elements.charging.tariffs import Tariffs
 from trunkline.jsonrpc import Call
-from trunkline.net.jsonrpc import Peer
 from trunkline.rating.cost import Cgrates
 from trunkline.rating.durations import parse_duration
 from trunkline.rating.tariff import Tariff
@@ -110,7 +111,7 @@ def play(case: Case, tmp_path: Path, script: Callable[[Ask], Coroutine[None, Non
         registry = Registry(Sessions(engine), Records(engine))
 
         async def ask(method: str, **argument: object) -> object:
-            found = registry(Call(method, cast("Any", argument), id=1), cast("Peer", None))
+            found = registry(Call(method, cast("Any", argument), id=1), NOBODY)
             answer = json.loads(found if isinstance(found, str) else await found)
             return answer["error"] or answer["result"]
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from tests.elements.charging.support import NOBODY
 from tests.rating.folder import tariff as folder
 
 from trunkline.config.cgrates import load_charging
@@ -21,7 +22,6 @@ from trunkline.elements.charging.registry import Registry
 from trunkline.elements.charging.sessions import Records, Sessions
 from trunkline.elements.charging.tariffs import Tariffs
 from trunkline.jsonrpc import Call
-from trunkline.net.jsonrpc import Peer
 from trunkline.rating.durations import SECOND
 from trunkline.store.ledger.book import Book
 
@@ -86,7 +86,7 @@ def charging(tmp_path: Path, script: Callable[[Ask, Engine], Coroutine[None, Non
         async def ask(method: str, **argument: object) -> object:
             sent = json.loads(json.dumps(argument), parse_float=Decimal)  # as the codec reads it
             call = Call(method, sent, id=1)
-            found = registry(call, cast("Peer", None))
+            found = registry(call, NOBODY)
             answer = json.loads(found if isinstance(found, str) else await found)
             return answer["error"] or answer["result"]
 

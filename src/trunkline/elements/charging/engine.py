@@ -403,14 +403,22 @@ class Engine:
                     ended.append(session)
         return ended
 
-    def _expiry(self, identifier: str, now: float) -> Callable[[View], Step]:
+    async def end(self, session: Session) -> Step:
+        """End a session before its time, with what it was granted."""
+        now = self.clock().timestamp()
+        step = self._expiry(session.id, now, lapsed=False)
+        return await self._commit(session.runs, session.id, step)
+
+    def _expiry(
+        self, identifier: str, now: float, *, lapsed: bool = True
+    ) -> Callable[[View], Step]:
         def step(view: View) -> Step:
             row = view.sessions[identifier]
             session = _stored(row)
-            if row is None or session is None or row.lease_until > now:
+            if row is None or session is None or (lapsed and row.lease_until > now):
                 return Step(time=now)  # somebody has asked for it meanwhile
             if session.ended:
-                return Step(time=now, sessions={identifier: None})
+                return Step(time=now, sessions={identifier: None} if lapsed else {})
             tariff, precision = self.tariffs.tariff, self.tariffs.precision
             return self._stepped(
                 view,

@@ -15,9 +15,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, cast
 
 from trunkline import __version__
+from trunkline.charging.sessions import Session
 from trunkline.config.cgrates import load_charging
 from trunkline.config.charging import ChargingSettings
 from trunkline.elements.charging.accounts import Accounts
+from trunkline.elements.charging.clients import Clients
 from trunkline.elements.charging.core import Core
 from trunkline.elements.charging.costs import Costs, TariffPlans
 from trunkline.elements.charging.engine import Engine, Profiles
@@ -100,12 +102,13 @@ class ChargingNode:
         self.engine = Engine(
             plan.tariffs, Book(plan.ledger), plan.profiles, lambda: datetime.now(UTC)
         )
+        self.clients = Clients()
         self.registry = Registry(
             Core(plan.name, datetime.now(UTC)),
             Costs(plan.tariffs, self.engine.clock),
             TariffPlans(self.engine),
             Accounts(self.engine),
-            Sessions(self.engine),
+            Sessions(self.engine, self.clients),
             Records(self.engine),
             ProfileMethods(self.engine),
         )
@@ -170,9 +173,16 @@ class ChargingNode:
                         f"session {session.origin_id} of {session.origin_host or 'no host'} was"
                         " not asked for within its lease: ended with what it was granted",
                     )
+                    await self._tell(session)
             except TrunklineError as problem:
                 self.log("CHARGING", 3, "LEDGER", problem.message)
             await asyncio.sleep(_SWEEP)
+
+    async def _tell(self, session: Session) -> None:
+        try:
+            await self.clients.disconnect(session.id)
+        except TrunklineError as problem:
+            self.log("CHARGING", 4, "UNTOLD", problem.message)
 
     def _page(self) -> str:
         """``/openapi.json``."""

@@ -8,17 +8,21 @@ from datetime import UTC, datetime
 from typing import Final, TypeVar
 
 from trunkline.charging.charges import AccountError
-from trunkline.charging.event import Event, EventError
-from trunkline.charging.sessions import SessionError
+from trunkline.charging.event import Event, EventError, Scope
+from trunkline.charging.filters import Filters
+from trunkline.charging.sessions import Run, Session, SessionError
 from trunkline.elements.charging.arguments import Instant
+from trunkline.elements.charging.clients import Clients
 from trunkline.elements.charging.engine import Engine, Step
 from trunkline.elements.charging.registry import ApiError, method
+from trunkline.errors import TrunklineError
 from trunkline.jsonrpc import Json
+from trunkline.net.jsonrpc import Peer
 from trunkline.rating.errors import RatingError
 from trunkline.store.ledger.model import RecordRow
 from trunkline.store.ledger.reader import RecordQuery
 
-__all__ = ["Records", "RpcCdrsFilter", "SessionArgs", "Sessions"]
+__all__ = ["Records", "RpcCdrsFilter", "SessionArgs", "SessionFilter", "Sessions"]
 
 _UNLIMITED: Final = -1
 _SESSIONS, _CDRS = "*sessions", "*cdrs"
@@ -54,11 +58,22 @@ class SessionArgs:
         )
 
 
-class Sessions:
-    """Sessions of the engine's."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionFilter:
+    """Which sessions are meant."""
 
-    def __init__(self, engine: Engine) -> None:
+    tenant: str = ""
+    filters: tuple[str, ...] = ()
+    """Inline, as ``*string:~*req.Account:1001``."""
+    limit: int | None = None
+
+
+class Sessions:
+    """Sessions of the engine's; ``clients`` knows who is told of their end."""
+
+    def __init__(self, engine: Engine, clients: Clients | None = None) -> None:
         self._engine = engine
+        self.clients: Final = Clients() if clients is None else clients
 
     @method("SessionSv1.AuthorizeEvent")
     async def authorize(self, args: SessionArgs) -> Json:
@@ -72,7 +87,7 @@ class Sessions:
         return answer
 
     @method("SessionSv1.InitiateSession")
-    async def initiate(self, args: SessionArgs) -> Json:
+    async def initiate(self, args: SessionArgs, peer: Peer) -> Json:
         """Open a session and reserve its first usage."""
         event, answer = self._prepared(args)
         if not (args.get_attributes or args.init_session):
@@ -80,10 +95,11 @@ class Sessions:
         if args.init_session:
             step = await _refusing(self._engine.initiate(event, event.usage() or 0))
             answer["MaxUsage"] = _granted(step)
+            self.clients.hold(self._engine.session_of(event)[0], peer, args.event)
         return answer
 
     @method("SessionSv1.UpdateSession")
-    async def update(self, args: SessionArgs) -> Json:
+    async def update(self, args: SessionArgs, peer: Peer) -> Json:
         """Reserve more; ``LastUsed`` of the event is what was used of the last grant."""
         event, answer = self._prepared(args)
         if not (args.get_attributes or args.update_session):
@@ -92,6 +108,7 @@ class Sessions:
             used = event.usage("LastUsed")
             step = await _refusing(self._engine.update(event, event.usage() or 0, used))
             answer["MaxUsage"] = _granted(step)
+            self.clients.hold(self._engine.session_of(event)[0], peer, args.event)
         return answer
 
     @method("SessionSv1.TerminateSession")
@@ -101,6 +118,7 @@ class Sessions:
             raise _nothing_to_do("TerminateSession")
         event, _ = self._prepared(args)
         await _refusing(self._engine.terminate(event, event.usage()))
+        self.clients.release(self._engine.session_of(event)[0])
         return "OK"
 
     @method("SessionSv1.ProcessMessage")
@@ -143,6 +161,40 @@ class Sessions:
             for session in found
             for run in session.runs
         ]
+
+    @method("SessionSv1.ForceDisconnect")
+    async def force_disconnect(self, args: SessionFilter) -> Json:
+        """End open sessions with what they were granted, and tell their clients.
+
+        ``Filters`` look at the event of any of a session's runs; without one, all are ended.
+        """
+        try:
+            condition = Filters().condition(args.tenant, args.filters)
+        except TrunklineError as problem:
+            raise ApiError(f"SERVER_ERROR: {problem.message}") from None
+        found = [
+            each
+            for each in await self._engine.sessions()
+            if not each.ended
+            and args.tenant in ("", each.tenant)
+            and any(condition.holds(self._scope(each, run)) for run in each.runs)
+        ][: args.limit]
+        if not found:
+            raise ApiError("NOT_FOUND")
+        told: list[str] = []
+        for session in found:
+            await self._engine.end(session)
+            try:
+                await self.clients.disconnect(session.id)
+            except TrunklineError as problem:
+                told.append(problem.message)
+        if told:
+            raise ApiError(f"SERVER_ERROR: the sessions have ended, but {'; '.join(told)}")
+        return "OK"
+
+    def _scope(self, session: Session, run: Run) -> Scope:
+        event = Event(tenant=session.tenant, id=session.id, time=None, fields=dict(run.event))
+        return Scope(event, self._engine.clock(), self._engine.sources)
 
     def _prepared(self, args: SessionArgs) -> tuple[Event, dict[str, Json]]:
         """The event, changed by attributes if that was asked for, and the answer so far."""

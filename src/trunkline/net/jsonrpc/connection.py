@@ -26,8 +26,14 @@ class Peer(Protocol):
     """Who calls, as a method sees it."""
 
     address: tuple[str, int]
+    two_way: bool
+    """Whether it can be called."""
     on_close: list[Callable[[], object]]
     """Called once, when the connection is no more."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether the connection is no more."""
 
     def call(self, method: str, argument: Json) -> Awaitable[Json]:
         """Call the peer, where the connection goes both ways.
@@ -47,6 +53,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def __init__(self, server: RpcServer, address: tuple[str, int]) -> None:
         self.address = address
+        self.two_way = False
         self.on_close: list[Callable[[], object]] = []
         self.waiting_since: float | None = None
         """Since when the peer owes us something: the rest of a value, or that it reads."""
@@ -66,6 +73,11 @@ class Connection(asyncio.BufferedProtocol):
         self._deaf = False
         """Whether what comes counts for nothing any more."""
         self._gone = False
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing is read from it any more."""
+        return self._gone or self._deaf
 
     # -- what TCP and HTTP do differently
 

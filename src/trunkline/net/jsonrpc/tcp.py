@@ -41,6 +41,7 @@ class TwoWayConnection(TcpConnection):
 
     def __init__(self, server: RpcServer, address: tuple[str, int]) -> None:
         super().__init__(server, address)
+        self.two_way = True
         self._numbers = itertools.count(1)
         self._asked: dict[int, tuple[str, asyncio.Future[Json]]] = {}
         self.on_close.append(self._give_up)

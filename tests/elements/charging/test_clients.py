@@ -1,0 +1,165 @@
+"""A switch that holds a session by a connection both ways is told when it has to end."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.elements.charging.reference_client import AnsweredError, JSONClient
+from tests.elements.charging.support import network_file, running, write_folder
+from tests.elements.charging.test_costs import RETAIL
+
+from trunkline.elements.charging.process import ChargingNode
+
+EVENT = {
+    "OriginID": "call-1",
+    "OriginHost": "switch",
+    "RequestType": "*prepaid",
+    "ToR": "*voice",
+    "Account": "1001",
+    "Destination": "1002",
+    "AnswerTime": "2014-08-04T13:00:00Z",
+    "Usage": "60s",
+}
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[ChargingNode]:
+    write_folder(tmp_path / "tariff", RETAIL)
+    with (
+        running(network_file(tmp_path, "clients", tariff="tariff")) as found,
+        closing(JSONClient(found.servers["rpc_json"].local)) as client,
+    ):
+        client.call(
+            "APIerSv1.AddBalance",
+            {
+                "Tenant": "cgrates.org",
+                "Account": "1001",
+                "BalanceType": "*monetary",
+                "Balance": {"ID": "money"},
+                "Value": 10,
+            },
+        )
+        yield found
+
+
+class Switch:
+    """A client that calls and is called on one connection."""
+
+    def __init__(self, node: ChargingNode, answer: str | None) -> None:
+        self.told: list[Any] = []
+        self._answer = answer
+        self._socket = socket.create_connection(node.servers["rpc_bijson"].local, 10)
+        self._lines = self._socket.makefile("r", encoding="utf-8")
+        self._answered = threading.Event()
+        self._last: Any = None
+        self._thread = threading.Thread(target=self._read)
+        self._thread.start()
+
+    def call(self, method: str, argument: object) -> Any:
+        self._answered.clear()
+        self._send({"id": 1, "method": method, "params": [argument]})
+        assert self._answered.wait(10)
+        assert self._last["error"] is None, self._last
+        return self._last["result"]
+
+    def close(self) -> None:
+        with suppress(OSError):  # the node has gone before
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._thread.join(10)
+        self._lines.close()
+        self._socket.close()
+
+    def _send(self, value: object) -> None:
+        self._socket.sendall(json.dumps(value).encode())
+
+    def _read(self) -> None:
+        for line in self._lines:
+            value = json.loads(line)
+            if "method" not in value:
+                self._last = value
+                self._answered.set()
+                continue
+            self.told.append(value)
+            if self._answer is not None:
+                error = None if self._answer == "OK" else self._answer
+                self._send({"id": value["id"], "result": self._answer, "error": error})
+
+
+def opened(node: ChargingNode, answer: str | None) -> Switch:
+    switch = Switch(node, answer)
+    argument = {"InitSession": True, "Tenant": "cgrates.org", "ID": "1", "Event": EVENT}
+    assert switch.call("SessionSv1.InitiateSession", argument)["MaxUsage"] == 60 * 10**9
+    return switch
+
+
+def refused(client: JSONClient, method: str, argument: object) -> str:
+    with pytest.raises(AnsweredError) as caught:
+        client.call(method, argument)
+    return str(caught.value)
+
+
+FORCE = "SessionSv1.ForceDisconnect"
+
+
+def test_a_session_is_ended_and_its_switch_told(node: ChargingNode) -> None:
+    with (
+        closing(opened(node, "OK")) as switch,
+        closing(JSONClient(node.servers["rpc_json"].local)) as client,
+    ):
+        other = {"Filters": ["*string:~*req.Account:1009"]}
+        assert refused(client, FORCE, other) == "NOT_FOUND"
+        assert refused(client, FORCE, {"Tenant": "other.org"}) == "NOT_FOUND"
+        assert refused(client, FORCE, {"Filters": ["*odd"]}).startswith("SERVER_ERROR: ")
+        assert client.call(FORCE, {"Filters": ["*string:~*req.Account:1001"]}) == "OK"
+        [told] = switch.told
+        assert told["method"] == "SessionSv1.DisconnectSession"
+        assert told["params"] == [{"EventStart": EVENT, "Reason": "FORCED_DISCONNECT"}]
+        assert refused(client, "SessionSv1.GetActiveSessions", {}) == "NOT_FOUND"
+        assert refused(client, FORCE, {}) == "NOT_FOUND"
+        assert len(node.clients) == 0
+        # the switch ends its own side, as it would have anyway
+        end = {"TerminateSession": True, "Tenant": "cgrates.org", "Event": EVENT}
+        assert switch.call("SessionSv1.TerminateSession", end) == "OK"
+
+
+def test_a_switch_that_refuses_or_has_gone(node: ChargingNode) -> None:
+    with closing(JSONClient(node.servers["rpc_json"].local)) as client:
+        with closing(opened(node, "NOT_FOUND")) as switch:
+            update = {
+                "UpdateSession": True,
+                "Tenant": "cgrates.org",
+                "Event": EVENT | {"LastUsed": "60s"},
+            }
+            assert switch.call("SessionSv1.UpdateSession", update)["MaxUsage"] == 60 * 10**9
+            error = refused(client, FORCE, {})
+            assert error.startswith("SERVER_ERROR: the sessions have ended, but 127.0.0.1:")
+            assert error.endswith("SessionSv1.DisconnectSession: NOT_FOUND")
+            assert switch.told[0]["params"][0]["EventStart"] == EVENT
+        event = EVENT | {"OriginID": "call-2"}
+        argument = {"InitSession": True, "Tenant": "cgrates.org", "ID": "2", "Event": event}
+        gone = Switch(node, "OK")
+        gone.call("SessionSv1.InitiateSession", argument)
+        assert len(node.clients) == 1
+        gone.close()
+        for _ in range(500):
+            if not len(node.clients):
+                break
+            time.sleep(0.01)
+        assert len(node.clients) == 0
+        assert client.call(FORCE, {"Limit": 1}) == "OK"
+
+
+def test_one_way_connections_hold_nothing(node: ChargingNode) -> None:
+    with closing(JSONClient(node.servers["rpc_json"].local)) as client:
+        argument = {"InitSession": True, "Tenant": "cgrates.org", "ID": "1", "Event": EVENT}
+        client.call("SessionSv1.InitiateSession", argument)
+        assert len(node.clients) == 0
+        assert client.call(FORCE, {}) == "OK"
