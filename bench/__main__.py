@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench import (
+    api,
     breakdown,
     idle,
     ledger,
@@ -235,6 +236,24 @@ def _rating_table(figures: _Figures, plan: _Plan) -> str:
     )
 
 
+def _measure_api(plan: _Plan, progress: _Progress) -> _Figures:
+    found = api.run(plan.runs == 1, progress)
+    return {
+        f"{count} connections": {name: Figure.of([value]) for name, value in figures.items()}
+        for count, figures in found.items()
+    }
+
+
+def _api_table(figures: _Figures, plan: _Plan) -> str:
+    return table(
+        ("one server, CPython", *figures),
+        (
+            (text, *(f"{found[name].median:,.2f}" for found in figures.values()))
+            for name, text in api.TITLES.items()
+        ),
+    )
+
+
 def _measure_ledger(plan: _Plan, progress: _Progress) -> _Figures:
     found = ledger.run(plan.runs == 1, progress)
     return {
@@ -339,6 +358,7 @@ _BENCHES: dict[str, _Bench] = {
         _sip_breakdown_table,
     ),
     "rating": _Bench("python -m bench.rating", _measure_rating, _rating_table),
+    "api": _Bench("python -m bench.api", _measure_api, _api_table),
     "ledger": _Bench("python -m bench.ledger", _measure_ledger, _ledger_table),
 }
 

@@ -27,7 +27,7 @@ def test_a_node_needs_nothing_that_is_compiled() -> None:
         "import sys; "
         f"sys.modules.update(dict.fromkeys({COMPILED!r})); "
         "import trunkline.cli.main, trunkline.cli.run, trunkline.elements.node, "
-        "trunkline.elements.proxy.process"
+        "trunkline.elements.proxy.process, trunkline.elements.charging.process"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
