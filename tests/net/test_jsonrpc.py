@@ -637,6 +637,8 @@ def test_plain_posts_and_the_page(switch: Switch) -> None:
     ("head", "status"),
     [
         ("GET /jsonrpc HTTP/1.1\r\nHost: a", b"405"),
+        ("HEAD /jsonrpc HTTP/1.1\r\nHost: a", b"405"),
+        ("CONNECT a:80 HTTP/1.1\r\nHost: a", b"404"),
         ("POST /other HTTP/1.1\r\nHost: a\r\nContent-Length: 2", b"404"),
         ("POST /jsonrpc HTTP/1.1\r\nHost: a\r\nOrigin: http://b\r\nContent-Length: 2", b"403"),
         ("POST /jsonrpc HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999", b"413"),

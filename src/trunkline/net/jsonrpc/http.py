@@ -78,6 +78,8 @@ class HttpConnection(Connection):
         super().__init__(server, address)
         self._page = page
         self._path = b""
+        self._head = False
+        """Whether the answer has no body (HEAD)."""
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=_HEAD)
         self._body = bytearray()
         self._busy = False
@@ -122,6 +124,7 @@ class HttpConnection(Connection):
             case h11.Request():
                 self._body.clear()
                 self._path = event.target.partition(b"?")[0]
+                self._head = event.method == b"HEAD"
                 if refused := self._refused(event, most):
                     self._refuse(*refused)
             case h11.Data():
@@ -214,7 +217,7 @@ class HttpConnection(Connection):
         if self._ending:
             headers.append((b"Connection", b"close"))
         self._send(h11.Response(status_code=status, headers=headers))
-        if body:
+        if body and not self._head:
             self._send(h11.Data(data=body))
         self._send(h11.EndOfMessage())
         self._busy = False
