@@ -57,6 +57,9 @@ class Limits:
 _LIMITS = Limits()
 _KNOWN: Final = CANONICAL.keys()
 
+_USUAL: Final = frozenset(("INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "REGISTER", "MESSAGE"))
+"""Methods that need no look to be known as tokens."""
+
 _LENGTHS = {size: str(size) for size in range(1500)}
 """Lengths of bodies as they are written: comparing is cheaper than reading."""
 
@@ -585,7 +588,12 @@ def parse(data: bytes, limits: Limits = _LIMITS) -> Request | Response:
     else:
         message = _bare(Request, headers, body)
         parts = start.split(" ")
-        if len(parts) == 3 and parts[2] == "SIP/2.0" and parts[1] and _TOKEN.match(parts[0]):
+        if (
+            len(parts) == 3
+            and parts[2] == "SIP/2.0"
+            and parts[1]
+            and (parts[0] in _USUAL or _TOKEN.match(parts[0]))
+        ):
             message.method, message.uri, message.version = parts
         else:
             defect = _read_request_line(message, start) or defect
