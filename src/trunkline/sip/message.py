@@ -33,8 +33,8 @@ _MOST_DIGITS: Final = 10  # of a Content-Length that is believed: int() of a lon
 
 # RFC 3261 section 25.1: token, SIP-Version, Status-Code
 _TOKEN = re.compile(r"[A-Za-z0-9.!%*_+`'~-]+\Z")
-_VERSION = re.compile(r"SIP/\d+\.\d+\Z", re.IGNORECASE)
-_STATUS_LINE = re.compile(r"(SIP/\d+\.\d+) (\d{3})(?: ([^\r\n]*))?\Z", re.IGNORECASE)
+_VERSION = re.compile(r"SIP/[0-9]+\.[0-9]+\Z", re.IGNORECASE)
+_STATUS_LINE = re.compile(r"(SIP/[0-9]+\.[0-9]+) ([0-9]{3})(?: ([^\r\n]*))?\Z", re.IGNORECASE)
 _STATUS_LINES = {
     f"SIP/2.0 {status} {reason}": ("SIP/2.0", status, reason) for status, reason in REASONS.items()
 }
