@@ -153,6 +153,7 @@ def test_faults_behind_the_start_line_are_kept(old: bytes, new: bytes, code: str
         (b"hello\r\n\r\n", "sip.start-line"),
         (b"SIP/2.0 20 OK\r\n\r\n", "sip.start-line"),
         (b"INVITE sip:x\r\n\r\n", "sip.start-line"),
+        ("SIP/2.0 \u0662\u0660\u0660 OK\r\n\r\n".encode(), "sip.start-line"),
         (b"\0INVITE sip:x SIP/2.0\r\n\r\n", "sip.start-line"),
         (b"INV(ITE sip:x SIP/2.0\r\n\r\n", "sip.start-line"),
         (b"A sip:x SIP/2.0\r\n" + b"a: b\r\n" * 600 + b"\r\n", "sip.too-large"),

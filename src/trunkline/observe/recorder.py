@@ -27,6 +27,8 @@ _OVERHEAD = 300
 """Octets that a record costs beside what is in it, about."""
 
 
+_SMALL = frozenset({int, Flow, type(None)})
+
 _CALL_ID = re.compile(rb"\r\n(?:call-id|i)[ \t]*:[ \t]*([^\r\n]*)", re.IGNORECASE)
 
 
@@ -61,7 +63,12 @@ def _size_of(note: _Note) -> int:
     """Octets that a note costs, about: a text its length, a decision what it says in ``octets``."""
     size = _OVERHEAD
     for detail in note[3]:
-        size += len(detail) if type(detail) is str else getattr(detail, "octets", 0)
+        kind = type(detail)
+        if kind is str:
+            assert isinstance(detail, str)
+            size += len(detail)
+        elif kind not in _SMALL:  # asking those in vain costs more than all the rest
+            size += getattr(detail, "octets", 0)
     return size
 
 

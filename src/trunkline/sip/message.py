@@ -33,8 +33,8 @@ _MOST_DIGITS: Final = 10  # of a Content-Length that is believed: int() of a lon
 
 # RFC 3261 section 25.1: token, SIP-Version, Status-Code
 _TOKEN = re.compile(r"[A-Za-z0-9.!%*_+`'~-]+\Z")
-_VERSION = re.compile(r"SIP/\d+\.\d+\Z", re.IGNORECASE)
-_STATUS_LINE = re.compile(r"(SIP/\d+\.\d+) (\d{3})(?: ([^\r\n]*))?\Z", re.IGNORECASE)
+_VERSION = re.compile(r"SIP/[0-9]+\.[0-9]+\Z", re.IGNORECASE)
+_STATUS_LINE = re.compile(r"(SIP/[0-9]+\.[0-9]+) ([0-9]{3})(?: ([^\r\n]*))?\Z", re.IGNORECASE)
 _STATUS_LINES = {
     f"SIP/2.0 {status} {reason}": ("SIP/2.0", status, reason) for status, reason in REASONS.items()
 }
@@ -56,6 +56,9 @@ class Limits:
 
 _LIMITS = Limits()
 _KNOWN: Final = CANONICAL.keys()
+
+_USUAL: Final = frozenset(("INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "REGISTER", "MESSAGE"))
+"""Methods that need no look to be known as tokens."""
 
 _LENGTHS = {size: str(size) for size in range(1500)}
 """Lengths of bodies as they are written: comparing is cheaper than reading."""
@@ -585,7 +588,12 @@ def parse(data: bytes, limits: Limits = _LIMITS) -> Request | Response:
     else:
         message = _bare(Request, headers, body)
         parts = start.split(" ")
-        if len(parts) == 3 and parts[2] == "SIP/2.0" and parts[1] and _TOKEN.match(parts[0]):
+        if (
+            len(parts) == 3
+            and parts[2] == "SIP/2.0"
+            and parts[1]
+            and (parts[0] in _USUAL or _TOKEN.match(parts[0]))
+        ):
             message.method, message.uri, message.version = parts
         else:
             defect = _read_request_line(message, start) or defect

@@ -36,6 +36,10 @@ def later(request: Request) -> None:
         "",
         "<sip:192.0.2.1;lr>",
         "<sip:192.0.2.1:5060;lr;k=0000000000000000>",
+        "<sip:192.0.2.1:5060;k=short;lr>",
+        "<sip:192.0.2.1:5060;lr;k=0000000000000000000000>",
+        "<sip:192.0.2.1:5060;lr;k=>",
+        "<sip:192.0.2.1:5060;lr;k=\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e9\u00e90000000a>",
         "<sip:192.0.2.99;lr>",
         "another dialog's",
     ],
@@ -52,7 +56,8 @@ def test_a_forged_to_tag_is_answered_481(
         rows = [FORGED, *([("Route", route)] if route else [])]
         made = proxy.request(method, "sip:0900@203.0.113.9", headers=rows)
         statuses = [each.status for each in proxy.receive(made) if each.status != 100]
-        assert statuses == ([] if method == "ACK" else [481])
+        refused = 481 if route.isascii() else 400  # that is no URI
+        assert statuses == ([] if method == "ACK" else [refused])
 
 
 @pytest.mark.parametrize("stateless", [False, True])

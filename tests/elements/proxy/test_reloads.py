@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -154,12 +153,13 @@ def test_a_node_whose_start_handler_waits_ends_when_told_to(tmp_path: Path, work
     )
     assert node.stdout is not None
     try:
-        for _ in range(workers):
-            assert node.stdout.readline() == "begun\n"
-        begun = time.monotonic()
+        begun = 0
+        while begun < workers:
+            line = node.stdout.readline()  # others may say that a handler is waited for
+            assert line, "it has ended"
+            begun += line == "begun\n"
         node.send_signal(signal.SIGTERM)
-        assert node.wait(timeout=4) == 0
-        assert time.monotonic() - begun < 4
+        assert node.wait(timeout=20) == 0
     finally:
         node.kill()
         node.wait()

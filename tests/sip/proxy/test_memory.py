@@ -152,6 +152,7 @@ def test_nothing_is_left_of(
 
 
 def test_an_answered_call_keeps_little_while_2xx_may_come_again() -> None:
+    gc.collect()  # what other tests have left
     rig = Rig()
     context = rig.context()
     [a] = rig.fork(context, [target("a")])

@@ -170,15 +170,12 @@ class ResponseContext:
             self.reply(482, now=now)  # RFC 5393 section 4.2.2
             return
         if not self.active:
-            self._take_broken()
+            before = self._broken
             self._next_group(now)
-            broken = self._take_broken()
-            if broken is not None and self.final:
+            broken = self._broken
+            if broken is not before and broken is not None and self.final:
+                self._broken = None
                 raise broken
-
-    def _take_broken(self) -> TrunklineError | None:
-        broken, self._broken = self._broken, None
-        return broken
 
     def pass_back(self, branch: Branch, response: Response, now: float) -> None:
         """Go on with a response that ``on_reply`` has taken."""

@@ -47,10 +47,10 @@ def writable(uri: str) -> str:
 
 
 def _hops_left(value: str) -> int:
-    try:
-        return max_forwards(value)
-    except DecodeError as problem:  # written here: what came was looked at (section 16.3)
-        raise TrunklineError("sip.max-forwards", problem.message) from None
+    try:  # as nearly always; what came was looked at (section 16.3)
+        return int(value) if len(value) <= 3 else max_forwards(value)
+    except (ValueError, DecodeError):  # somebody wrote it here
+        raise TrunklineError("sip.max-forwards", f"Max-Forwards: {value[:40]!r}") from None
 
 
 class Forwarding:

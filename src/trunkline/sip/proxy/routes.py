@@ -7,7 +7,6 @@ comes back with it belongs to a dialog that began here, and needs no table of di
 
 from __future__ import annotations
 
-import re
 from hashlib import blake2s
 from hmac import compare_digest
 
@@ -21,7 +20,8 @@ from trunkline.sip.uri import Uri, parse_uri
 __all__ = ["RouteSeal", "allowed", "first_route", "preprocess", "strict_next_hop"]
 
 _DIGEST = 8  # octets
-_SEAL = re.compile(rf";k=([0-9a-f]{{{2 * _DIGEST}}})(?=[;>?]|\Z)")
+_PARAMETER = ";k="
+_AFTER = (">", ";", "?", "")
 
 
 class RouteSeal:
@@ -31,19 +31,21 @@ class RouteSeal:
     """
 
     def __init__(self, secret: bytes) -> None:
-        self._key = blake2s(secret, person=b"route").digest()
+        key = blake2s(secret, person=b"route").digest()
+        self._keyed = blake2s(key=key, digest_size=_DIGEST)
 
     def parameter(self, call_id: str) -> str:
         """Return the parameter for the Record-Route of a request."""
-        return f";k={self._digest(call_id)}"
+        return f"{_PARAMETER}{self._digest(call_id)}"
 
     def fits(self, found: str, call_id: str) -> bool:
         """Whether what stands in a Route of this Call-ID is ours."""
         return compare_digest(found, self._digest(call_id))
 
     def _digest(self, call_id: str) -> str:
-        octets = call_id.encode("utf-8", "surrogateescape")
-        return blake2s(octets, key=self._key, digest_size=_DIGEST).hexdigest()
+        digest = self._keyed.copy()
+        digest.update(call_id.encode("utf-8", "surrogateescape"))
+        return digest.hexdigest()
 
 
 def preprocess(
@@ -67,17 +69,19 @@ def preprocess(
 
     def owns(value: str) -> bool:
         nonlocal recorded
-        found = None if seal is None else _SEAL.search(value)
-        if found is None:
+        at = -1 if seal is None else value.find(_PARAMETER)
+        begin, end = at + len(_PARAMETER), at + len(_PARAMETER) + 2 * _DIGEST
+        found = value[begin:end]
+        if at < 0 or not (found.isalnum() and found.isascii() and value[end : end + 1] in _AFTER):
             if not identity.owns_route(value):
                 return False
             recorded = recorded or seal is None
             return True
         # Without it the value is that of any other dialog: it was looked at before.
-        if not identity.owns_route(value[: found.start()] + value[found.end() :]):
+        if not identity.owns_route(value[:at] + value[end:]):
             return False
         if seal is not None and not recorded:
-            recorded = seal.fits(found[1], request.call_id)
+            recorded = seal.fits(found, request.call_id)
         return True
 
     if ";lr" in request.uri and identity.recorded(request.uri) and owns(f"<{request.uri}>"):
