@@ -58,7 +58,8 @@ def main(arguments: Sequence[str]) -> None:
         run_node(NodePlan.of(network, name, sctp=sctp, real_addresses=real))
         return
     if sctp or real:
-        parser.error(f"{name} is no router: --sctp and --real-addresses are for routers")
+        kind = "is a SIP proxy" if charging is None else "charges"
+        parser.error(f"{name} {kind}: --sctp and --real-addresses are for routers")
     if charging is not None:
         from trunkline.elements.charging.process import ChargingPlan, run_charging
 

@@ -17,6 +17,7 @@ from tests.elements.charging.reference_client import JSONClient
 from tests.elements.charging.support import network_file, running, write_folder
 from tests.elements.charging.test_costs import ASKED, RETAIL
 
+from trunkline.cli import run
 from trunkline.config.network import load_network
 from trunkline.elements.charging.process import ChargingPlan
 from trunkline.errors import TrunklineError
@@ -114,6 +115,13 @@ def test_run_answers_until_it_is_told_to_end(tmp_path: Path) -> None:
     finally:
         process.kill()
         process.communicate()
+
+
+def test_options_of_routers_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        run.main([str(network_file(tmp_path, "options")), "--sctp", "udp"])
+    assert caught.value.code == 2
+    assert "OCS charges: --sctp and --real-addresses" in capsys.readouterr().err
 
 
 def test_the_lab_draws_it_and_gives_it_no_links(tmp_path: Path) -> None:
