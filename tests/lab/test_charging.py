@@ -10,6 +10,7 @@ from tests.elements.charging.test_costs import ASKED, RETAIL
 from typer.testing import CliRunner
 
 from trunkline.cli.app import build
+from trunkline.lab.check import check_network
 from trunkline.lab.lifecycle import bring_down, bring_up
 from trunkline.lab.network import read_network
 from trunkline.lab.status import lab_status
@@ -39,3 +40,22 @@ def test_a_charging_node_comes_up_and_goes_down(tmp_path: Path, runtime: Path) -
         assert bring_down("charged")
     gone = CliRunner().invoke(build(), ["lab", "status"])
     assert gone.exit_code != 0
+
+
+def test_what_is_wrong_is_found_before_the_start(tmp_path: Path, runtime: Path) -> None:
+    write_folder(tmp_path / "tariff", RETAIL)
+    good = network_file(tmp_path, "checked", tariff="tariff")
+    shown = CliRunner().invoke(build(), ["lab", "check", str(good)])
+    assert shown.exit_code == 0, shown.output
+    assert "the charging node OCS can start: tariffs load" in " ".join(shown.stdout.split())
+    write_folder(tmp_path / "bad", RETAIL | {"Rates.csv": "RT,0,x,60s,60s,0s\n"})
+    bad = network_file(
+        tmp_path, "checked", tariff="bad", rpc_json="127.0.0.1:2012", http="127.0.0.1:2012"
+    )
+    report = check_network(read_network(bad))
+    assert not report.sound
+    listen, tariff = report.problems
+    assert (listen.code, listen.location and listen.location.line) == ("lab.listen", 5)
+    assert listen.message == "OCS: http: 127.0.0.1:2012 is OCS's rpc_json already"
+    assert (tariff.code, tariff.location and tariff.location.line) == ("cgrates.refused", 8)
+    assert "Rates.csv:1" in tariff.message

@@ -415,12 +415,16 @@ def _print_report(report: Report) -> None:
 
 def _findings(report: Report) -> Iterator[str]:
     """What is well in a sound network."""
-    if report.nodes or not report.proxies:
+    if report.nodes or not (report.proxies or report.charging):
         yield f"all {report.checked} ordered pairs of {report.nodes} point codes can talk"
     if report.proxies:
         names = ", ".join(report.proxies)
         plural = "SIP proxy" if len(report.proxies) == 1 else "SIP proxies"
         yield f"the {plural} {names} can start: scripts and files load, no address is used twice"
+    if report.charging:
+        names = ", ".join(report.charging)
+        plural = "node" if len(report.charging) == 1 else "nodes"
+        yield f"the charging {plural} {names} can start: tariffs load, no address is used twice"
 
 
 def _print_mends(out: Console, report: Report) -> None:

@@ -6,7 +6,7 @@ at a time, until it does; each is given as the line to write, the node and the f
 all of them are applied together and everything is walked again, so that what is proposed is known
 to work.
 
-SIP proxies are looked at by :mod:`.proxies`.
+SIP proxies are looked at by :mod:`.proxies`, charging nodes by :mod:`.charging`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from trunkline.config.cisco import Problem
+from trunkline.lab.charging import check_charging
 from trunkline.lab.network import Network
 from trunkline.lab.proxies import check_proxies
 from trunkline.lab.routing import Routing, Walk
@@ -88,6 +89,8 @@ class Report:
     """How many point codes there are."""
     proxies: tuple[str, ...]
     """The SIP proxies that were looked at."""
+    charging: tuple[str, ...]
+    """The charging nodes that were looked at."""
     checked: int
     """How many ordered pairs were walked."""
     problems: tuple[Problem, ...]
@@ -110,6 +113,7 @@ class Report:
             "sound": self.sound,
             "nodes": self.nodes,
             "proxies": list(self.proxies),
+            "charging": list(self.charging),
             "checked": self.checked,
             "problems": [problem_json(problem) for problem in self.problems],
             "pairs": [pair.to_json() for pair in self.pairs],
@@ -131,7 +135,7 @@ def problem_json(problem: Problem) -> dict[str, object]:
 
 
 def check_network(network: Network) -> Report:
-    """Walk every ordered pair of point codes; load what the SIP proxies need."""
+    """Walk every ordered pair of point codes; load what proxies and charging nodes need."""
     topology = find_topology(network)
     routing = Routing.of(network, topology)
     walks = {(a, b): routing.walk(a, network.routers[b].point_code) for a, b in _pairs(network)}
@@ -162,8 +166,9 @@ def check_network(network: Network) -> Report:
         network=network.name,
         nodes=len(network.routers),
         proxies=tuple(network.proxies),
+        charging=tuple(network.chargers),
         checked=len(walks),
-        problems=(*topology.problems, *check_proxies(network)),
+        problems=(*topology.problems, *check_proxies(network), *check_charging(network)),
         pairs=pairs,
         mends=counted,
         mended=mended,
