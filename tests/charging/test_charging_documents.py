@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -187,3 +188,7 @@ def test_the_reference_shows_an_account_as_its_users_know_it() -> None:
 def test_an_account_without_anything_has_nulls_as_in_the_reference() -> None:
     shown = reference_account(replace(ACCOUNT, balances=(), counters=(), triggers=()))
     assert (shown["BalanceMap"], shown["UnitCounters"], shown["ActionTriggers"]) == (None,) * 3
+
+
+def test_an_account_may_go_to_another_process() -> None:
+    assert pickle.loads(pickle.dumps(ACCOUNT)) == ACCOUNT

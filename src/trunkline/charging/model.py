@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from types import MappingProxyType
 from typing import Final
 
 from trunkline.charging.money import ZERO, subtract
@@ -27,7 +26,6 @@ __all__ = [
     "GENERIC",
     "MMS",
     "MONETARY",
-    "NOTHING",
     "SMS",
     "VOICE",
     "Account",
@@ -47,7 +45,6 @@ GENERIC: Final = "*generic"
 
 DEFAULT_BALANCE: Final = "*default"
 """The ID of the money balance that goes below zero where something must be paid all the same."""
-NOTHING: Final[Mapping[str, Decimal]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +69,7 @@ class Balance:
     """Prices what is taken from this balance: a subject, or ``*zero1s`` and its like: for nothing,
     in steps of that length."""
     shared_groups: tuple[str, ...] = ()
-    factors: Mapping[str, Decimal] = field(default_factory=lambda: NOTHING)
+    factors: Mapping[str, Decimal] = field(default_factory=dict)
     """By type of record, else ``*any``: what one unit of this balance is worth in usage. Usage is
     divided by it."""
     blocker: bool = False
