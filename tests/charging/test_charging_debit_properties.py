@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal
+from fractions import Fraction
 
 import pytest
-from hypothesis import assume, given, reject
+from hypothesis import assume, given, reject, settings
 from hypothesis import strategies as st
+from tests.charging.naive import naive
 from tests.rating.folder import TUTORIAL
 from tests.rating.folder import tariff as folder
 from tests.rating.strategies import build, cases
@@ -279,6 +281,29 @@ def test_a_call_that_one_balance_pays_costs_its_price(
                 assert after.account.balances[0].value == RICH.value - cost
             else:
                 assert last.end in (End.MAX_COST, End.NO_PRICE)
+
+
+@settings(deadline=None)
+@given(situations(), st.sampled_from(Cover))
+def test_a_debit_is_what_increments_paid_one_by_one_are(made: Situation, cover: Cover) -> None:
+    own = tuple(replace(each, shared_groups=()) for each in made.payers.account.balances)
+    account = replace(made.payers.account, balances=own)
+    call = replace(made.call, usage=made.call.usage % (120 * SECOND))
+    usage = Usage(call=call, cover=cover, default_uuid="new")
+    try:
+        found = debit(made.tariff, Payers(account=account), usage)
+    except RatingError:
+        with pytest.raises(RatingError):
+            naive(made.tariff, account, call, cover)
+        return
+    expected = naive(made.tariff, account, call, cover)
+    assert (found.usage, found.end) == (expected.usage, expected.end)
+    assert found.cost == expected.cost
+    held = {each.balance.uuid: Fraction(each.amount) for each in found.taken}
+    for each in account.balances:
+        taken = Fraction(each.value) - expected.left[each.uuid]
+        # The sum is rounded by the tariff: at most by one unit of its coarsest decimals.
+        assert abs(held.get(each.uuid, Fraction(0)) - taken) <= 1
 
 
 def test_the_work_does_not_grow_with_the_length_of_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
