@@ -33,7 +33,16 @@ from trunkline.charging.model import (
 )
 from trunkline.charging.money import ZERO, add, total
 from trunkline.charging.rows import SharedGroupRow
-from trunkline.rating import Call, RatingError, Tariff, TariffError, price
+from trunkline.rating import (
+    EXACT,
+    Call,
+    Cgrates,
+    Precision,
+    RatingError,
+    Tariff,
+    TariffError,
+    price,
+)
 from trunkline.rating.durations import HOUR, SECOND
 from trunkline.rating.model import Parts, Timing
 
@@ -158,7 +167,12 @@ def values(payers: Payers) -> dict[tuple[str, str], Decimal]:
 
 
 def session(
-    tariff: Tariff, payers: Payers, call: Call, updates: Sequence[int], cover: Cover
+    tariff: Tariff,
+    payers: Payers,
+    call: Call,
+    updates: Sequence[int],
+    cover: Cover,
+    precision: Precision = EXACT,
 ) -> tuple[Payers, Debit, list[Movement]]:
     taken: tuple[Taking, ...] = ()
     movements: list[Movement] = []
@@ -167,6 +181,7 @@ def session(
             tariff,
             payers,
             Usage(call=replace(call, usage=usage), cover=cover, taken=taken, default_uuid="new"),
+            precision,
         )
         payers = apply(payers, last.accounts)
         taken = last.taken
@@ -174,14 +189,14 @@ def session(
     return payers, last, movements
 
 
-@given(situations(), st.sampled_from(Cover))
+@given(situations(), st.sampled_from(Cover), st.sampled_from([EXACT, Cgrates(5)]))
 def test_any_partition_of_a_call_ends_as_the_call_in_one_piece(
-    made: Situation, cover: Cover
+    made: Situation, cover: Cover, precision: Precision
 ) -> None:
     tariff, payers, call, updates = made.tariff, made.payers, made.call, made.updates
     try:
-        whole, one, _ = session(tariff, payers, call, updates[-1:], cover)
-        parts, last, movements = session(tariff, payers, call, updates, cover)
+        whole, one, _ = session(tariff, payers, call, updates[-1:], cover, precision)
+        parts, last, movements = session(tariff, payers, call, updates, cover, precision)
     except RatingError:
         return
     assert values(parts) == values(whole)
