@@ -7,9 +7,9 @@ a session still holds in the end is what the call costs; only the differences ar
 
 From the start of the usage onwards, at each offset the first balance pays that can pay for one
 increment there (``trunkline.charging.payers`` has their order), and it pays as many increments as
-it can: until it is empty, another of its prices applies, or a balance begins or ceases to be active.
-A run of increments is one ``Charge``: the work grows with the prices and balances a call meets, never
-with its length.
+it can: until it is empty, another of its prices applies, or a balance begins or ceases to be
+active. A run of increments is one ``Charge``: the work grows with the prices and balances a call
+meets, never with its length.
 
 - A *unit* balance without a subject of its own is taken from in free steps: a second of voice, one
   unit of what is not, or the step that ``*zero1m`` and its like name.
