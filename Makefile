@@ -25,7 +25,7 @@ demo: $(READY) ## Four countries over SS7: come up, ping, call, lose a link, fin
 test: $(READY) ## Format, lint, types, floors and every test (at most 10 minutes on 2 cores)
 	@tools/system-packages.sh $(PEERS)
 	@$(MAKE) --no-print-directory lint
-	@$(BIN)/pytest $(ARGS)
+	@tools/test.sh $(BIN)/pytest $(ARGS)
 
 lint: $(READY) ## Format, lint, types, floors
 	@! git grep -nE '^(<{7}|>{7}) ' || { echo "finish the merge"; exit 1; }
