@@ -299,15 +299,7 @@ class Engine:
                 )
                 return Step(time=now, session=session, granted=again)
             if session is None:
-                session = Session(
-                    id=identifier,
-                    tenant=event.tenant_or_default,
-                    origin_id=origin,
-                    origin_host=host,
-                    node=node,
-                    runs=tuple(runs),
-                    opened=now,
-                )
+                session = _opened(event, (identifier, origin, host), runs, now, node)
             tariff, precision = self.tariffs.tariff, self.tariffs.precision
             return self._stepped(
                 view,
@@ -334,14 +326,7 @@ class Engine:
             if session is not None and session.ended:
                 return Step(time=now, session=session)
             if session is None:
-                session = Session(
-                    id=identifier,
-                    tenant=event.tenant_or_default,
-                    origin_id=origin,
-                    origin_host=host,
-                    runs=tuple(runs),
-                    opened=now,
-                )
+                session = _opened(event, (identifier, origin, host), runs, now)
             tariff, precision = self.tariffs.tariff, self.tariffs.precision
             return self._stepped(
                 view,
@@ -375,9 +360,7 @@ class Engine:
             )
             return replace(done, sessions={})
 
-        done = await self.book.update(keys, step)
-        assert not isinstance(done, Duplicate), "it has no idempotency key"
-        return done.change
+        return await self._write(keys, step)
 
     async def sessions(self) -> list[Session]:
         """All sessions that are stored, those included that wait for their record."""
@@ -433,6 +416,9 @@ class Engine:
         self, runs: Sequence[Run], identifier: str, step: Callable[[View], Step]
     ) -> Step:
         keys = Keys(accounts=await self._keys(runs), sessions=[identifier])
+        return await self._write(keys, step)
+
+    async def _write(self, keys: Keys, step: Callable[[View], Step]) -> Step:
         done = await self.book.update(keys, step)
         assert not isinstance(done, Duplicate), "it has no idempotency key"
         return done.change
@@ -445,17 +431,12 @@ class Engine:
         take: Callable[[Run, Payers | None], Granted],
     ) -> Step:
         """One step of every run of a session, each seeing what those before it left."""
-        accounts = dict(view.accounts)
-        changed: dict[str, Account | None] = {}
-        movements: list[Movement] = []
+        taken = _Taken(view)
         granted: list[Granted] = []
         for run in session.runs:
-            each = take(run, self._payers(run, accounts))
+            each = take(run, self._payers(run, taken.accounts))
             granted.append(each)
-            if each.debit is not None:
-                movements += each.debit.movements
-                for account in each.debit.accounts:
-                    accounts[account.key] = changed[account.key] = account
+            taken.add(each.debit)
         after = replace(
             session,
             runs=tuple(each.run for each in granted),
@@ -464,8 +445,8 @@ class Engine:
         )
         return Step(
             time=now,
-            accounts=changed,
-            movements=movements,
+            accounts=taken.changed,
+            movements=taken.movements,
             sessions={session.id: _row(after)},
             session=after,
             granted=tuple(granted),
@@ -493,9 +474,7 @@ class Engine:
             rated.clear()
             session = _stored(view.sessions[identifier])
             held = {run.id: run for run in session.runs} if session is not None else {}
-            accounts = dict(view.accounts)
-            changed: dict[str, Account | None] = {}
-            movements: list[Movement] = []
+            taken = _Taken(view)
             records: dict[str, RecordRow | None] = {}
             for run in runs:
                 key = record_key(identifier, run.id)
@@ -503,24 +482,20 @@ class Engine:
                 if known is not None:
                     rated.append(Rated(known, None, None))
                     continue
-                each = self._rate(held.get(run.id, run), run, usage, accounts, identifier)
-                if each.debit is not None:
-                    movements += each.debit.movements
-                    for account in each.debit.accounts:
-                        accounts[account.key] = changed[account.key] = account
+                each = self._rate(held.get(run.id, run), run, usage, taken.accounts, identifier)
+                taken.add(each.debit)
                 row = replace(each.row, origin_id=origin, origin_host=host)
                 rated.append(replace(each, row=row))
                 records[key] = row
             return Step(
                 time=now,
-                accounts=changed,
-                movements=movements,
+                accounts=taken.changed,
+                movements=taken.movements,
                 records=records,
                 sessions={} if session is None else {identifier: None},
             )
 
-        done = await self.book.update(keys, step)
-        assert not isinstance(done, Duplicate), "it has no idempotency key"
+        await self._write(keys, step)
         return rated
 
     def _rate(
@@ -580,6 +555,23 @@ class Engine:
         )
 
 
+class _Taken:
+    """What the runs of one step have taken so far: each sees what those before it left."""
+
+    def __init__(self, view: View) -> None:
+        self.accounts = dict(view.accounts)
+        self.changed: dict[str, Account | None] = {}
+        self.movements: list[Movement] = []
+
+    def add(self, debit: Debit | None) -> None:
+        """Count a debit in."""
+        if debit is None:
+            return
+        self.movements += debit.movements
+        for account in debit.accounts:
+            self.accounts[account.key] = self.changed[account.key] = account
+
+
 class _Costs:
     """What routes ask of prices: those of the tariff that counts when they ask."""
 
@@ -626,6 +618,21 @@ class _Sources:
 
 def _account_key(run: Run) -> str:
     return f"{run.call.tenant}:{run.call.account}"
+
+
+def _opened(
+    event: Event, names: tuple[str, str, str], runs: Sequence[Run], now: float, node: str = ""
+) -> Session:
+    identifier, origin, host = names
+    return Session(
+        id=identifier,
+        tenant=event.tenant_or_default,
+        origin_id=origin,
+        origin_host=host,
+        node=node,
+        runs=tuple(runs),
+        opened=now,
+    )
 
 
 def _stored(row: SessionRow | None) -> Session | None:
