@@ -43,7 +43,7 @@ from trunkline.charging.sessions import (
 from trunkline.config.cgrates import ChargingRows, load_charging
 from trunkline.elements.charging.tariffs import Tariffs
 from trunkline.rating.call import VOICE, Call
-from trunkline.rating.cost import Cost, price
+from trunkline.rating.cost import price
 from trunkline.rating.errors import RatingError
 from trunkline.rating.model import DEFAULT_CATEGORY, DEFAULT_TENANT, Timing
 from trunkline.rating.result import Json
@@ -58,7 +58,7 @@ from trunkline.store.ledger.model import (
     record_key,
 )
 
-__all__ = ["DEFAULT_RUN", "Engine", "Profiles", "Rated", "Step"]
+__all__ = ["DEFAULT_RUN", "Engine", "Profiles", "Step"]
 
 DEFAULT_RUN: Final = "*default"
 _LEASE: Final = 3 * 3600.0  # s: no session goes without a word for longer
@@ -110,17 +110,6 @@ class Step(Change):
     def usage(self) -> int | None:
         """What all runs grant; ``None`` where there is no run."""
         return min((each.usage for each in self.granted), default=None)
-
-
-@dataclass(frozen=True, slots=True)
-class Rated:
-    """A record with its price."""
-
-    row: RecordRow
-    cost: Cost | None
-    """``None``: not priced (``*none``), or it has no price."""
-    debit: Debit | None
-    error: str = ""
 
 
 class Engine:
@@ -454,7 +443,7 @@ class Engine:
 
     # Records
 
-    async def record(self, event: Event) -> list[Rated]:
+    async def record(self, event: Event) -> list[RecordRow]:
         """Store the record of a usage, once for each run, and take what is not paid yet.
 
         A record that is stored already is left alone, and returned as it was stored.
@@ -468,7 +457,7 @@ class Engine:
             sessions=[identifier],
             records=[record_key(identifier, run.id) for run in runs],
         )
-        rated: list[Rated] = []
+        rated: list[RecordRow] = []
 
         def step(view: View) -> Step:
             rated.clear()
@@ -480,12 +469,14 @@ class Engine:
                 key = record_key(identifier, run.id)
                 known = view.records[key]
                 if known is not None:
-                    rated.append(Rated(known, None, None))
+                    rated.append(known)
                     continue
-                each = self._rate(held.get(run.id, run), run, usage, taken.accounts, identifier)
-                taken.add(each.debit)
-                row = replace(each.row, origin_id=origin, origin_host=host)
-                rated.append(replace(each, row=row))
+                row, debit = self._rate(
+                    held.get(run.id, run), run, usage, taken.accounts, identifier
+                )
+                taken.add(debit)
+                row = replace(row, origin_id=origin, origin_host=host)
+                rated.append(row)
                 records[key] = row
             return Step(
                 time=now,
@@ -505,9 +496,9 @@ class Engine:
         usage: int,
         accounts: Mapping[str, Account | None],
         identifier: str,
-    ) -> Rated:
+    ) -> tuple[RecordRow, Debit | None]:
+        """The record of one run, and what is taken for it."""
         tariff, precision = self.tariffs.tariff, self.tariffs.precision
-        cost: Cost | None = None
         debit: Debit | None = None
         amount: Decimal | None = None
         error = ""
@@ -516,8 +507,7 @@ class Engine:
                 amount = Decimal(0)
             elif run.request_type is RequestType.RATED:
                 call = replace(run.call, usage=usage)
-                cost = price(tariff, call, precision, reasons=False)
-                amount = cost.total
+                amount = price(tariff, call, precision, reasons=False).total
             else:
                 paying = replace(held, call=run.call, request_type=run.request_type)
                 done = settle(
@@ -532,27 +522,23 @@ class Engine:
         except (RatingError, SessionError) as problem:
             error = problem.reference or problem.message
         call = run.call
-        return Rated(
-            RecordRow(
-                id=identifier,
-                run=run.id,
-                document=json.dumps({"event": dict(run.event), "error": error}),
-                tenant=call.tenant,
-                account=call.account,
-                subject=call.subject,
-                destination=call.destination,
-                category=call.category,
-                type=call.tor,
-                request_type=str(run.request_type),
-                time=call.time.timestamp(),
-                usage=usage,
-                cost=amount,
-                reference=identifier if debit is not None and debit.taken else "",
-            ),
-            cost,
-            debit,
-            error,
+        row = RecordRow(
+            id=identifier,
+            run=run.id,
+            document=json.dumps({"event": dict(run.event), "error": error}),
+            tenant=call.tenant,
+            account=call.account,
+            subject=call.subject,
+            destination=call.destination,
+            category=call.category,
+            type=call.tor,
+            request_type=str(run.request_type),
+            time=call.time.timestamp(),
+            usage=usage,
+            cost=amount,
+            reference=identifier if debit is not None and debit.taken else "",
         )
+        return row, debit
 
 
 class _Taken:
