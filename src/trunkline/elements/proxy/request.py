@@ -1,4 +1,7 @@
-"""What a routing script's handlers are given: a request, and all that may be done with it."""
+"""What a routing script's handlers are given: a request, and all that may be done with it.
+
+Long, because it is one class: a script finds all its verbs in one place.
+"""
 
 from __future__ import annotations
 
