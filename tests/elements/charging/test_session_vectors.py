@@ -15,9 +15,11 @@ from tests.elements.charging.support import NOBODY
 from trunkline.charging.documents import reference_account
 from trunkline.charging.model import Account, Balance, Movement
 from trunkline.config.cgrates import load_charging, load_folder
-from trunkline.elements.charging.engine import Engine, Profiles
+from trunkline.elements.charging.engine import Engine
+from trunkline.elements.charging.records import Records
 from trunkline.elements.charging.registry import Registry
-from trunkline.elements.charging.sessions import Records, Sessions
+from trunkline.elements.charging.rules import Profiles
+from trunkline.elements.charging.sessions import Sessions
 from trunkline.elements.charging.tariffs import Tariffs
 from trunkline.jsonrpc import Call
 from trunkline.rating.cost import Cgrates

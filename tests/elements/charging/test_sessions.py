@@ -16,10 +16,12 @@ from tests.rating.folder import tariff as folder
 
 from trunkline.config.cgrates import load_charging
 from trunkline.elements.charging.accounts import Accounts
-from trunkline.elements.charging.engine import Engine, Profiles
+from trunkline.elements.charging.engine import Engine
 from trunkline.elements.charging.profiles import ProfileMethods
+from trunkline.elements.charging.records import Records
 from trunkline.elements.charging.registry import Registry
-from trunkline.elements.charging.sessions import Records, Sessions
+from trunkline.elements.charging.rules import Profiles
+from trunkline.elements.charging.sessions import Sessions
 from trunkline.elements.charging.tariffs import Tariffs
 from trunkline.jsonrpc import Call
 from trunkline.rating.durations import SECOND

@@ -10,23 +10,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime, tzinfo
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Final
 
-from trunkline.charging.attributes import Attributes
-from trunkline.charging.chargers import Chargers
-from trunkline.charging.charges import Debit, End, Payers
+from trunkline.charging.charges import End, Payers
 from trunkline.charging.event import Event, EventError, Sources
-from trunkline.charging.filters import Filters
-from trunkline.charging.groups import SharedGroup, shared_groups
-from trunkline.charging.model import Account, Movement
-from trunkline.charging.route_sources import AccountUsage, PlanCost, TariffCosts
-from trunkline.charging.routes import Routes
-from trunkline.charging.rows import ActionRow
+from trunkline.charging.model import Account
 from trunkline.charging.session_documents import session_from_json, session_to_json
 from trunkline.charging.sessions import (
     Granted,
@@ -38,65 +31,28 @@ from trunkline.charging.sessions import (
     close,
     extend,
     session_id,
-    settle,
 )
-from trunkline.config.cgrates import ChargingRows, load_charging
+from trunkline.config.cgrates import load_charging
+from trunkline.elements.charging.rules import EventSources, Profiles
+from trunkline.elements.charging.taken import Taken
 from trunkline.elements.charging.tariffs import Tariffs
 from trunkline.rating.call import VOICE, Call
-from trunkline.rating.cost import price
-from trunkline.rating.errors import RatingError
-from trunkline.rating.model import DEFAULT_CATEGORY, DEFAULT_TENANT, Timing
+from trunkline.rating.model import DEFAULT_CATEGORY
 from trunkline.rating.result import Json
 from trunkline.store.ledger.book import Book
 from trunkline.store.ledger.model import (
     Change,
     Duplicate,
     Keys,
-    RecordRow,
     SessionRow,
     View,
-    record_key,
 )
 
-__all__ = ["DEFAULT_RUN", "Engine", "Profiles", "Step"]
+__all__ = ["DEFAULT_RUN", "Engine", "Step", "stored_session"]
 
 DEFAULT_RUN: Final = "*default"
 _LEASE: Final = 3 * 3600.0  # s: no session goes without a word for longer
 _KEPT: Final = 24 * 3600.0  # s: an ended session waits so long for its record
-
-
-@dataclass(frozen=True, slots=True)
-class Profiles:
-    """The rules by which events are charged."""
-
-    attributes: Attributes = field(default_factory=Attributes)
-    chargers: Chargers = field(default_factory=Chargers)
-    routes: Routes = field(default_factory=Routes)
-    groups: Mapping[str, SharedGroup] = field(default_factory=dict)
-    timings: Mapping[str, Timing] = field(default_factory=dict)
-    actions: Mapping[str, Sequence[ActionRow]] = field(default_factory=dict)
-    """Those of Actions.csv by their ID."""
-
-    @classmethod
-    def of_rows(cls, rows: ChargingRows, tariffs: Tariffs) -> Profiles:
-        """Those of a folder; routes are priced by what counts in ``tariffs``.
-
-        Raises:
-            ProfilesError: everything that is wrong with them.
-        """
-        filters = Filters.from_rows(rows.filters)
-        attributes = Attributes.from_rows(rows.attributes, filters)
-        actions: dict[str, list[ActionRow]] = {}
-        for row in rows.actions:
-            actions.setdefault(row.id, []).append(row)
-        return cls(
-            attributes=attributes,
-            actions=actions,
-            chargers=Chargers.from_rows(rows.chargers, filters, attributes),
-            routes=Routes.from_rows(rows.routes, filters, costs=_Costs(tariffs)),
-            groups=shared_groups(rows.shared_groups),
-            timings=rows.timings,
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +102,7 @@ class Engine:
     @property
     def sources(self) -> Sources:
         """What filters ask beside the event."""
-        return _Sources(self)
+        return EventSources(self.tariffs.tariff, self.profiles.timings)
 
     def runs_of(self, event: Event) -> list[Run]:
         """The ways in which an event is charged: one for each charger that matches.
@@ -222,7 +178,7 @@ class Engine:
 
     # Accounts
 
-    async def _keys(self, runs: Iterable[Run]) -> list[str]:
+    async def keys_of(self, runs: Iterable[Run]) -> list[str]:
         """The accounts that may pay for runs: theirs, and those that share a group with them."""
         own = dict.fromkeys(_account_key(run) for run in runs if run.call.account)
         if not self.profiles.groups:
@@ -238,7 +194,8 @@ class Engine:
                             found[f"{account.tenant}:{member}"] = None
         return list(found)
 
-    def _payers(self, run: Run, accounts: Mapping[str, Account | None]) -> Payers | None:
+    def payers_of(self, run: Run, accounts: Mapping[str, Account | None]) -> Payers | None:
+        """Who pays for a run, of these accounts; ``None``: its account is not there."""
         own = accounts.get(_account_key(run))
         if own is None:
             return None
@@ -250,11 +207,11 @@ class Engine:
     async def authorize(self, event: Event, usage: int) -> Step:
         """How much of ``usage`` could be had now. Nothing is written."""
         runs = self.runs_of(event)
-        loaded = await self.book.load(Keys(accounts=await self._keys(runs)))
+        loaded = await self.book.load(Keys(accounts=await self.keys_of(runs)))
         accounts = loaded.view.accounts
         tariff, precision = self.tariffs.tariff, self.tariffs.precision
         granted = tuple(
-            authorize(tariff, self._payers(run, accounts), run, usage, precision) for run in runs
+            authorize(tariff, self.payers_of(run, accounts), run, usage, precision) for run in runs
         )
         return Step(time=self.clock().timestamp(), granted=granted)
 
@@ -274,7 +231,7 @@ class Engine:
         now = self.clock().timestamp()
 
         def step(view: View) -> Step:
-            session = _stored(view.sessions[identifier])
+            session = stored_session(view.sessions[identifier])
             if session is not None and session.ended:
                 raise SessionError(
                     "charging.session-ended",
@@ -311,7 +268,7 @@ class Engine:
         now = self.clock().timestamp()
 
         def step(view: View) -> Step:
-            session = _stored(view.sessions[identifier])
+            session = stored_session(view.sessions[identifier])
             if session is not None and session.ended:
                 return Step(time=now, session=session)
             if session is None:
@@ -331,7 +288,7 @@ class Engine:
     async def message(self, event: Event, usage: int) -> Step:
         """Charge at once what happens at once: prepaid, as far as the balances go."""
         runs = self.runs_of(event)
-        keys = Keys(accounts=await self._keys(runs))
+        keys = Keys(accounts=await self.keys_of(runs))
         now = self.clock().timestamp()
         reference = session_id(event.text("OriginID") or event.id, event.text("OriginHost"))
 
@@ -349,7 +306,7 @@ class Engine:
             )
             return replace(done, sessions={})
 
-        return await self._write(keys, step)
+        return await self.write(keys, step)
 
     async def sessions(self) -> list[Session]:
         """All sessions that are stored, those included that wait for their record."""
@@ -386,7 +343,7 @@ class Engine:
     ) -> Callable[[View], Step]:
         def step(view: View) -> Step:
             row = view.sessions[identifier]
-            session = _stored(row)
+            session = stored_session(row)
             if row is None or session is None or (lapsed and row.lease_until > now):
                 return Step(time=now)  # somebody has asked for it meanwhile
             if session.ended:
@@ -404,10 +361,11 @@ class Engine:
     async def _commit(
         self, runs: Sequence[Run], identifier: str, step: Callable[[View], Step]
     ) -> Step:
-        keys = Keys(accounts=await self._keys(runs), sessions=[identifier])
-        return await self._write(keys, step)
+        keys = Keys(accounts=await self.keys_of(runs), sessions=[identifier])
+        return await self.write(keys, step)
 
-    async def _write(self, keys: Keys, step: Callable[[View], Step]) -> Step:
+    async def write(self, keys: Keys, step: Callable[[View], Step]) -> Step:
+        """Write what ``step`` makes of what is stored of ``keys``; see `Book.update`."""
         done = await self.book.update(keys, step)
         assert not isinstance(done, Duplicate), "it has no idempotency key"
         return done.change
@@ -420,10 +378,10 @@ class Engine:
         take: Callable[[Run, Payers | None], Granted],
     ) -> Step:
         """One step of every run of a session, each seeing what those before it left."""
-        taken = _Taken(view)
+        taken = Taken(view)
         granted: list[Granted] = []
         for run in session.runs:
-            each = take(run, self._payers(run, taken.accounts))
+            each = take(run, self.payers_of(run, taken.accounts))
             granted.append(each)
             taken.add(each.debit)
         after = replace(
@@ -440,166 +398,6 @@ class Engine:
             session=after,
             granted=tuple(granted),
         )
-
-    # Records
-
-    async def record(self, event: Event) -> list[RecordRow]:
-        """Store the record of a usage, once for each run, and take what is not paid yet.
-
-        A record that is stored already is left alone, and returned as it was stored.
-        """
-        identifier, origin, host = self.session_of(event)
-        runs = self.runs_of(event)
-        usage = event.usage() or 0
-        now = self.clock().timestamp()
-        keys = Keys(
-            accounts=await self._keys(runs),
-            sessions=[identifier],
-            records=[record_key(identifier, run.id) for run in runs],
-        )
-        rated: list[RecordRow] = []
-
-        def step(view: View) -> Step:
-            rated.clear()
-            session = _stored(view.sessions[identifier])
-            held = {run.id: run for run in session.runs} if session is not None else {}
-            taken = _Taken(view)
-            records: dict[str, RecordRow | None] = {}
-            for run in runs:
-                key = record_key(identifier, run.id)
-                known = view.records[key]
-                if known is not None:
-                    rated.append(known)
-                    continue
-                row, debit = self._rate(
-                    held.get(run.id, run), run, usage, taken.accounts, identifier
-                )
-                taken.add(debit)
-                row = replace(row, origin_id=origin, origin_host=host)
-                rated.append(row)
-                records[key] = row
-            return Step(
-                time=now,
-                accounts=taken.changed,
-                movements=taken.movements,
-                records=records,
-                sessions={} if session is None else {identifier: None},
-            )
-
-        await self._write(keys, step)
-        return rated
-
-    def _rate(
-        self,
-        held: Run,
-        run: Run,
-        usage: int,
-        accounts: Mapping[str, Account | None],
-        identifier: str,
-    ) -> tuple[RecordRow, Debit | None]:
-        """The record of one run, and what is taken for it."""
-        tariff, precision = self.tariffs.tariff, self.tariffs.precision
-        debit: Debit | None = None
-        amount: Decimal | None = None
-        error = ""
-        try:
-            if run.request_type is RequestType.NONE:
-                amount = Decimal(0)
-            elif run.request_type is RequestType.RATED:
-                call = replace(run.call, usage=usage)
-                amount = price(tariff, call, precision, reasons=False).total
-            else:
-                paying = replace(held, call=run.call, request_type=run.request_type)
-                done = settle(
-                    tariff,
-                    self._payers(run, accounts),
-                    paying,
-                    usage,
-                    precision,
-                    record=identifier,
-                )
-                debit, amount = done.debit, done.run.cost
-        except (RatingError, SessionError) as problem:
-            error = problem.reference or problem.message
-        call = run.call
-        row = RecordRow(
-            id=identifier,
-            run=run.id,
-            document=json.dumps({"event": dict(run.event), "error": error}),
-            tenant=call.tenant,
-            account=call.account,
-            subject=call.subject,
-            destination=call.destination,
-            category=call.category,
-            type=call.tor,
-            request_type=str(run.request_type),
-            time=call.time.timestamp(),
-            usage=usage,
-            cost=amount,
-            reference=identifier if debit is not None and debit.taken else "",
-        )
-        return row, debit
-
-
-class _Taken:
-    """What the runs of one step have taken so far: each sees what those before it left."""
-
-    def __init__(self, view: View) -> None:
-        self.accounts = dict(view.accounts)
-        self.changed: dict[str, Account | None] = {}
-        self.movements: list[Movement] = []
-
-    def add(self, debit: Debit | None) -> None:
-        """Count a debit in."""
-        if debit is None:
-            return
-        self.movements += debit.movements
-        for account in debit.accounts:
-            self.accounts[account.key] = self.changed[account.key] = account
-
-
-class _Costs:
-    """What routes ask of prices: those of the tariff that counts when they ask."""
-
-    def __init__(self, tariffs: Tariffs) -> None:
-        self._tariffs = tariffs
-
-    def _now(self) -> TariffCosts:
-        return TariffCosts(self._tariffs.tariff, self._tariffs.precision)
-
-    def on_plans(self, call: Call, plan_ids: Sequence[str]) -> PlanCost:
-        return self._now().on_plans(call, plan_ids)
-
-    def of_event(self, call: Call) -> Decimal:
-        return self._now().of_event(call)
-
-    def on_accounts(self, call: Call, account_ids: Sequence[str]) -> AccountUsage | None:
-        return self._now().on_accounts(call, account_ids)
-
-
-class _Sources:
-    """What filters ask beside the event, out of the engine's tariff and profiles."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._tariff = engine.tariffs.tariff
-        self._timings = engine.profiles.timings
-
-    def zone(self, tenant: str) -> tzinfo:
-        return self._tariff.zone(tenant or DEFAULT_TENANT)
-
-    def timing(self, tenant: str, timing_id: str) -> Timing | None:
-        return self._timings.get(timing_id)
-
-    def destinations(self, tenant: str, number: str) -> Collection[str]:
-        found: list[str] = []
-        index = self._tariff.index
-        for length in index.lengths:
-            tags = index.prefixes.get(number[:length], ()) if length <= len(number) else ()
-            found += (tags,) if isinstance(tags, str) else tags
-        return found
-
-    def item(self, tenant: str, kind: str, item_id: str) -> Mapping[str, object] | None:
-        raise NotImplementedError(kind)
 
 
 def _account_key(run: Run) -> str:
@@ -621,7 +419,8 @@ def _opened(
     )
 
 
-def _stored(row: SessionRow | None) -> Session | None:
+def stored_session(row: SessionRow | None) -> Session | None:
+    """The session that a row of the ledger is."""
     return None if row is None else session_from_json(json.loads(row.document))
 
 

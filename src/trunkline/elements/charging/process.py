@@ -22,11 +22,13 @@ from trunkline.elements.charging.accounts import Accounts
 from trunkline.elements.charging.clients import Clients
 from trunkline.elements.charging.core import Core
 from trunkline.elements.charging.costs import Costs, TariffPlans
-from trunkline.elements.charging.engine import Engine, Profiles
+from trunkline.elements.charging.engine import Engine
 from trunkline.elements.charging.openapi import document
 from trunkline.elements.charging.profiles import ProfileMethods
+from trunkline.elements.charging.records import Records
 from trunkline.elements.charging.registry import Registry
-from trunkline.elements.charging.sessions import Records, Sessions
+from trunkline.elements.charging.rules import Profiles
+from trunkline.elements.charging.sessions import Sessions
 from trunkline.elements.charging.tariffs import Tariffs
 from trunkline.elements.log import LogLine, RouterLog
 from trunkline.elements.parameters import Params, bounded

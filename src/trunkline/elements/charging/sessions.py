@@ -1,33 +1,28 @@
-"""``SessionSv1`` and ``CDRsV1``: sessions and records, as switches speak of them."""
+"""``SessionSv1``: sessions, as switches speak of them."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final, TypeVar
+from typing import Final
 
-from trunkline.charging.charges import AccountError
 from trunkline.charging.event import Event, EventError, Scope
 from trunkline.charging.filters import Filters
-from trunkline.charging.sessions import Run, Session, SessionError
+from trunkline.charging.sessions import Run, Session
 from trunkline.elements.charging.arguments import Instant
 from trunkline.elements.charging.clients import Clients
 from trunkline.elements.charging.engine import Engine, Step
+from trunkline.elements.charging.refusals import refusing
 from trunkline.elements.charging.registry import ApiError, method
 from trunkline.errors import TrunklineError
 from trunkline.jsonrpc import Json
 from trunkline.net.jsonrpc import Peer
-from trunkline.rating.errors import RatingError
-from trunkline.store.ledger.model import RecordRow
-from trunkline.store.ledger.reader import RecordQuery
 
-__all__ = ["Records", "RpcCdrsFilter", "SessionArgs", "SessionFilter", "Sessions"]
+__all__ = ["SessionArgs", "SessionFilter", "Sessions", "stamp"]
 
 _UNLIMITED: Final = -1
-_SESSIONS, _CDRS = "*sessions", "*cdrs"
-_NO_ATTRIBUTES: Final = "*attributes:false"
-_T = TypeVar("_T")
+_SESSIONS: Final = "*sessions"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +77,7 @@ class Sessions:
         if not (args.get_attributes or args.get_max_usage):
             raise _nothing_to_do("GetMaxUsage")
         if args.get_max_usage:
-            step = await _refusing(self._engine.authorize(event, event.usage() or 0))
+            step = await refusing(self._engine.authorize(event, event.usage() or 0))
             answer["MaxUsage"] = _granted(step)
         return answer
 
@@ -93,7 +88,7 @@ class Sessions:
         if not (args.get_attributes or args.init_session):
             raise _nothing_to_do("InitSession")
         if args.init_session:
-            step = await _refusing(self._engine.initiate(event, event.usage() or 0))
+            step = await refusing(self._engine.initiate(event, event.usage() or 0))
             answer["MaxUsage"] = _granted(step)
             self.clients.hold(self._engine.session_of(event)[0], peer, args.event)
         return answer
@@ -106,7 +101,7 @@ class Sessions:
             raise _nothing_to_do("UpdateSession")
         if args.update_session:
             used = event.usage("LastUsed")
-            step = await _refusing(self._engine.update(event, event.usage() or 0, used))
+            step = await refusing(self._engine.update(event, event.usage() or 0, used))
             answer["MaxUsage"] = _granted(step)
             self.clients.hold(self._engine.session_of(event)[0], peer, args.event)
         return answer
@@ -117,7 +112,7 @@ class Sessions:
         if not args.terminate_session:
             raise _nothing_to_do("TerminateSession")
         event, _ = self._prepared(args)
-        await _refusing(self._engine.terminate(event, event.usage()))
+        await refusing(self._engine.terminate(event, event.usage()))
         self.clients.release(self._engine.session_of(event)[0])
         return "OK"
 
@@ -126,14 +121,9 @@ class Sessions:
         """Charge at once what happens at once: a message."""
         event, answer = self._prepared(args)
         if args.debit:
-            step = await _refusing(self._engine.message(event, event.usage() or 0))
+            step = await refusing(self._engine.message(event, event.usage() or 0))
             answer["MaxUsage"] = _granted(step)
         return answer
-
-    @method("SessionSv1.ProcessCDR")
-    async def process_cdr(self, args: SessionArgs) -> Json:
-        """Store the record of a usage and have it paid."""
-        return await _recorded(self._engine, args)
 
     @method("SessionSv1.GetActiveSessions")
     async def active(self, _: SessionArgs) -> Json:
@@ -154,7 +144,7 @@ class Sessions:
                 "Account": run.call.account,
                 "Subject": run.call.subject,
                 "Destination": run.call.destination,
-                "AnswerTime": _stamp(run.call.time.timestamp()),
+                "AnswerTime": stamp(run.call.time.timestamp()),
                 "Usage": run.granted,
                 "MaxCostSoFar": float(run.cost),
             }
@@ -208,81 +198,8 @@ class Sessions:
         return event, answer
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RpcCdrsFilter:
-    """Which records are asked for: the reference's ``RPCCDRsFilter``, as far as it goes here."""
-
-    tenants: tuple[str, ...] = ()
-    accounts: tuple[str, ...] = ()
-    origin_ids: tuple[str, ...] = ()
-    run_ids: tuple[str, ...] = ()
-    limit: int | None = None
-
-
-class Records:
-    """Records of usage."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-
-    @method("CDRsV1.ProcessEvent")
-    async def process(self, args: SessionArgs) -> Json:
-        """Store the record of an event, once for each run of its chargers, and have it paid.
-
-        Attributes of the context ``*cdrs`` change it first, unless a flag ``*attributes:false``
-        says otherwise.
-        """
-        return await _recorded(self._engine, args)
-
-    @method("CDRsV1.GetCDRs")
-    async def get(self, args: RpcCdrsFilter) -> Json:
-        """Records, in the order in which they came."""
-        query = RecordQuery(
-            tenants=args.tenants,
-            accounts=args.accounts,
-            origin_ids=args.origin_ids,
-            runs=args.run_ids,
-            limit=args.limit or 1000,
-        )
-        found = await self._engine.book.records(query)
-        if not found:
-            raise ApiError("SERVER_ERROR: NOT_FOUND")
-        return [_record(row) for row in found]
-
-
-async def _recorded(engine: Engine, args: SessionArgs) -> Json:
-    event = args.to_event()
-    if _NO_ATTRIBUTES not in args.flags:
-        try:
-            event = engine.altered(event, _CDRS)
-        except EventError as problem:
-            raise ApiError(f"ATTRIBUTES_ERROR:{problem.reference}") from None
-    await _refusing(engine.record(event))
-    return "OK"
-
-
-def _record(row: RecordRow) -> dict[str, Json]:
-    return {
-        "CGRID": row.id,
-        "RunID": row.run,
-        "OrderID": row.order,
-        "OriginHost": row.origin_host,
-        "Source": row.source,
-        "OriginID": row.origin_id,
-        "ToR": row.type,
-        "RequestType": row.request_type,
-        "Tenant": row.tenant,
-        "Category": row.category,
-        "Account": row.account,
-        "Subject": row.subject,
-        "Destination": row.destination,
-        "AnswerTime": _stamp(row.time),
-        "Usage": row.usage,
-        "Cost": -1 if row.cost is None else float(row.cost),
-    }
-
-
-def _stamp(seconds: float) -> str:
+def stamp(seconds: float) -> str:
+    """A time of the ledger as answers have it."""
     return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
 
 
@@ -292,17 +209,3 @@ def _granted(step: Step) -> Json:
 
 def _nothing_to_do(field: str) -> ApiError:
     return ApiError(f"MANDATORY_IE_MISSING: [{field}]")
-
-
-async def _refusing(step: Awaitable[_T]) -> _T:
-    """What a step comes to; what it cannot do, in the reference's words."""
-    try:
-        return await step
-    except (SessionError, RatingError) as problem:
-        raise ApiError(f"RALS_ERROR:{problem.reference or problem.message}") from problem
-    except AccountError as problem:
-        raise ApiError(f"RALS_ERROR:{problem.reference}") from problem
-    except EventError as problem:
-        if problem.reference.startswith("MANDATORY"):
-            raise ApiError(problem.reference) from problem
-        raise ApiError(f"CHARGERS_ERROR:{problem.reference}") from problem
