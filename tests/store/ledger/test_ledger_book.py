@@ -305,6 +305,49 @@ def test_tasks_are_claimed_by_one_and_done_once(url: str) -> None:
     run(script())
 
 
+def test_what_is_new_need_not_be_among_the_keys(url: str) -> None:
+    async def script() -> None:
+        async with book_at(url) as book:
+            task = TaskRow("effect/1", 3.0, "{}")
+            record = RecordRow(id="log-1", run="*topup", document="{}")
+
+            def work(view: View) -> Change:
+                return replace(put(A, ONE)(view), fresh=[task, record])
+
+            await book.update(Keys(accounts=[A]), work)
+            assert await book.claim(3.0, 4.0) == [replace(task, due=4.0)]
+            [stored] = await book.records(RecordQuery(ids=["log-1"]))
+            assert stored == replace(record, order=stored.order)
+            bad = Change(time=0.0, fresh=[TaskRow("", 0.0, "{}")])
+            with pytest.raises(TrunklineError, match="cannot be a key"):
+                await book.update(Keys(accounts=[A]), lambda view: bad)
+            assert (await book.audit()).clean
+
+    run(script())
+
+
+def test_accounts_and_tasks_are_listed_in_order(url: str) -> None:
+    async def script() -> None:
+        async with book_at(url) as book:
+            names = ["a.org:1", "a.org:2", "a.org:é", "a.orgs:1", "b.org:1"]
+            for name in names:
+                await book.update(Keys(accounts=[name]), put(name, ONE))
+            assert [each.key for each in await book.accounts("a.org")] == names[:3]
+            page = await book.accounts("a.org", offset=1, limit=1)
+            assert [each.key for each in page] == names[1:2]
+            page = await book.accounts("a.org", after=names[1])
+            assert [each.key for each in page] == names[2:3]
+            assert await book.count_accounts("a.org") == 3
+            assert await book.count_accounts("c.org") == 0
+            tasks = {name: TaskRow(name, 1.0, "{}") for name in ("a/1", "a/2", "ab/1", "b/1")}
+            await book.update(Keys(tasks=list(tasks)), lambda view: Change(time=0.0, tasks=tasks))
+            assert [task.id for task in await book.tasks("a/")] == ["a/1", "a/2"]
+            assert [task.id for task in await book.tasks("a/", after="a/1")] == ["a/2"]
+            assert [task.id for task in await book.tasks("a/", limit=1)] == ["a/1"]
+
+    run(script())
+
+
 def test_keys_are_compared_octet_by_octet(url: str) -> None:
     async def script() -> None:
         async with book_at(url) as book:

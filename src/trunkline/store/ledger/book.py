@@ -20,6 +20,7 @@ from typing import TypeVar, cast
 
 from sqlalchemy import make_url
 
+from trunkline.charging.model import Account
 from trunkline.errors import TrunklineError
 from trunkline.store.compiled import default_tariff_url
 from trunkline.store.guard import hide_password
@@ -190,6 +191,26 @@ class Book:
         ``after``: the last ID of the page before.
         """
         return await self._reader.sessions(account=account, lapsed=lapsed, after=after, limit=limit)
+
+    async def accounts(
+        self, tenant: str, *, after: str = "", offset: int = 0, limit: int | None = None
+    ) -> list[Account]:
+        """The accounts of a tenant, in the order of their keys.
+
+        ``after``: the last key of the page before. ``offset``: so many are passed over.
+        """
+        return await self._reader.accounts(tenant, after=after, offset=offset, limit=limit)
+
+    async def count_accounts(self, tenant: str) -> int:
+        """How many accounts a tenant has."""
+        return await self._reader.count_accounts(tenant)
+
+    async def tasks(self, prefix: str, *, after: str = "", limit: int = 1000) -> list[TaskRow]:
+        """Tasks whose ID begins with ``prefix``, in the order of their IDs.
+
+        ``after``: the last ID of the page before.
+        """
+        return await self._reader.tasks(prefix, after=after, limit=limit)
 
     async def records(self, query: RecordQuery) -> list[RecordRow]:
         """Records in the order in which they came."""

@@ -200,6 +200,8 @@ class Change:
     sessions: Mapping[str, SessionRow | None] = field(default_factory=lambda: _NOTHING)
     records: Mapping[str, RecordRow | None] = field(default_factory=lambda: _NOTHING)
     tasks: Mapping[str, TaskRow | None] = field(default_factory=lambda: _NOTHING)
+    fresh: Sequence[RecordRow | TaskRow] = ()
+    """New ones, of names that are given once, such as UUIDs: they need not be among the keys."""
     answer: str = ""
     """JSON; kept with the idempotency key of the change, and given to whoever asks again."""
 

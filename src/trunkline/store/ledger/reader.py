@@ -12,13 +12,24 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from sqlalchemy import Select, delete, event, make_url, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    Table,
+    delete,
+    event,
+    func,
+    make_url,
+    select,
+    update,
+)
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from trunkline.charging.model import Movement
+from trunkline.charging.model import Account, Movement
 from trunkline.store.guard import Guard, hide_password
 from trunkline.store.ledger.model import (
+    ACCOUNT,
     RECORD,
     SESSION,
     TASK,
@@ -30,6 +41,7 @@ from trunkline.store.ledger.model import (
     TaskRow,
 )
 from trunkline.store.ledger.schema import (
+    ACCOUNTS,
     ANSWERS,
     METADATA,
     MOVEMENTS,
@@ -53,6 +65,7 @@ T = TypeVar("T")
 _CONNECTIONS = 4
 _IN_FLIGHT = 1000
 _PAGE = 500  # keys in one statement
+_ALL = 1 << 31
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +206,42 @@ class Reader:
         async def work(connection: AsyncConnection) -> list[SessionRow]:
             rows = await connection.execute(query)
             return [cast(SessionRow, _stored(shelf, tuple(row))) for row in rows]
+
+        return await self._ask(work)
+
+    async def accounts(
+        self, tenant: str, *, after: str, offset: int, limit: int | None
+    ) -> list[Account]:
+        """See :meth:`Book.accounts`."""
+        shelf = self._shelves[ACCOUNT]
+        query = self._documents(shelf).where(*_within(ACCOUNTS, f"{tenant}:"))
+        query = query.where(ACCOUNTS.c.id > after).order_by(ACCOUNTS.c.id)
+        query = query.offset(offset).limit(_ALL if limit is None else limit)
+
+        async def work(connection: AsyncConnection) -> list[Account]:
+            rows = await connection.execute(query)
+            return [cast(Account, _stored(shelf, tuple(row))) for row in rows]
+
+        return await self._ask(work)
+
+    async def count_accounts(self, tenant: str) -> int:
+        """See :meth:`Book.count_accounts`."""
+        query = select(func.count()).where(*_within(ACCOUNTS, f"{tenant}:"))
+
+        async def work(connection: AsyncConnection) -> int:
+            return cast(int, (await connection.execute(query)).scalar())
+
+        return await self._ask(work)
+
+    async def tasks(self, prefix: str, *, after: str, limit: int) -> list[TaskRow]:
+        """See :meth:`Book.tasks`."""
+        shelf = self._shelves[TASK]
+        query = self._documents(shelf).where(*_within(TASKS, prefix), TASKS.c.id > after)
+        query = query.order_by(TASKS.c.id).limit(limit)
+
+        async def work(connection: AsyncConnection) -> list[TaskRow]:
+            rows = await connection.execute(query)
+            return [cast(TaskRow, _stored(shelf, tuple(row))) for row in rows]
 
         return await self._ask(work)
 
@@ -355,6 +404,11 @@ class Reader:
             origin = getattr(problem, "orig", None) or problem
             reason = " ".join(str(origin).split()) or type(origin).__name__
             raise self._guard.unavailable(reason) from problem
+
+
+def _within(table: Table, prefix: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """That the ID begins so; octet by octet, as the database has its index."""
+    return table.c.id >= prefix, table.c.id < f"{prefix[:-1]}{chr(ord(prefix[-1]) + 1)}"
 
 
 def _stored(shelf: Shelf, row: Sequence[object]) -> Stored:

@@ -33,6 +33,7 @@ from trunkline.store.ledger.model import (
     Stored,
     TaskRow,
     View,
+    check_key,
 )
 from trunkline.store.ledger.schema import Cells, Shelf, movement_row
 
@@ -119,6 +120,9 @@ class Settlement:
             change = item.function(view_of(item.slots, state))
             puts = _puts(change)
             _check(item, change, puts, state)
+            fresh = [(_name(each), each) for each in change.fresh]
+            for slot, _ in fresh:
+                check_key(slot[1])
             moved = [movement_row(change.time, movement) for movement in change.movements]
         except Exception as problem:
             return Failed(problem)
@@ -129,6 +133,9 @@ class Settlement:
                 state[slot] = 0, None
             else:
                 state[slot] = (version + 1 if version else randbits(62) + 1), stored
+        for slot, stored in fresh:
+            self._before.setdefault(slot, (0, None))
+            state[slot] = randbits(62) + 1, stored
         self._movements += moved
         if item.once:
             self._answers[item.once] = change.answer

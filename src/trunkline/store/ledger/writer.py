@@ -289,7 +289,7 @@ class Writer:
             ) from problem
         self.counters.batches += bool(rows)
         for slot, (version, stored) in state.items():
-            if version or before[slot][0]:
+            if version or before.get(slot, (0, None))[0]:
                 self._caches[slot[0]].put(slot[1], version, stored)
         return outcomes
 
