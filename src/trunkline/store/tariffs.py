@@ -34,7 +34,7 @@ from sqlalchemy.schema import CreateTable
 
 from trunkline.errors import TrunklineError
 from trunkline.rating.tariff import Tariff
-from trunkline.store import sqlite
+from trunkline.store import rules, sqlite
 from trunkline.store.compiled import (
     Compiler,
     Line,
@@ -102,6 +102,7 @@ class TariffStore:
             with self._engine.begin() as connection:
                 connection.execute(CreateTable(_versions, if_not_exists=True))
                 connection.execute(CreateTable(_rows, if_not_exists=True))
+                rules.create_tables(connection)
 
     def load(
         self,
@@ -123,6 +124,7 @@ class TariffStore:
             zone_named(str(zone))  # refused now, not when the rows are compiled again
         token = uuid.uuid4().hex
         count = 0
+        brought: set[rules.RuleKey] = set()
         with self._errors(), self._engine.begin() as connection:
             inserted = connection.execute(
                 insert(_versions).values(
@@ -155,12 +157,15 @@ class TariffStore:
                     ]
                     connection.execute(insert(_rows), batch)
                     count += len(batch)
+                keys = (rules.key_of_row(kind, row) for kind, _, _, row in lines)
+                brought.update(key for key in keys if key is not None)
 
             with without_collections():
                 tariff = read(keep)
             connection.execute(
                 _versions.update().where(_versions.c.id == identifier).values(row_count=count)
             )
+            rules.forget(connection, brought)
             oldest = select(_versions.c.id).order_by(_versions.c.id.desc()).offset(KEPT).limit(1)
             old = connection.execute(oldest).scalar()
             if old is not None:

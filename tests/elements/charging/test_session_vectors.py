@@ -18,7 +18,7 @@ from trunkline.config.cgrates import load_charging, load_folder
 from trunkline.elements.charging.engine import Engine
 from trunkline.elements.charging.records import Records
 from trunkline.elements.charging.registry import Registry
-from trunkline.elements.charging.rules import Profiles
+from trunkline.elements.charging.rulebook import RuleBook
 from trunkline.elements.charging.sessions import Sessions
 from trunkline.elements.charging.tariffs import Tariffs
 from trunkline.jsonrpc import Call
@@ -108,8 +108,8 @@ def play(case: Case, tmp_path: Path, script: Callable[[Ask], Coroutine[None, Non
         await book.prepare()
         precision = Cgrates(query.get("rounding_decimals", 5))
         tariffs = Tariffs(tariff, precision=precision)
-        profiles = Profiles.of_rows(load_charging(folder), tariffs)
-        engine = Engine(tariffs, book, profiles, lambda: now)
+        rules = RuleBook(load_charging(folder), tariffs)
+        engine = Engine(tariffs, book, rules, lambda: now)
         registry = Registry(Sessions(engine), Records(engine))
 
         async def ask(method: str, **argument: object) -> object:

@@ -20,7 +20,7 @@ from trunkline.elements.charging.engine import Engine
 from trunkline.elements.charging.profiles import ProfileMethods
 from trunkline.elements.charging.records import Records
 from trunkline.elements.charging.registry import Registry
-from trunkline.elements.charging.rules import Profiles
+from trunkline.elements.charging.rulebook import RuleBook
 from trunkline.elements.charging.sessions import Sessions
 from trunkline.elements.charging.tariffs import Tariffs
 from trunkline.jsonrpc import Call
@@ -79,8 +79,8 @@ def charging(tmp_path: Path, script: Callable[[Ask, Engine], Coroutine[None, Non
         book = Book(f"sqlite:///{tmp_path}/ledger.db")
         await book.prepare()
         tariffs = Tariffs(TARIFF)
-        profiles = Profiles.of_rows(load_charging(tmp_path), tariffs)
-        engine = Engine(tariffs, book, profiles, Clock())
+        rules = RuleBook(load_charging(tmp_path), tariffs)
+        engine = Engine(tariffs, book, rules, Clock())
         registry = Registry(
             Accounts(engine), Sessions(engine), Records(engine), ProfileMethods(engine)
         )

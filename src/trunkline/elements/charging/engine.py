@@ -33,6 +33,7 @@ from trunkline.charging.sessions import (
     session_id,
 )
 from trunkline.config.cgrates import load_charging
+from trunkline.elements.charging.rulebook import RuleBook
 from trunkline.elements.charging.rules import EventSources, Profiles
 from trunkline.elements.charging.taken import Taken
 from trunkline.elements.charging.tariffs import Tariffs
@@ -75,12 +76,17 @@ class Engine:
     """
 
     def __init__(
-        self, tariffs: Tariffs, book: Book, profiles: Profiles, clock: Callable[[], datetime]
+        self, tariffs: Tariffs, book: Book, rules: RuleBook, clock: Callable[[], datetime]
     ) -> None:
         self.tariffs = tariffs
         self.book = book
-        self.profiles = profiles
+        self.rules = rules
         self.clock = clock
+
+    @property
+    def profiles(self) -> Profiles:
+        """The rules that count."""
+        return self.rules.profiles
 
     async def load(self, folder: Path, *, dry_run: bool) -> None:
         """Read a folder, prices and profiles, and have it count unless ``dry_run``.
@@ -88,14 +94,12 @@ class Engine:
         Raises:
             TrunklineError: all that is wrong with it; what counted before still does.
         """
-        profiles = await asyncio.to_thread(
-            lambda: Profiles.of_rows(
-                load_charging(folder, self.tariffs.tariff.time_zone), self.tariffs
-            )
-        )
+        zone = self.tariffs.tariff.time_zone
+        rows = await asyncio.to_thread(load_charging, folder, zone)
+        await self.rules.check(rows)
         await self.tariffs.load(folder, dry_run=dry_run)
         if not dry_run:
-            self.profiles = profiles
+            await self.rules.use(rows, forget=True)
 
     # Events
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from trunkline import __version__
 from trunkline.charging.sessions import Session
-from trunkline.config.cgrates import load_charging
+from trunkline.config.cgrates import ChargingRows, load_charging
 from trunkline.config.charging import ChargingSettings
 from trunkline.elements.charging.accounts import Accounts
 from trunkline.elements.charging.clients import Clients
@@ -27,7 +27,7 @@ from trunkline.elements.charging.openapi import document
 from trunkline.elements.charging.profiles import ProfileMethods
 from trunkline.elements.charging.records import Records
 from trunkline.elements.charging.registry import Registry
-from trunkline.elements.charging.rules import Profiles
+from trunkline.elements.charging.rulebook import RuleBook
 from trunkline.elements.charging.sessions import Sessions
 from trunkline.elements.charging.tariffs import Tariffs
 from trunkline.elements.log import LogLine, RouterLog
@@ -46,6 +46,7 @@ from trunkline.net.loop import new_event_loop
 from trunkline.rating.cost import EXACT, Cgrates
 from trunkline.store.compiled import default_tariff_url
 from trunkline.store.ledger.book import Book, default_ledger_url
+from trunkline.store.rules import RuleStore
 
 if TYPE_CHECKING:
     from trunkline.config.network import NetworkSettings
@@ -84,10 +85,11 @@ class ChargingPlan:
             url = settings.store or default_tariff_url()
             self.source = "the active tariff"
             self.tariffs = Tariffs.of_store(url, precision=precision)
-        self.profiles = Profiles()
+        rows = ChargingRows()
         if settings.tariff:
             rows = load_charging(network.path.parent / settings.tariff)
-            self.profiles = Profiles.of_rows(rows, self.tariffs)
+        kept = settings.store or ("" if settings.tariff else default_tariff_url())
+        self.rules = RuleBook(rows, self.tariffs, RuleStore(kept) if kept else None)
         self.ledger = settings.ledger or default_ledger_url()
 
 
@@ -101,9 +103,7 @@ class ChargingNode:
         self.stopped = asyncio.Event()
         self.log = RouterLog(sys.stdout)
         self.log.listeners.append(self._publish_log)
-        self.engine = Engine(
-            plan.tariffs, Book(plan.ledger), plan.profiles, lambda: datetime.now(UTC)
-        )
+        self.engine = Engine(plan.tariffs, Book(plan.ledger), plan.rules, lambda: datetime.now(UTC))
         self.clients = Clients()
         self.registry = Registry(
             Core(plan.name, datetime.now(UTC)),
@@ -114,7 +114,7 @@ class ChargingNode:
             Records(self.engine),
             ProfileMethods(self.engine),
         )
-        self._sweeping: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self.servers: dict[str, RpcServer] = {}
         self.control = ControlServer(socket_path(plan.network, plan.name), self._methods())
 
@@ -125,7 +125,11 @@ class ChargingNode:
             TrunklineError: ``rpc.bind``, ``control.in-use``, ``store.ledger-unavailable``.
         """
         await self.engine.book.prepare()
-        self._sweeping = self.loop.create_task(self._sweep())
+        await self.engine.rules.start()
+        self._tasks = [
+            self.loop.create_task(self._sweep()),
+            self.loop.create_task(self.engine.rules.follow(self._unfollowed)),
+        ]
         settings = self.plan.settings
         bounds = RpcSettings(connections=settings.connections)
         for key, (kind, protocol) in _KINDS.items():
@@ -159,9 +163,14 @@ class ChargingNode:
             server.close()
         for server in self.servers.values():
             await server.wait_closed()
-        if self._sweeping is not None:
-            self._sweeping.cancel()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.engine.rules.close()
         await self.engine.book.close()
+
+    def _unfollowed(self, problem: TrunklineError) -> None:
+        self.log("CHARGING", 3, "RULES", f"others' rules do not count here: {problem.message}")
 
     async def _sweep(self) -> None:
         """Again and again, end the sessions that nobody asks for any more."""

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from decimal import Decimal
+from typing import Protocol, TypeVar
 
 from trunkline.charging.attributes import Attributes
 from trunkline.charging.chargers import Chargers
-from trunkline.charging.filters import Filters
+from trunkline.charging.filters import Filters, ProfilesError
 from trunkline.charging.groups import SharedGroup, shared_groups
 from trunkline.charging.route_sources import AccountUsage, PlanCost, TariffCosts
 from trunkline.charging.routes import Routes
-from trunkline.charging.rows import ActionRow
+from trunkline.charging.rows import ActionPlanRow, ActionRow, ActionTriggerRow
 from trunkline.config.cgrates import ChargingRows
 from trunkline.elements.charging.tariffs import Tariffs
 from trunkline.rating.call import Call
+from trunkline.rating.errors import Problem
 from trunkline.rating.model import DEFAULT_TENANT, Timing
 from trunkline.rating.tariff import Tariff
 
@@ -30,10 +32,13 @@ class Profiles:
     attributes: Attributes = field(default_factory=Attributes)
     chargers: Chargers = field(default_factory=Chargers)
     routes: Routes = field(default_factory=Routes)
+    filters: Filters = field(default_factory=Filters)
     groups: Mapping[str, SharedGroup] = field(default_factory=dict)
     timings: Mapping[str, Timing] = field(default_factory=dict)
     actions: Mapping[str, Sequence[ActionRow]] = field(default_factory=dict)
-    """Those of Actions.csv by their ID."""
+    """Those of Actions.csv by their ID; so too the next."""
+    plans: Mapping[str, Sequence[ActionPlanRow]] = field(default_factory=dict)
+    triggers: Mapping[str, Sequence[ActionTriggerRow]] = field(default_factory=dict)
 
     @classmethod
     def of_rows(cls, rows: ChargingRows, tariffs: Tariffs) -> Profiles:
@@ -44,17 +49,47 @@ class Profiles:
         """
         filters = Filters.from_rows(rows.filters)
         attributes = Attributes.from_rows(rows.attributes, filters)
-        actions: dict[str, list[ActionRow]] = {}
-        for row in rows.actions:
-            actions.setdefault(row.id, []).append(row)
+        actions, plans = _by_id(rows.actions), _by_id(rows.action_plans)
+        triggers = _by_id(rows.action_triggers)
+        problems = [
+            Problem(
+                "charging.actions-unknown",
+                f"{what} {row.id}: there are no actions {row.actions_id!r}",
+                row.source,
+            )
+            for what, held in (("action plan", plans), ("action trigger", triggers))
+            for of_id in held.values()
+            for row in of_id
+            if row.actions_id and row.actions_id not in actions
+        ]
+        if problems:
+            raise ProfilesError(problems)
         return cls(
+            filters=filters,
             attributes=attributes,
             actions=actions,
+            plans=plans,
+            triggers=triggers,
             chargers=Chargers.from_rows(rows.chargers, filters, attributes),
             routes=Routes.from_rows(rows.routes, filters, costs=_Costs(tariffs)),
             groups=shared_groups(rows.shared_groups),
             timings=rows.timings,
         )
+
+
+class _Row(Protocol):
+    @property
+    def id(self) -> str: ...
+
+
+_R = TypeVar("_R", bound=_Row)
+
+
+def _by_id(rows: Iterable[_R]) -> dict[str, list[_R]]:
+    found: dict[str, list[_R]] = {}
+    for row in rows:
+        found.setdefault(row.id, []).append(row)
+    return found
 
 
 class _Costs:
