@@ -35,7 +35,12 @@ def session_to_json(session: Session) -> dict[str, Json]:
         "updated": str(session.updated),
         "lease_until": str(session.lease_until),
         "debit_interval": session.debit_interval,
+        "due": str(session.due),
+        "ending": session.ending,
         "ended": session.ended,
+        "assumed": session.assumed,
+        "asked": str(session.asked),
+        "requests": [{"id": name, "granted": granted} for name, granted in session.requests],
     }
 
 
@@ -77,7 +82,14 @@ def session_from_json(value: object) -> Session:
         updated=float(reader.number("updated")),
         lease_until=float(reader.number("lease_until")),
         debit_interval=reader.whole("debit_interval"),
+        due=float(reader.number("due")),
+        ending=reader.text("ending"),
         ended=reader.flag("ended"),
+        assumed=reader.flag("assumed"),
+        asked=float(reader.number("asked")),
+        requests=tuple(
+            (each.text("id"), each.whole("granted")) for each in reader.inners("requests")
+        ),
     )
 
 

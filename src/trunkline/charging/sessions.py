@@ -17,12 +17,15 @@ request type   authorised by       reserves     taken with the record
 ============== =================== ============ ==========================
 
 Whoever asks for more says how much of the last grant was used; where nothing is said, all of it.
+
+A call (``*voice``, ``*prepaid``) runs by the clock, so the charging side knows when what it granted
+is over: `timed` says when it has to act next, and `overdue` how much it extends a session by.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
@@ -35,8 +38,9 @@ from trunkline.charging.debit import debit
 from trunkline.charging.model import Taking
 from trunkline.charging.money import ZERO
 from trunkline.errors import TrunklineError
-from trunkline.rating.call import Call
+from trunkline.rating.call import VOICE, Call
 from trunkline.rating.cost import EXACT, Precision
+from trunkline.rating.durations import SECOND
 from trunkline.rating.result import Json
 from trunkline.rating.tariff import Tariff
 
@@ -46,12 +50,18 @@ __all__ = [
     "Run",
     "Session",
     "SessionError",
+    "answered",
     "authorize",
     "close",
     "extend",
+    "overdue",
+    "remembering",
     "session_id",
     "settle",
+    "timed",
 ]
+
+_REMEMBERED: Final = 8  # requests of a session: what is repeated is repeated soon
 
 
 class RequestType(StrEnum):
@@ -67,6 +77,11 @@ class RequestType(StrEnum):
     def asks_balances(self) -> bool:
         """Whether usage needs to be covered before it happens."""
         return self in (RequestType.PREPAID, RequestType.PSEUDOPREPAID)
+
+    @property
+    def reserves(self) -> bool:
+        """Whether it is paid before it happens."""
+        return self is RequestType.PREPAID
 
 
 class SessionError(TrunklineError):
@@ -128,8 +143,23 @@ class Session:
     """Whoever held it may be taken for dead after this time."""
     debit_interval: int = 0
     """Where it is not 0, the charging system extends the session by itself, by so much."""
+    due: float = 0.0
+    """When the charging side has to act by itself; 0: it never has to."""
+    ending: str = ""
+    """Why it ends when it is due; empty: it is extended then."""
     ended: bool = False
     """It is kept for the record of its usage, which is still to come."""
+    assumed: bool = False
+    """The charging side ended it, and assumed how much was used: the switch may still say."""
+    asked: float = 0.0
+    """The latest time that a request for it gave; 0: none did."""
+    requests: tuple[tuple[str, int], ...] = ()
+    """The last requests that had a name, and what was granted to each: they may be repeated."""
+
+    @property
+    def look_at(self) -> float:
+        """When something has to be done about it, if nobody asks for it before."""
+        return min(self.due, self.lease_until) if self.due else self.lease_until
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,14 +187,18 @@ def authorize(
     usage: int,
     precision: Precision = EXACT,
     *,
+    session: str = "",
     max_rate: Fraction | None = None,
 ) -> Granted:
     """How much of ``usage`` could be had, were it asked for now. Nothing is taken.
 
     Raises:
-        SessionError: ``charging.no-account`` where the request type needs one.
+        SessionError: ``charging.no-account`` where the request type needs one, or
+            ``charging.usage``: less than nothing.
         RatingError: the usage has no price.
     """
+    if usage < 0:
+        raise _below_zero(usage)
     if not run.request_type.asks_balances:
         return Granted(run=run, usage=usage, end=End.COVERED, debit=None)
     found = debit(
@@ -175,6 +209,7 @@ def authorize(
             cover=Cover.FUNDED,
             taken=run.taken,
             max_rate=max_rate,
+            seed=session,
         ),
         precision,
     )
@@ -201,13 +236,12 @@ def extend(
         RatingError: the usage has no price.
     """
     if usage < 0 or (used is not None and used < 0):
-        raise SessionError(
-            "charging.usage",
-            f"the usage {min(usage, used or 0)} is below zero; give what is asked for, or was used",
-        )
+        raise _below_zero(min(usage, used or 0))
     so_far = run.granted if used is None else run.used + used
-    if run.request_type is not RequestType.PREPAID:
-        granted = authorize(tariff, payers, replace(run, used=so_far), usage, precision)
+    if not run.request_type.reserves:
+        granted = authorize(
+            tariff, payers, replace(run, used=so_far), usage, precision, session=session
+        )
         after = replace(run, used=so_far, granted=so_far + granted.usage)
         return Granted(run=after, usage=granted.usage, end=granted.end, debit=None)
     found = debit(
@@ -247,9 +281,9 @@ def close(
         SessionError: ``charging.usage``, ``charging.no-account``.
     """
     if usage is not None and usage < 0:
-        raise SessionError("charging.usage", f"the usage {usage} is below zero; give what was used")
+        raise _below_zero(usage)
     total = run.granted if usage is None else usage
-    if run.request_type is not RequestType.PREPAID:
+    if not run.request_type.reserves:
         after = replace(run, used=total, granted=total)
         return Granted(run=after, usage=total, end=End.COVERED, debit=None)
     return _paid(tariff, _needed(payers, run), run, total, precision, session)
@@ -292,6 +326,60 @@ def _paid(
     )
     after = replace(run, used=usage, granted=usage, taken=found.taken, cost=found.cost)
     return Granted(run=after, usage=usage, end=found.end, debit=found)
+
+
+def answered(session: Session, request: str) -> int | None:
+    """What was granted to a request of this name before; ``None``: there was none."""
+    return dict(session.requests).get(request)
+
+
+def remembering(session: Session, request: str, granted: int) -> Session:
+    """The session, when it has answered a request; one without a name is not remembered."""
+    if not request:
+        return session
+    kept = (*session.requests, (request, granted))
+    return replace(session, requests=kept[-_REMEMBERED:])
+
+
+_REASONS: Final = {
+    End.FUNDS: "INSUFFICIENT_CREDIT",
+    End.BLOCKER: "INSUFFICIENT_CREDIT",
+    End.MAX_COST: "MAX_COST",
+    End.NO_PRICE: "UNAUTHORIZED_DESTINATION",
+}
+
+
+def timed(session: Session, steps: Sequence[Granted], since: float) -> Session:
+    """The session, and when the charging side has to act, after a step at the time ``since``.
+
+    With a debit interval that is when the grant is over. Without, only what cannot be extended any
+    more, for its maximum cost is reached, ends by itself.
+    """
+    runs = [each for each in steps if _by_the_clock(each.run)]
+    if not runs:
+        return replace(session, due=0.0, ending="")
+    first = min(runs, key=lambda each: each.run.granted)
+    if not session.debit_interval and first.end is not End.MAX_COST:
+        return replace(session, due=0.0, ending="")
+    left = max(first.run.granted - first.run.used, 0)
+    return replace(session, due=since + left / SECOND, ending=_REASONS.get(first.end, ""))
+
+
+def overdue(session: Session, now: float) -> int:
+    """By how much a session that is due is extended, so that the grant lasts beyond ``now``."""
+    late = int(max(now - session.due, 0) * SECOND)
+    return (late // session.debit_interval + 1) * session.debit_interval
+
+
+def _by_the_clock(run: Run) -> bool:
+    return run.request_type.reserves and run.call.tor in (VOICE, "")
+
+
+def _below_zero(usage: int) -> SessionError:
+    return SessionError(
+        "charging.usage",
+        f"the usage {usage} is below zero; give what is asked for, or what was used",
+    )
 
 
 def _needed(payers: Payers | None, run: Run) -> Payers:

@@ -22,6 +22,7 @@ from trunkline.elements.charging.records import Records
 from trunkline.elements.charging.registry import Registry
 from trunkline.elements.charging.rulebook import RuleBook
 from trunkline.elements.charging.sessions import Sessions
+from trunkline.elements.charging.steps import Steps
 from trunkline.elements.charging.tariffs import Tariffs
 from trunkline.jsonrpc import Call
 from trunkline.rating.durations import SECOND
@@ -276,23 +277,24 @@ def test_what_cannot_be_done_has_the_references_words(
 def test_a_session_that_nobody_asks_for_ends_by_itself(tmp_path: Path) -> None:
     async def script(ask: Ask, engine: Engine) -> None:
         clock = cast("Clock", engine.clock)
+        steps = Steps(engine)
         await topped_up(ask, 1)
         event = {**EVENT, "Usage": "60s"}
         await ask("SessionSv1.InitiateSession", InitSession=True, Event=event)
-        assert await engine.expire() == []
+        assert await steps.sweep() == []
         clock.now += timedelta(hours=2)
         await ask("SessionSv1.UpdateSession", UpdateSession=True, Event=event)
         clock.now += timedelta(hours=2)
-        assert await engine.expire() == [], "an update is a word"
+        assert await steps.sweep() == [], "an update is a word"
         clock.now += timedelta(hours=2)
-        [session] = await engine.expire()
-        assert session.origin_id == "call-1"
-        assert await money(ask) == Decimal("0.8"), "it counts as used"
+        [ended] = await steps.sweep()
+        assert (ended.session.origin_id, ended.reason) == ("call-1", "FORCED_DISCONNECT")
+        assert await money(ask) == Decimal("0.9"), "of the second minute nothing is known"
         assert await ask("SessionSv1.GetActiveSessions") == "NOT_FOUND"
-        assert len(await engine.sessions()) == 1, "its record may still come"
+        assert len(await steps.sessions()) == 1, "its record may still come"
         clock.now += timedelta(hours=25)
-        assert await engine.expire() == []
-        assert await engine.sessions() == []
+        assert await steps.sweep() == []
+        assert await steps.sessions() == []
 
     charging(tmp_path, script)
 

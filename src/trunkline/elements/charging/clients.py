@@ -22,9 +22,8 @@ from trunkline.errors import TrunklineError
 from trunkline.jsonrpc import Json
 from trunkline.net.jsonrpc import Peer
 
-__all__ = ["FORCED", "Clients"]
+__all__ = ["Clients"]
 
-FORCED: Final = "FORCED_DISCONNECT"
 _METHOD: Final = "SessionSv1.DisconnectSession"
 _PATIENCE: Final = 5.0  # s for the client's answer
 
@@ -67,7 +66,7 @@ class Clients:
         if held is not None:
             self._of_peer.get(held.peer, set()).discard(session)
 
-    async def disconnect(self, session: str, reason: str = FORCED) -> None:
+    async def disconnect(self, session: str, reason: str) -> None:
         """Tell who holds a session that it has ended; nothing where nobody does.
 
         Raises:

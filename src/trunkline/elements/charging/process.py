@@ -15,7 +15,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, cast
 
 from trunkline import __version__
-from trunkline.charging.sessions import Session
 from trunkline.config.cgrates import ChargingRows, load_charging
 from trunkline.config.charging import ChargingSettings
 from trunkline.elements.charging.accounts import Accounts
@@ -29,6 +28,7 @@ from trunkline.elements.charging.records import Records
 from trunkline.elements.charging.registry import Registry
 from trunkline.elements.charging.rulebook import RuleBook
 from trunkline.elements.charging.sessions import Sessions
+from trunkline.elements.charging.steps import Ended, Steps
 from trunkline.elements.charging.tariffs import Tariffs
 from trunkline.elements.log import LogLine, RouterLog
 from trunkline.elements.parameters import Params, bounded
@@ -56,7 +56,7 @@ __all__ = ["SERVICES", "ChargingNode", "ChargingPlan", "run_charging"]
 SERVICES: Final = (Core, Costs, TariffPlans, Accounts, Sessions, Records, ProfileMethods)
 """The classes that have the methods."""
 
-_SWEEP: Final = 30.0  # s
+_SWEEP: Final = 1.0  # s; from one look for what is due to the next
 _KINDS: Final = {
     "rpc_json": ("JSON-RPC", TcpConnection),
     "http": ("HTTP", HttpConnection),
@@ -104,13 +104,14 @@ class ChargingNode:
         self.log = RouterLog(sys.stdout)
         self.log.listeners.append(self._publish_log)
         self.engine = Engine(plan.tariffs, Book(plan.ledger), plan.rules, lambda: datetime.now(UTC))
+        self.steps = Steps(self.engine)
         self.clients = Clients()
         self.registry = Registry(
             Core(plan.name, datetime.now(UTC)),
             Costs(plan.tariffs, self.engine.clock),
             TariffPlans(self.engine),
             Accounts(self.engine),
-            Sessions(self.engine, self.clients),
+            Sessions(self.engine, self.clients, self.steps),
             Records(self.engine),
             ProfileMethods(self.engine),
         )
@@ -173,25 +174,26 @@ class ChargingNode:
         self.log("CHARGING", 3, "RULES", f"others' rules do not count here: {problem.message}")
 
     async def _sweep(self) -> None:
-        """Again and again, end the sessions that nobody asks for any more."""
+        """Again and again, do what is due for sessions."""
         while True:
             try:
-                for session in await self.engine.expire():
+                for ended in await self.steps.sweep():
+                    session = ended.session
                     self.log(
                         "CHARGING",
                         4,
-                        "STALE",
-                        f"session {session.origin_id} of {session.origin_host or 'no host'} was"
-                        " not asked for within its lease: ended with what it was granted",
+                        "ENDED",
+                        f"session {session.origin_id} of {session.origin_host or 'no host'}:"
+                        f" {ended.reason}",
                     )
-                    await self._tell(session)
+                    await self._tell(ended)
             except TrunklineError as problem:
                 self.log("CHARGING", 3, "LEDGER", problem.message)
-            await asyncio.sleep(_SWEEP)
+            await self.steps.pause(_SWEEP)
 
-    async def _tell(self, session: Session) -> None:
+    async def _tell(self, ended: Ended) -> None:
         try:
-            await self.clients.disconnect(session.id)
+            await self.clients.disconnect(ended.session.id, ended.reason)
         except TrunklineError as problem:
             self.log("CHARGING", 4, "UNTOLD", problem.message)
 

@@ -97,7 +97,7 @@ class Recorder:
                 paying = replace(held, call=run.call, request_type=run.request_type)
                 done = settle(
                     tariff,
-                    self._engine.payers_of(run, accounts),
+                    self._engine.payers_of(paying, accounts),
                     paying,
                     usage,
                     precision,

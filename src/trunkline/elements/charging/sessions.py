@@ -15,6 +15,7 @@ from trunkline.elements.charging.clients import Clients
 from trunkline.elements.charging.engine import Engine, Step
 from trunkline.elements.charging.refusals import refusing
 from trunkline.elements.charging.registry import ApiError, method
+from trunkline.elements.charging.steps import FORCED, Steps
 from trunkline.errors import TrunklineError
 from trunkline.jsonrpc import Json
 from trunkline.net.jsonrpc import Peer
@@ -66,8 +67,11 @@ class SessionFilter:
 class Sessions:
     """Sessions of the engine's; ``clients`` knows who is told of their end."""
 
-    def __init__(self, engine: Engine, clients: Clients | None = None) -> None:
+    def __init__(
+        self, engine: Engine, clients: Clients | None = None, steps: Steps | None = None
+    ) -> None:
         self._engine = engine
+        self._steps = Steps(engine) if steps is None else steps
         self.clients: Final = Clients() if clients is None else clients
 
     @method("SessionSv1.AuthorizeEvent")
@@ -77,7 +81,7 @@ class Sessions:
         if not (args.get_attributes or args.get_max_usage):
             raise _nothing_to_do("GetMaxUsage")
         if args.get_max_usage:
-            step = await refusing(self._engine.authorize(event, event.usage() or 0))
+            step = await refusing(self._steps.authorize(event, event.usage()))
             answer["MaxUsage"] = _granted(step)
         return answer
 
@@ -88,7 +92,7 @@ class Sessions:
         if not (args.get_attributes or args.init_session):
             raise _nothing_to_do("InitSession")
         if args.init_session:
-            step = await refusing(self._engine.initiate(event, event.usage() or 0))
+            step = await refusing(self._steps.initiate(event, event.usage()))
             answer["MaxUsage"] = _granted(step)
             self.clients.hold(self._engine.session_of(event)[0], peer, args.event)
         return answer
@@ -101,7 +105,7 @@ class Sessions:
             raise _nothing_to_do("UpdateSession")
         if args.update_session:
             used = event.usage("LastUsed")
-            step = await refusing(self._engine.update(event, event.usage() or 0, used))
+            step = await refusing(self._steps.update(event, event.usage(), used))
             answer["MaxUsage"] = _granted(step)
             self.clients.hold(self._engine.session_of(event)[0], peer, args.event)
         return answer
@@ -112,7 +116,7 @@ class Sessions:
         if not args.terminate_session:
             raise _nothing_to_do("TerminateSession")
         event, _ = self._prepared(args)
-        await refusing(self._engine.terminate(event, event.usage()))
+        await refusing(self._steps.terminate(event, event.usage(), event.usage("LastUsed")))
         self.clients.release(self._engine.session_of(event)[0])
         return "OK"
 
@@ -121,14 +125,14 @@ class Sessions:
         """Charge at once what happens at once: a message."""
         event, answer = self._prepared(args)
         if args.debit:
-            step = await refusing(self._engine.message(event, event.usage() or 0))
+            step = await refusing(self._steps.message(event, event.usage()))
             answer["MaxUsage"] = _granted(step)
         return answer
 
     @method("SessionSv1.GetActiveSessions")
     async def active(self, _: SessionArgs) -> Json:
         """The sessions that are open."""
-        found = [each for each in await self._engine.sessions() if not each.ended]
+        found = [each for each in await self._steps.sessions() if not each.ended]
         if not found:
             raise ApiError("NOT_FOUND")
         return [
@@ -164,7 +168,7 @@ class Sessions:
             raise ApiError(f"SERVER_ERROR: {problem.message}") from None
         found = [
             each
-            for each in await self._engine.sessions()
+            for each in await self._steps.sessions()
             if not each.ended
             and args.tenant in ("", each.tenant)
             and any(condition.holds(self._scope(each, run)) for run in each.runs)
@@ -173,9 +177,9 @@ class Sessions:
             raise ApiError("NOT_FOUND")
         told: list[str] = []
         for session in found:
-            await self._engine.end(session)
+            await self._steps.end(session)
             try:
-                await self.clients.disconnect(session.id)
+                await self.clients.disconnect(session.id, FORCED)
             except TrunklineError as problem:
                 told.append(problem.message)
         if told:

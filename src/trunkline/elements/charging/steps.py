@@ -1,0 +1,521 @@
+"""The steps of sessions: what a switch asks for, and what the charging side does by itself.
+
+Each is one change of the ledger (``engine``), computed by ``trunkline.charging.sessions`` from the
+session that is stored: its runs are those of the event that opened it.
+
+- *Repeated*: a request with the ID, the usage and the ``LastUsed`` of one of the last eight of its
+  session is answered as it was then, and changes nothing. Without an ID only the opening and the
+  end of a session may be repeated.
+- *Late*: an update whose ``Time`` lies before that of an earlier one is refused, and so is one that
+  was answered after its own ``Time``. An update after the end is refused; an end after the record
+  changes nothing.
+- *By itself*: a call with a debit interval is extended when its grant is over, and ended when there
+  is no more; a session of which nothing was heard for its lease is ended with what it is known to
+  have used. When, is stored with the session (`Session.look_at`): whichever process looks first
+  does it, after a restart too.
+
+What the charging side assumed when it ended a session, the switch's own end corrects, and else the
+record.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import heapq
+import json
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Final
+
+from trunkline.charging.charges import End, Payers
+from trunkline.charging.event import Event, time_text
+from trunkline.charging.session_documents import session_from_json, session_to_json
+from trunkline.charging.sessions import (
+    Granted,
+    Run,
+    Session,
+    SessionError,
+    answered,
+    authorize,
+    close,
+    extend,
+    overdue,
+    remembering,
+    session_id,
+    timed,
+)
+from trunkline.elements.charging.engine import (
+    Engine,
+    Step,
+    Unseen,
+    account_key,
+    stored_session,
+)
+from trunkline.elements.charging.taken import Taken
+from trunkline.errors import TrunklineError
+from trunkline.rating.call import VOICE
+from trunkline.rating.durations import HOUR
+from trunkline.store.ledger.model import Duplicate, Keys, SessionRow, View, record_key
+
+__all__ = ["FORCED", "LEASE", "Ended", "Steps"]
+
+FORCED: Final = "FORCED_DISCONNECT"
+LEASE: Final = 3 * 3600.0  # s
+_KEPT: Final = 24 * 3600.0  # s: an ended session waits so long for its record
+_AT_ONCE: Final = 100  # sessions that are looked at side by side
+_UNLIMITED: Final = -1  # as a request's answer is remembered
+_INTERVALS: Final = ("DebitInterval", "CGRDebitInterval")
+_OPTIONS: Final = ("*debitInterval", "*sessionsDebitInterval")
+_USAGES: Final = {"*data": 1 << 20, "*sms": 1, "*mms": 1}
+"""What is asked for where nothing is said, as in the reference; else three hours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A session that the charging side has ended."""
+
+    session: Session
+    reason: str
+
+
+class Steps:
+    """The steps of the sessions of ``engine``.
+
+    Args:
+        engine: whose events and ledger they are.
+        lease: s; a session of which nothing is heard for so long is taken for dead.
+        debit_interval: ns; of calls whose event names none. 0: their switch asks for more.
+    """
+
+    def __init__(self, engine: Engine, *, lease: float = LEASE, debit_interval: int = 0) -> None:
+        self._engine = engine
+        self._lease = lease
+        self._debit_interval = debit_interval
+        self._dues: list[float] = []
+        self._nearer = asyncio.Event()
+
+    # What a switch asks for
+
+    async def authorize(self, event: Event, usage: int | None) -> Step:
+        """How much of ``usage`` could be had now. Nothing is written."""
+        engine = self._engine
+        runs = engine.runs_of(event)
+        accounts = await engine.accounts_of(runs)
+        tariff, precision = engine.tariffs.tariff, engine.tariffs.precision
+        seed = session_id(event.text("OriginID"), event.text("OriginHost"))
+        wanted = _wanted(event, usage)
+        granted = tuple(
+            authorize(tariff, engine.payers_of(run, accounts), run, wanted, precision, session=seed)
+            for run in runs
+        )
+        return Step(time=self._now(), granted=granted, usage=_least(granted))
+
+    async def initiate(self, event: Event, usage: int | None) -> Step:
+        """Open the session of ``event`` with a grant of ``usage``; one that is open stays so."""
+        return await self._extend(event, usage, None, initial=True)
+
+    async def update(self, event: Event, usage: int | None, used: int | None) -> Step:
+        """Grant ``usage`` more; a session that is not there is opened."""
+        return await self._extend(event, usage, used, initial=False)
+
+    async def _extend(
+        self, event: Event, usage: int | None, used: int | None, *, initial: bool
+    ) -> Step:
+        identifier, origin, _ = self._engine.session_of(event)
+        runs = self._engine.runs_of(event)
+        interval = self._interval(event)
+        wanted = _wanted(event, usage)
+        request = _request("initiate" if initial else "update", event, usage, used)
+        clock = self._now()
+
+        def step(view: View) -> Step:
+            session = stored_session(view.sessions[identifier])
+            if session is None:
+                self._check_times(event, 0.0)
+                session = self._opened(event, runs, clock, interval)
+            else:
+                before = answered(session, request)
+                if before is not None:
+                    limit = None if before == _UNLIMITED else before
+                    return Step(time=clock, session=session, usage=limit)
+                if session.ended:
+                    raise SessionError(
+                        "charging.session-ended",
+                        f"the session {origin} has ended; a new one needs another OriginID",
+                        reference="EXISTS",
+                    )
+                self._check_times(event, session.asked)
+                if initial:
+                    return _again(session, clock)
+            now = max(clock, session.updated)
+            first = initial and session.debit_interval
+            asked = session.debit_interval if first else wanted
+            tariff, precision = self._engine.tariffs.tariff, self._engine.tariffs.precision
+            done = self._stepped(
+                view,
+                _heard(session, event, now, self._lease),
+                now,
+                lambda run, payers: extend(
+                    tariff, payers, run, asked, used, precision, session=identifier
+                ),
+            )
+            assert done.session is not None
+            after = timed(done.session, done.granted, now)
+            usage = _least(done.granted)
+            if after.debit_interval and usage:
+                usage = None  # it is extended, or ended, when its time has come
+            limit = _UNLIMITED if usage is None else usage
+            return _stored(done, remembering(after, request, limit), usage)
+
+        return self._later(await self._commit(runs, identifier, step))
+
+    async def terminate(self, event: Event, usage: int | None, used: int | None = None) -> Step:
+        """End the session of ``event`` after ``usage`` in all, or ``used`` of the last grant.
+
+        One that was never opened is charged all the same: its usage was had. One whose record has
+        come is paid for already.
+        """
+        identifier, _, _ = self._engine.session_of(event)
+        runs = self._engine.runs_of(event)
+        clock = self._now()
+
+        def step(view: View) -> Step:
+            session = stored_session(view.sessions[identifier])
+            if session is None:
+                keys = [record_key(identifier, run.id) for run in runs]
+                if any(key not in view.records for key in keys):
+                    raise Unseen(records=keys)
+                if any(view.records[key] is not None for key in keys):
+                    return Step(time=clock)
+                session = self._opened(event, runs, clock, 0)
+            elif session.ended and not session.assumed:
+                return Step(time=clock, session=session)
+            return self._closed(
+                view,
+                replace(session, assumed=False),
+                max(clock, session.updated),
+                lambda run: usage if usage is not None or used is None else run.used + used,
+            )
+
+        return await self._commit(runs, identifier, step)
+
+    async def message(self, event: Event, usage: int | None) -> Step:
+        """Charge at once what happens at once: prepaid, as far as the balances go.
+
+        One with an ID is charged once in a day.
+        """
+        engine = self._engine
+        runs = engine.runs_of(event)
+        keys = Keys(accounts=await engine.keys_of(runs))
+        now = self._now()
+        reference = session_id(event.text("OriginID") or event.id, event.text("OriginHost"))
+        wanted = _wanted(event, usage)
+        request = _request(f"message {event.tenant} {reference}", event, usage, None)
+
+        def step(view: View) -> Step:
+            tariff, precision = engine.tariffs.tariff, engine.tariffs.precision
+            session = Session(
+                id=reference, tenant=event.tenant_or_default, origin_id="", runs=tuple(runs)
+            )
+            done = self._stepped(
+                view,
+                session,
+                now,
+                lambda run, payers: extend(
+                    tariff, payers, run, wanted, None, precision, session=reference
+                ),
+            )
+            usage = _least(done.granted)
+            return replace(done, sessions={}, usage=usage, answer=json.dumps(usage))
+
+        done = await engine.write(keys, step, once=request, expires=now + _KEPT)
+        if isinstance(done, Duplicate):
+            return Step(time=now, usage=json.loads(done.answer))
+        return done
+
+    # What the charging side does
+
+    async def sessions(self) -> list[Session]:
+        """All sessions that are stored, those included that wait for their record."""
+        found: list[Session] = []
+        last = ""
+        while page := await self._engine.book.sessions(after=last):
+            found += [session_from_json(json.loads(row.document)) for row in page]
+            last = page[-1].id
+        return found
+
+    async def sweep(self) -> list[Ended]:
+        """Do all that is due: extend calls, and end those that cannot be.
+
+        Sessions are ended whose lease is over, with what they are known to have used. Those that
+        have ended, and whose record never came, are forgotten.
+        """
+        now = self._now()
+        while self._dues and self._dues[0] <= now:
+            heapq.heappop(self._dues)
+        ended: list[Ended] = []
+        problem: BaseException | None = None
+        last = ""
+        while page := await self._engine.book.sessions(lapsed=now, after=last, limit=_AT_ONCE):
+            last = page[-1].id
+            looked = (self._look(row, now) for row in page)
+            for step in await asyncio.gather(*looked, return_exceptions=True):
+                if isinstance(step, BaseException):
+                    problem = step  # the others have their turn all the same
+                elif step.reason and step.session is not None:
+                    ended.append(Ended(step.session, step.reason))
+        if problem is not None:
+            raise problem
+        return ended
+
+    async def pause(self, most: float) -> None:
+        """Wait until something of this process is due, ``most`` seconds at most."""
+        self._nearer.clear()
+        wait = min(most, self._dues[0] - self._now()) if self._dues else most
+        if wait > 0:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    await self._nearer.wait()
+
+    async def end(self, session: Session) -> Step:
+        """End a session before its time, with what it was granted."""
+
+        def step(view: View) -> Step:
+            now = self._now()
+            found = stored_session(view.sessions[session.id])
+            if found is None or found.ended:
+                return Step(time=now)
+            return self._ended(view, found, max(now, found.updated), FORCED, lambda run: None)
+
+        return await self._commit(session.runs, session.id, step)
+
+    async def hear(self, session: Session) -> None:
+        """Note that a session's switch has spoken of it: its lease begins anew."""
+
+        def step(view: View) -> Step:
+            now = self._now()
+            found = stored_session(view.sessions[session.id])
+            if found is None or found.ended:
+                return Step(time=now)
+            after = replace(found, lease_until=max(found.lease_until, now + self._lease))
+            return Step(time=now, sessions={found.id: _row(after)}, session=after)
+
+        await self._commit((), session.id, step)
+
+    async def _look(self, row: SessionRow, now: float) -> Step:
+        """Do what is due for one session."""
+        runs = session_from_json(json.loads(row.document)).runs
+
+        def step(view: View) -> Step:
+            session = stored_session(view.sessions[row.id])
+            if session is None or session.look_at > now:
+                return Step(time=now)  # somebody has been here meanwhile
+            if session.ended:
+                return Step(time=now, sessions={row.id: None})
+            if session.lease_until <= now:
+                automatic = bool(session.debit_interval)
+                return self._ended(
+                    view, session, now, FORCED, lambda run: run.granted if automatic else run.used
+                )
+            if session.ending:
+                total = min(run.granted for run in session.runs if run.request_type.reserves)
+                return self._ended(view, session, now, session.ending, lambda run: total)
+            return self._extended(view, session, now)
+
+        return self._later(await self._commit(runs, row.id, step))
+
+    def _extended(self, view: View, session: Session, now: float) -> Step:
+        """Extend a call that is due, so that it is paid for beyond ``now``."""
+        tariff, precision = self._engine.tariffs.tariff, self._engine.tariffs.precision
+        more = overdue(session, now)
+        try:
+            done = self._stepped(
+                view,
+                session,
+                now,
+                lambda run, payers: extend(
+                    tariff, payers, run, more, None, precision, session=session.id
+                ),
+            )
+        except TrunklineError as problem:
+            reason = str(getattr(problem, "reference", "")) or "SERVER_ERROR"
+            return self._ended(view, session, now, reason, lambda run: run.granted)
+        assert done.session is not None
+        return _stored(done, timed(done.session, done.granted, session.due), None)
+
+    def _ended(
+        self,
+        view: View,
+        session: Session,
+        now: float,
+        reason: str,
+        total: Callable[[Run], int | None],
+    ) -> Step:
+        """A session that the charging side ends; what it holds it keeps if nobody can be paid."""
+        session = replace(session, assumed=True)
+        try:
+            done = self._closed(view, session, now, total)
+        except TrunklineError:
+            after = replace(session, ended=True, due=0.0, lease_until=now + _KEPT)
+            done = Step(time=now, session=after, sessions={after.id: _row(after)})
+        return replace(done, reason=reason)
+
+    # What they have in common
+
+    def _closed(
+        self, view: View, session: Session, now: float, total: Callable[[Run], int | None]
+    ) -> Step:
+        tariff, precision = self._engine.tariffs.tariff, self._engine.tariffs.precision
+        return self._stepped(
+            view,
+            replace(session, ended=True, due=0.0, lease_until=now + _KEPT),
+            now,
+            lambda run, payers: close(
+                tariff, payers, run, total(run), precision, session=session.id
+            ),
+        )
+
+    def _stepped(
+        self,
+        view: View,
+        session: Session,
+        now: float,
+        take: Callable[[Run, Payers | None], Granted],
+    ) -> Step:
+        """One step of every run of a session, each seeing what those before it left."""
+        taken = Taken(view)
+        granted: list[Granted] = []
+        for run in session.runs:
+            each = take(run, self._engine.payers_of(run, taken.accounts))
+            granted.append(each)
+            taken.add(each.debit)
+        after = replace(session, runs=tuple(each.run for each in granted), updated=now)
+        return Step(
+            time=now,
+            accounts=taken.changed,
+            movements=taken.movements,
+            sessions={session.id: _row(after)},
+            session=after,
+            granted=tuple(granted),
+        )
+
+    async def _commit(
+        self, runs: Sequence[Run], identifier: str, step: Callable[[View], Step]
+    ) -> Step:
+        keys = Keys(accounts=await self._engine.keys_of(runs), sessions=[identifier])
+        done = await self._engine.write(keys, step)
+        assert not isinstance(done, Duplicate), "it has no idempotency key"
+        return done
+
+    def _later(self, step: Step) -> Step:
+        """Be awake when a session of this step is due."""
+        if step.session is not None and step.session.due:
+            heapq.heappush(self._dues, step.session.due)
+            self._nearer.set()
+        return step
+
+    def _now(self) -> float:
+        return self._engine.clock().timestamp()
+
+    def _opened(self, event: Event, runs: Sequence[Run], now: float, interval: int) -> Session:
+        identifier, origin, host = self._engine.session_of(event)
+        by_the_clock = any(
+            run.request_type.reserves and run.call.tor in (VOICE, "") for run in runs
+        )
+        return Session(
+            id=identifier,
+            tenant=event.tenant_or_default,
+            origin_id=origin,
+            origin_host=host,
+            runs=tuple(runs),
+            opened=now,
+            debit_interval=interval if by_the_clock else 0,
+        )
+
+    def _check_times(self, event: Event, asked: float) -> None:
+        """See that the switch's clock goes forward; ``asked``: its time when it asked last.
+
+        Raises:
+            SessionError: ``charging.clock``.
+        """
+        if event.time is None:
+            return
+        if event.time.timestamp() < asked:
+            raise SessionError(
+                "charging.clock",
+                f"the request of {time_text(event.time)} comes after a later one; it was not"
+                " carried out",
+            )
+        zone = self._engine.tariffs.tariff.zone(event.tenant_or_default)
+        answer = event.when("AnswerTime", event.time, zone)
+        if answer is not None and answer > event.time:
+            raise SessionError(
+                "charging.clock",
+                f"it was answered at {time_text(answer)}, after the request of"
+                f" {time_text(event.time)}; see that the switch's clock goes forward",
+            )
+
+    def _interval(self, event: Event) -> int:
+        """The debit interval of an event: its own, else the node's."""
+        options = Event(fields=event.opts)
+        found = [
+            *(event.usage(name) for name in _INTERVALS),
+            *(options.usage(name) for name in _OPTIONS),
+            self._debit_interval,
+        ]
+        interval = next(each for each in found if each is not None)
+        if interval < 0:
+            raise SessionError("charging.usage", f"the debit interval {interval} is below zero")
+        return interval
+
+
+def _wanted(event: Event, usage: int | None) -> int:
+    if usage is not None:
+        return usage
+    return _USAGES.get(event.text("ToR"), 3 * HOUR)
+
+
+def _least(granted: Sequence[Granted]) -> int | None:
+    """What all runs grant; ``None`` where there is no run."""
+    return min((each.usage for each in granted), default=None)
+
+
+def _again(session: Session, now: float) -> Step:
+    """The answer to an opening of what is open: what is left of its grant."""
+    granted = tuple(
+        Granted(run=run, usage=run.granted - run.used, end=End.COVERED, debit=None)
+        for run in session.runs
+    )
+    usage = None if session.debit_interval else _least(granted)
+    return Step(time=now, session=session, granted=granted, usage=usage)
+
+
+def _heard(session: Session, event: Event, now: float, lease: float) -> Session:
+    """The session, whose switch has just spoken of it."""
+    at = event.time.timestamp() if event.time is not None else session.asked
+    until = max(session.lease_until, now + lease)
+    return replace(session, lease_until=until, asked=at)
+
+
+def _request(kind: str, event: Event, usage: int | None, used: int | None) -> str:
+    """The name of a request, for when it is repeated; empty: it has none."""
+    if not event.id:
+        return ""
+    text = "\0".join((kind, event.id, str(usage), str(used)))
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def _stored(step: Step, session: Session, usage: int | None) -> Step:
+    return replace(step, session=session, sessions={session.id: _row(session)}, usage=usage)
+
+
+def _row(session: Session) -> SessionRow:
+    payer = next((run for run in session.runs if run.call.account), None)
+    return SessionRow(
+        session.id,
+        "" if payer is None else account_key(payer),
+        session.look_at,
+        json.dumps(session_to_json(session)),
+    )
