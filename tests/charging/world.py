@@ -16,7 +16,7 @@ from trunkline.charging.model import Account, Balance
 from trunkline.charging.rows import ActionRow
 from trunkline.charging.schedule import parse_schedule
 from trunkline.charging.triggers import set_triggers
-from trunkline.config.cgrates.accounts import ChargingRows, load_charging
+from trunkline.config.cgrates import ChargingRows, load_charging
 from trunkline.rating.model import Timing
 
 NOW = datetime(2024, 5, 15, 10, 0, tzinfo=UTC)

@@ -195,7 +195,6 @@ def test_load_then_cost() -> None:
         "version": 2,
         "seconds": 0,
         "rows": {
-            "Timings": 0,
             "Destinations": 7,
             "Rates": 3,
             "DestinationRates": 3,
@@ -269,15 +268,15 @@ def test_check_of_a_bad_folder(tmp_path: Path) -> None:
 
 def test_warnings_do_not_refuse(tmp_path: Path) -> None:
     folder = copy(tmp_path / "x", "Destinations.csv", "613\n", "613\nDST_NZ,64\n")
-    (tmp_path / "x" / "Actions.csv").touch()
+    (tmp_path / "x" / "DispatcherHosts.csv").touch()
     result = run("check", folder)
     assert result.exit_code == 0
     assert f"{folder}/Destinations.csv:5:1: warning: Destination DST_NZ is in no" in result.stdout
-    assert result.stdout.endswith("Not used for rating: Actions.csv\n")
+    assert result.stdout.endswith("Not used: DispatcherHosts.csv\n")
     loaded = run("load", folder)
     assert loaded.exit_code == 0
     assert loaded.stderr.startswith(f"trunkline: warning: {folder}/Destinations.csv:5:1: ")
-    assert json.loads(good("check", "--json", folder))["unused_files"] == ["Actions.csv"]
+    assert json.loads(good("check", "--json", folder))["unused_files"] == ["DispatcherHosts.csv"]
 
 
 def test_problems_beyond_the_bound_are_counted(tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ def run(data: bytes) -> None:
             if not refused.errors or any(not problem.place.file for problem in refused.errors):
                 raise AssertionError(f"an error without a place: {refused.errors}") from refused
             return
-    again = compile_lines(lines, loaded.tariff.name, UTC, {}, _NOW)
+    again = compile_lines(lines, loaded.tariff.name, UTC, {}, _NOW).tariff
     assert again == loaded.tariff
     with suppress(RatingError):
         assert price(again, call).total >= 0

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine
 
+from trunkline.charging.rows import ChargingRows, TariffPlan
 from trunkline.errors import TrunklineError
 from trunkline.rating.tariff import Tariff
 from trunkline.store.rules import RuleKey, RuleStore, forget, key_of_row
@@ -115,16 +116,17 @@ def test_a_load_takes_away_what_it_brings_anew(tmp_path: Path) -> None:
     tariff = Tariff.build(
         destinations=(), rates=(), destination_rates=(), rating_plans=(), rating_profiles=()
     )
+    plan = TariffPlan(tariff, ChargingRows())
 
-    def read(sink: Callable[[list[tuple[str, str, int, str]]], None]) -> Tariff:
+    def read(sink: Callable[[list[tuple[str, str, int, str]]], None]) -> TariffPlan:
         sink([("Filters", "Filters.csv", 1, "cgrates.org,FLTR,*string,~*req.A,1,")])
-        return tariff
+        return plan
 
     async def script(store: RuleStore, _: RuleStore) -> None:
         async with store.change() as writing:
             await writing.put(KEY, "old")
             await writing.put(OTHER, "stays")
-        tariffs = TariffStore(url, lambda *_: tariff)
+        tariffs = TariffStore(url, lambda *_: plan)
         try:
             await asyncio.to_thread(tariffs.load, read, name="x")
         finally:

@@ -1,20 +1,36 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import fields
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from tests.config.cgrates.test_cgrates_accounts import FILES
 
-from trunkline.config.cgrates import TariffErrors, compile_lines, load_folder, parse_cost_line
+from trunkline.charging.rows import ChargingRows
+from trunkline.config.cgrates import (
+    TariffErrors,
+    TariffPlan,
+    compile_lines,
+    load_folder,
+    parse_cost_line,
+)
 from trunkline.errors import TrunklineError
 from trunkline.rating.cost import price
-from trunkline.rating.tariff import Tariff
 from trunkline.store import compiled
-from trunkline.store.compiled import Line, Version, active_tariff, default_tariff_url, zone_named
+from trunkline.store.compiled import (
+    Line,
+    Version,
+    active_plan,
+    active_tariff,
+    default_tariff_url,
+    zone_named,
+)
 from trunkline.store.tariffs import KEPT, TariffStore
 
 TUTORIAL = Path(__file__).resolve().parents[2] / "examples/tutorial-tariff"
@@ -34,7 +50,7 @@ def load(
 ) -> Version:
     """Load the tutorial's tariff with one text in its rows replaced."""
 
-    def read(sink: object) -> Tariff:
+    def read(sink: object) -> TariffPlan:
         assert callable(sink)
         lines: list[Line] = []
         load_folder(folder, zone, sink=lines.extend)
@@ -44,8 +60,8 @@ def load(
 
     store = TariffStore(url, compile_lines)
     try:
-        version, tariff = store.load(read, name=str(folder), time_zone=zone)
-        assert price(tariff, CALL).total >= 0
+        version, plan = store.load(read, name=str(folder), time_zone=zone)
+        assert price(plan.tariff, CALL).total >= 0
         return version
     finally:
         store.close()
@@ -72,9 +88,9 @@ def test_a_load_that_fails_changes_nothing(url: str, tmp_path: Path) -> None:
     for path in TUTORIAL.iterdir():
         (folder / path.name).write_text(path.read_text().replace(",22,", ",x,"))
 
-    def read(sink: object) -> Tariff:
+    def read(sink: object) -> TariffPlan:
         assert callable(sink)
-        return load_folder(folder, sink=sink).tariff
+        return load_folder(folder, sink=sink).plan
 
     store = TariffStore(url, compile_lines)
     with pytest.raises(TariffErrors, match="'x' is no number"):
@@ -104,6 +120,24 @@ def test_rows_are_kept_with_their_places(url: str) -> None:
             "DR_AUS_Mobile,DST_AUS_Mobile,RT_22c_PM,*up,4,0.12,*disconnect",
         ),
     ]
+
+
+def test_a_version_has_the_rows_of_all_files(url: str, tmp_path: Path) -> None:
+    folder = tmp_path / "all"
+    shutil.copytree(TUTORIAL, folder)
+    for name, text in FILES.items():
+        with (folder / name).open("a") as file:
+            file.write(text.replace(";*none", "") + "\n")
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    expected = load_folder(folder, now=now).rows
+    assert all(getattr(expected, each.name) for each in fields(ChargingRows))
+    store = TariffStore(url, compile_lines)
+    store.load(lambda sink: load_folder(folder, now=now, sink=sink).plan, name="all", now=now)
+    store.close()
+    assert active_plan(url, compile_lines)[1].rows == expected
+    (tmp_path / "tariffs.sqlite.compiled").unlink()
+    assert active_plan(url, compile_lines)[1].rows == expected
+    assert cost(url) == "22"
 
 
 def test_old_versions_go(url: str) -> None:
@@ -236,7 +270,7 @@ def test_many_rows_go_in_batches(url: str) -> None:
         for number in range(25_000)
     ]
 
-    def read(sink: object) -> Tariff:
+    def read(sink: object) -> TariffPlan:
         assert callable(sink)
         halves: Sequence[Sequence[Line]] = (lines[:15_000], lines[15_000:])
         for half in halves:

@@ -7,11 +7,13 @@ writes as ``*any`` or leaves empty is the empty tuple. ``source`` is the file an
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
 from trunkline.rating.errors import Source
+from trunkline.rating.model import Timing
+from trunkline.rating.tariff import Tariff
 
 __all__ = [
     "AccountActionsRow",
@@ -22,11 +24,13 @@ __all__ = [
     "AttributeRow",
     "BalanceRow",
     "ChargerRow",
+    "ChargingRows",
     "FilterRow",
     "ResourceRow",
     "RouteRow",
     "SharedGroupRow",
     "StatRow",
+    "TariffPlan",
     "ThresholdRow",
 ]
 
@@ -265,3 +269,31 @@ class ThresholdRow:
     actions: tuple[str, ...] = ()
     run_async: bool = False
     source: Source | None = None
+
+
+@dataclass(slots=True)
+class ChargingRows:
+    """All rows of a folder that charging uses, each kind in the order of its file."""
+
+    timings: dict[str, Timing] = field(default_factory=dict)
+    """By ID; the built-in ones are not among them."""
+    shared_groups: list[SharedGroupRow] = field(default_factory=list)
+    actions: list[ActionRow] = field(default_factory=list)
+    action_plans: list[ActionPlanRow] = field(default_factory=list)
+    action_triggers: list[ActionTriggerRow] = field(default_factory=list)
+    account_actions: list[AccountActionsRow] = field(default_factory=list)
+    filters: list[FilterRow] = field(default_factory=list)
+    attributes: list[AttributeRow] = field(default_factory=list)
+    chargers: list[ChargerRow] = field(default_factory=list)
+    routes: list[RouteRow] = field(default_factory=list)
+    resources: list[ResourceRow] = field(default_factory=list)
+    stats: list[StatRow] = field(default_factory=list)
+    thresholds: list[ThresholdRow] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class TariffPlan:
+    """All that a folder comes to: the prices, and the rows that charging uses."""
+
+    tariff: Tariff
+    rows: ChargingRows

@@ -25,6 +25,7 @@ from trunkline.config.cgrates import (
     LoadReport,
     Problem,
     TariffErrors,
+    TariffPlan,
     compile_lines,
     folder_size,
     load_folder,
@@ -151,9 +152,9 @@ def load(
     target = _store(store)
     loaded: list[Loaded] = []
 
-    def read(sink: Sink) -> Tariff:
+    def read(sink: Sink) -> TariffPlan:
         loaded.append(_read(folder, zone or UTC, zones, sink))
-        return loaded[0].tariff
+        return loaded[0].plan
 
     try:
         version, _ = target.load(
@@ -342,12 +343,11 @@ def _print_rows(report: LoadReport) -> None:
     out = console()
     table = grid()
     for kind, count in report.rows.items():
-        if count:
-            detail = f"in {_count(report.destinations, 'ID')}" if kind == "Destinations" else ""
-            table.add_row(f"  {kind}", Text(f"{count:,}", justify="right"), detail)
+        detail = f"in {_count(report.destinations, 'ID')}" if kind == "Destinations" else ""
+        table.add_row(f"  {kind}", Text(f"{count:,}", justify="right"), detail)
     print_table(out, table)
     if report.unused_files:
-        typer.echo(f"Not used for rating: {', '.join(report.unused_files)}")
+        typer.echo(f"Not used: {', '.join(report.unused_files)}")
 
 
 def _print_problems(folder: Path, what: str, problems: Iterable[Problem], count: int) -> None:

@@ -1,4 +1,4 @@
-"""The active tariff, compiled, kept beside its database as a pickle: for quick starts.
+"""The active tariff plan, compiled, kept beside its database as pickles: for quick starts.
 
 It counts for one load, one version of this package's code and of Python, and only while nobody
 else can write it, because a pickle runs code. Without it the rows are compiled again, which gives
@@ -24,7 +24,8 @@ from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from trunkline import __version__, rating
+from trunkline import __version__, charging, rating
+from trunkline.charging.rows import ChargingRows, TariffPlan
 from trunkline.errors import TrunklineError
 from trunkline.rating.tariff import Tariff
 
@@ -32,6 +33,7 @@ __all__ = [
     "Compiler",
     "Line",
     "Version",
+    "active_plan",
     "active_tariff",
     "default_tariff_url",
     "read_compiled",
@@ -43,8 +45,8 @@ __all__ = [
 Line = tuple[str, str, int, str]
 """Kind, file, line number and text of a row."""
 
-Compiler = Callable[[Iterable[Line], str, tzinfo, Mapping[str, tzinfo], datetime], Tariff]
-"""Makes a tariff of rows, its name, its time zone, those of tenants, and the time of the load."""
+Compiler = Callable[[Iterable[Line], str, tzinfo, Mapping[str, tzinfo], datetime], TariffPlan]
+"""Makes a tariff plan of rows, its name, its time zone, those of tenants, the time of the load."""
 
 _KEY_OCTETS = 32
 _SQLITE = "sqlite:///"
@@ -97,7 +99,21 @@ def zone_named(name: str) -> tzinfo:
 
 
 def active_tariff(url: str, compiler: Compiler) -> tuple[Version, Tariff]:
-    """The active version at a database URL and its tariff.
+    """The active version at a database URL and its prices, without the rows that charging uses.
+
+    Raises:
+        TrunklineError: ``store.no-tariff`` before the first load, ``store.unavailable``.
+    """
+    if newest := _newest_in_file(url):
+        found = _read(url, *newest, whole=False)
+        if found is not None:
+            return found[0], found[1].tariff
+    version, plan = _from_database(url, compiler)
+    return version, plan.tariff
+
+
+def active_plan(url: str, compiler: Compiler) -> tuple[Version, TariffPlan]:
+    """The active version at a database URL and all that it has.
 
     Raises:
         TrunklineError: ``store.no-tariff`` before the first load, ``store.unavailable``.
@@ -106,6 +122,10 @@ def active_tariff(url: str, compiler: Compiler) -> tuple[Version, Tariff]:
         found = read_compiled(url, *newest)
         if found is not None:
             return found
+    return _from_database(url, compiler)
+
+
+def _from_database(url: str, compiler: Compiler) -> tuple[Version, TariffPlan]:
     from trunkline.store.tariffs import TariffStore  # SQLAlchemy is heavy
 
     store = TariffStore(url, compiler)
@@ -115,8 +135,14 @@ def active_tariff(url: str, compiler: Compiler) -> tuple[Version, Tariff]:
         store.close()
 
 
-def read_compiled(url: str, identifier: int, token: str) -> tuple[Version, Tariff] | None:
+def read_compiled(url: str, identifier: int, token: str) -> tuple[Version, TariffPlan] | None:
     """What was kept of a load; ``None`` if there is nothing that counts."""
+    return _read(url, identifier, token, whole=True)
+
+
+def _read(
+    url: str, identifier: int, token: str, *, whole: bool
+) -> tuple[Version, TariffPlan] | None:
     path = _path(url)
     if path is None:
         return None
@@ -129,15 +155,20 @@ def read_compiled(url: str, identifier: int, token: str) -> tuple[Version, Tarif
                 return None
             with without_collections():
                 version, tariff = pickle.load(stream)
+                rows = pickle.load(stream) if whole else ChargingRows()
     except Exception:  # absent, torn, or of other classes: the rows are there
         return None
-    if isinstance(version, Version) and isinstance(tariff, Tariff):
-        return version, tariff
+    if (
+        isinstance(version, Version)
+        and isinstance(tariff, Tariff)
+        and isinstance(rows, ChargingRows)
+    ):
+        return version, TariffPlan(tariff, rows)
     return None
 
 
-def write_compiled(url: str, version: Version, tariff: Tariff) -> None:
-    """Keep ``tariff``; a disk that is full costs time at the next start, nothing else."""
+def write_compiled(url: str, version: Version, plan: TariffPlan) -> None:
+    """Keep ``plan``; a disk that is full costs time at the next start, nothing else."""
     path = _path(url)
     if path is None:
         return
@@ -148,7 +179,9 @@ def write_compiled(url: str, version: Version, tariff: Tariff) -> None:
             with open(handle, "wb") as stream:
                 stream.write(_key(version.id, version.token))
                 with without_collections():
-                    pickle.dump((version, tariff), stream, pickle.HIGHEST_PROTOCOL)
+                    # Apart, because who only prices wants no accounts.
+                    pickle.dump((version, plan.tariff), stream, pickle.HIGHEST_PROTOCOL)
+                    pickle.dump(plan.rows, stream, pickle.HIGHEST_PROTOCOL)
             os.replace(name, path)
         except BaseException:
             os.unlink(name)
@@ -190,7 +223,9 @@ def _key(identifier: int, token: str) -> bytes:
     """What a pickle counts for: the load, and the code that it was compiled by."""
     code = [
         (path.name, status.st_size, status.st_mtime_ns)
-        for path in sorted(Path(rating.__file__).parent.glob("*.py"))
+        for path in sorted(
+            [*Path(rating.__file__).parent.glob("*.py"), Path(charging.__file__).parent / "rows.py"]
+        )
         for status in (path.stat(),)
     ]
     text = repr((identifier, token, __version__, sys.version, code))

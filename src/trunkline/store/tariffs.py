@@ -32,8 +32,8 @@ from sqlalchemy.engine import Engine, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.schema import CreateTable
 
+from trunkline.charging.rows import TariffPlan
 from trunkline.errors import TrunklineError
-from trunkline.rating.tariff import Tariff
 from trunkline.store import rules, sqlite
 from trunkline.store.compiled import (
     Compiler,
@@ -51,7 +51,7 @@ __all__ = ["Read", "TariffStore", "Version", "default_tariff_url", "zone_named"]
 KEPT = 3
 """So many versions are kept, the active one included; older ones go when one is loaded."""
 
-Read = Callable[[Callable[[Sequence[Line]], None]], Tariff]
+Read = Callable[[Callable[[Sequence[Line]], None]], TariffPlan]
 """Reads a tariff and hands every row of it over; raises, if it is not good."""
 
 _BATCH = 10_000  # rows in one statement
@@ -86,7 +86,7 @@ _rows = Table(
 class TariffStore:
     """The tariffs at a database URL.
 
-    ``compiler`` makes a tariff of kept rows: ``trunkline.config.cgrates.compile_lines``.
+    ``compiler`` makes a tariff plan of kept rows: ``trunkline.config.cgrates.compile_lines``.
 
     Raises:
         TrunklineError: ``store.unavailable`` when the database cannot be opened or written.
@@ -112,7 +112,7 @@ class TariffStore:
         time_zone: tzinfo = UTC,
         tenant_time_zones: Mapping[str, tzinfo] | None = None,
         now: datetime | None = None,
-    ) -> tuple[Version, Tariff]:
+    ) -> tuple[Version, TariffPlan]:
         """Store what ``read`` hands over and make it the active version, or change nothing.
 
         Raises:
@@ -161,7 +161,7 @@ class TariffStore:
                 brought.update(key for key in keys if key is not None)
 
             with without_collections():
-                tariff = read(keep)
+                plan = read(keep)
             connection.execute(
                 _versions.update().where(_versions.c.id == identifier).values(row_count=count)
             )
@@ -172,8 +172,8 @@ class TariffStore:
                 connection.execute(delete(_rows).where(_rows.c.version <= old))
                 connection.execute(delete(_versions).where(_versions.c.id <= old))
         version = Version(identifier, token, name, loaded, time_zone, zones, count)
-        write_compiled(self.url, version, tariff)
-        return version, tariff
+        write_compiled(self.url, version, plan)
+        return version, plan
 
     def versions(self) -> list[Version]:
         """The versions kept, newest and active first."""
@@ -195,8 +195,8 @@ class TariffStore:
                 for row in found.mappings()
             ]
 
-    def active(self) -> tuple[Version, Tariff]:
-        """The active version and its tariff.
+    def active(self) -> tuple[Version, TariffPlan]:
+        """The active version and what it has.
 
         Raises:
             TrunklineError: ``store.no-tariff`` before the first load.
@@ -210,15 +210,15 @@ class TariffStore:
         if found := read_compiled(self.url, version.id, version.token):
             return found
         with without_collections():
-            tariff = self._compiler(
+            plan = self._compiler(
                 self._lines(version),
                 version.name,
                 version.time_zone,
                 version.tenant_time_zones,
                 version.loaded,
             )
-        write_compiled(self.url, version, tariff)
-        return version, tariff
+        write_compiled(self.url, version, plan)
+        return version, plan
 
     def close(self) -> None:
         """Close the connections."""

@@ -26,7 +26,6 @@ def cost(tariff: Tariff, destination: str, usage: str = "60s") -> str:
 def test_the_tutorials_folder_loads_unchanged_and_prices() -> None:
     loaded = load_folder(TUTORIAL)
     assert loaded.report.rows == {
-        "Timings": 0,
         "Destinations": 7,
         "Rates": 3,
         "DestinationRates": 3,
@@ -146,9 +145,10 @@ def test_activation_times_relative_to_the_load(tmp_path: Path) -> None:
 
 
 def test_other_files_of_the_reference_are_named_once(tmp_path: Path) -> None:
-    files = {"Actions.csv": "x", "Accounts.txt": "", "sub/Actions.csv": "", "Chargers.csv": ""}
+    name = "DispatcherHosts.csv"
+    files = {name: "x", "Accounts.txt": "", f"sub/{name}": "", "DispatcherProfiles.csv": ""}
     report = load(tmp_path, files).report
-    assert report.unused_files == ("Actions.csv", "Chargers.csv")
+    assert report.unused_files == (name, "DispatcherProfiles.csv")
     assert report.warnings == ()
 
 
@@ -159,7 +159,7 @@ def test_the_rows_are_handed_over_as_they_stand(tmp_path: Path) -> None:
     assert ("Rates", "Rates.csv", 3, "RT_20c_Untimed,20,0,60s,60s,0s") in lines
     assert ("Destinations", "Destinations.csv", 11, '"DST_AUS_Mobile",615') in lines
     assert len(lines) == sum(loaded.report.rows.values())
-    again = compile_lines(lines, "again", UTC, {}, datetime.now(UTC))
+    again = compile_lines(lines, "again", UTC, {}, datetime.now(UTC)).tariff
     assert cost(again, "615") == "22"
     assert again.index == loaded.tariff.index
 

@@ -18,12 +18,14 @@ from tests.elements.charging.support import network_file, running, write_folder
 from tests.elements.charging.test_costs import ASKED, RETAIL
 
 from trunkline.cli import run
+from trunkline.config.cgrates import compile_lines, load_folder
 from trunkline.config.network import load_network
 from trunkline.elements.charging.process import ChargingPlan
 from trunkline.errors import TrunklineError
 from trunkline.lab.graph import mermaid, picture
 from trunkline.lab.network import read_network
 from trunkline.net.control import ControlClient
+from trunkline.store.tariffs import TariffStore
 
 
 def test_what_a_node_says_of_itself(tmp_path: Path) -> None:
@@ -85,6 +87,33 @@ def test_a_tariff_that_is_not_good(tmp_path: Path) -> None:
     assert settings is not None
     with pytest.raises(TrunklineError, match=r"Rates\.csv:1"):
         ChargingPlan(network, "OCS", settings)
+
+
+def test_a_node_of_a_store_has_its_profiles(tmp_path: Path) -> None:
+    chargers = "cgrates.org,TWICE,,,first,*none,20\ncgrates.org,TWICE2,,,second,*none,10\n"
+    folder = write_folder(tmp_path / "tariff", RETAIL | {"Chargers.csv": chargers})
+    url = f"sqlite:///{tmp_path}/tariffs.sqlite"
+    store = TariffStore(url, compile_lines)
+    store.load(lambda sink: load_folder(folder, sink=sink).plan, name="retail")
+    store.close()
+    with (
+        running(network_file(tmp_path, "stored", store=url)) as node,
+        closing(JSONClient(node.servers["rpc_json"].local)) as client,
+    ):
+
+        def chargers_of_an_event() -> list[object]:
+            event = {"Tenant": "cgrates.org", "ID": "1", "Event": {"Account": "1001"}}
+            runs = client.call("ChargerSv1.ProcessEvent", event)
+            assert isinstance(runs, list)
+            return [run["ChargerSProfile"] for run in runs if isinstance(run, dict)]
+
+        assert chargers_of_an_event() == ["TWICE", "TWICE2"]
+        (folder / "Chargers.csv").write_text("cgrates.org,ONCE,,,first,*none,20\n")
+        path = {"FolderPath": str(folder)}
+        assert client.call("APIerSv1.LoadTariffPlanFromFolder", path | {"DryRun": True}) == "OK"
+        assert chargers_of_an_event() == ["TWICE", "TWICE2"]
+        assert client.call("APIerSv1.LoadTariffPlanFromFolder", path) == "OK"
+        assert chargers_of_an_event() == ["ONCE"]
 
 
 def test_run_answers_until_it_is_told_to_end(tmp_path: Path) -> None:

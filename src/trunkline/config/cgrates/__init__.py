@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from trunkline.config.cgrates.accounts import ChargingRows, load_charging
+from trunkline.charging.rows import ChargingRows, TariffPlan
+from trunkline.config.cgrates.accounts import load_charging
 from trunkline.config.cgrates.console import EXAMPLE, parse_cost_line
 from trunkline.config.cgrates.csvfolder import (
     Line,
@@ -24,6 +25,7 @@ __all__ = [
     "Place",
     "Problem",
     "TariffErrors",
+    "TariffPlan",
     "compile_lines",
     "folder_size",
     "load_charging",

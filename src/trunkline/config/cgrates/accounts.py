@@ -7,7 +7,7 @@ Destinations.csv are read too: balances and action plans name their IDs.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 from pathlib import Path
@@ -22,6 +22,7 @@ from trunkline.charging.rows import (
     AttributeRow,
     BalanceRow,
     ChargerRow,
+    ChargingRows,
     FilterRow,
     ResourceRow,
     RouteRow,
@@ -35,38 +36,18 @@ from trunkline.config.cgrates.fields import Fields
 from trunkline.config.cgrates.files import CHARGING_KINDS, Kind
 from trunkline.config.cgrates.locate import texts_of
 from trunkline.config.cgrates.problems import Place, Problems, closest, shown
-from trunkline.config.cgrates.reading import Advance, Found, Pieces, find_files, split_row
+from trunkline.config.cgrates.reading import Advance, Pieces, find_files, split_row
 from trunkline.errors import DecodeError
 from trunkline.rating.durations import parse_duration
 from trunkline.rating.errors import Source
-from trunkline.rating.model import BUILT_IN_TIMINGS, Timing
+from trunkline.rating.model import BUILT_IN_TIMINGS
 
-__all__ = ["ChargingRows", "load_charging"]
+__all__ = ["ChargingReader", "load_charging"]
 
 _ANY: Final = "*any"
 _NONE: Final = "*none"
 _FLAGS: Final = {"": False, "false": False, "true": True}
 _STARTS_ACTIONS: Final = frozenset({*BUILT_IN_TIMINGS, "*asap"})
-
-
-@dataclass(slots=True)
-class ChargingRows:
-    """All rows of a folder that charging uses, each kind in the order of its file."""
-
-    timings: dict[str, Timing] = field(default_factory=dict)
-    """By ID; the built-in ones are not among them."""
-    shared_groups: list[SharedGroupRow] = field(default_factory=list)
-    actions: list[ActionRow] = field(default_factory=list)
-    action_plans: list[ActionPlanRow] = field(default_factory=list)
-    action_triggers: list[ActionTriggerRow] = field(default_factory=list)
-    account_actions: list[AccountActionsRow] = field(default_factory=list)
-    filters: list[FilterRow] = field(default_factory=list)
-    attributes: list[AttributeRow] = field(default_factory=list)
-    chargers: list[ChargerRow] = field(default_factory=list)
-    routes: list[RouteRow] = field(default_factory=list)
-    resources: list[ResourceRow] = field(default_factory=list)
-    stats: list[StatRow] = field(default_factory=list)
-    thresholds: list[ThresholdRow] = field(default_factory=list)
 
 
 def load_charging(
@@ -76,7 +57,7 @@ def load_charging(
     now: datetime | None = None,
     advance: Advance | None = None,
 ) -> ChargingRows:
-    """What charging uses of ``folder``; a folder without any of it is empty, not wrong.
+    """What charging uses of a ``folder`` without prices; one without anything is empty, not wrong.
 
     Args:
         folder: A folder of CSV files, subfolders included.
@@ -89,14 +70,14 @@ def load_charging(
     """
     problems = Problems()
     files, _ = find_files(folder, problems, CHARGING_KINDS)
-    reader = _Reader(problems, Assembly(problems, zone, now or datetime.now(UTC)))
+    reader = ChargingReader(Assembly(problems, zone, now or datetime.now(UTC)))
     for found in files:
-        reader.take_file(found, advance)
+        for first, lines in Pieces(found, problems, advance):
+            reader.take(found.kind, found.file, enumerate(lines, first))
     reader.check_names()
     places = [(problem.place.file, problem.place.line) for problem in problems.errors]
     problems.quote(texts_of(folder, places))
     problems.raise_errors(str(folder))
-    reader.rows.timings = reader.assembly.timings
     return reader.rows
 
 
@@ -170,13 +151,16 @@ class _Fields(Fields):
         return self.listed(index) if self.row.values[index] else None
 
 
-class _Reader:
-    """Takes the rows of all files; then looks whether what they name is there."""
+class ChargingReader:
+    """Takes the rows of all files, those of prices to ``assembly``; then looks for what they name.
 
-    def __init__(self, problems: Problems, assembly: Assembly) -> None:
-        self.rows = ChargingRows()
+    ``check_names`` comes before the assembly builds, which gives its destinations away.
+    """
+
+    def __init__(self, assembly: Assembly) -> None:
+        self.rows = ChargingRows(timings=assembly.timings)
         self.assembly = assembly
-        self._problems = problems
+        self._problems = assembly.problems
         self._zone = assembly.zone
         self._now = assembly.now
         self._names: list[_Name] = []
@@ -196,17 +180,19 @@ class _Reader:
             "Thresholds": self._threshold,
         }
 
-    def take_file(self, found: Found, advance: Advance | None) -> None:
-        """Take the rows of one file."""
-        take = self._takers.get(found.kind)
-        for first, lines in Pieces(found, self._problems, advance):
-            if take is None:
-                self.assembly.take(found.kind, found.file, enumerate(lines, first))
-                continue
-            for number, text in enumerate(lines, first):
-                row = split_row(found.file, found.kind, number, text, self._problems)
-                if row is not None:
-                    take(_Fields(found.kind, row, self._problems), Source(row.file, row.line))
+    def take(self, kind: Kind, file: str, numbered: Iterable[tuple[int, str]]) -> None:
+        """Take lines of one file, each with its number."""
+        take = self._takers.get(kind)
+        if take is None:
+            self.assembly.take(kind, file, numbered)
+            return
+        count = 0
+        for number, text in numbered:
+            row = split_row(file, kind, number, text, self._problems)
+            if row is not None:
+                take(_Fields(kind, row, self._problems), Source(row.file, row.line))
+                count += 1
+        self.assembly.counts[kind] += count
 
     # what rows name
 

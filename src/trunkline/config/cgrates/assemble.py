@@ -14,7 +14,7 @@ from sys import intern
 from typing import Final, TypeVar
 
 from trunkline.config.cgrates.fields import Fields
-from trunkline.config.cgrates.files import KINDS, Kind
+from trunkline.config.cgrates.files import ALL_KINDS, Kind
 from trunkline.config.cgrates.prefixes import Prefixes
 from trunkline.config.cgrates.problems import Problems
 from trunkline.config.cgrates.reading import Row, split_row
@@ -57,7 +57,7 @@ def first(rows: Mapping[_Key, _Value]) -> _Value:
 
 @dataclass(slots=True)
 class Assembly:
-    """Takes the rows of all files, in the order of :data:`KINDS`; then builds the tariff.
+    """Takes the rows of the files of prices, in the order of :data:`KINDS`; then builds the tariff.
 
     Whatever is looked for among rows of one ID is found by a key: a file may be one ID throughout.
     """
@@ -65,7 +65,7 @@ class Assembly:
     problems: Problems
     zone: tzinfo = UTC
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
-    counts: dict[Kind, int] = field(default_factory=lambda: dict.fromkeys(KINDS, 0))
+    counts: dict[Kind, int] = field(default_factory=lambda: dict.fromkeys(ALL_KINDS, 0))
     """Rows of each kind."""
     timings: dict[str, Timing] = field(default_factory=dict)
     rates: dict[str, dict[int, RateSlot]] = field(default_factory=dict)

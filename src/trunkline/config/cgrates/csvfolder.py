@@ -1,7 +1,7 @@
 """A tariff folder of CSV files, checked as a whole and compiled: all of it counts, or nothing.
 
-``read_folder`` yields the lines of the files that rating uses; ``load_folder`` makes the tariff
-of them. Both take files of any size, a piece at a time.
+``load_folder`` makes the prices and the rows that charging uses of files of any size, a piece at a
+time; ``compile_lines`` makes the same of rows that a store kept.
 """
 
 from __future__ import annotations
@@ -10,12 +10,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
+from typing import Final
 
+from trunkline.charging.rows import ChargingRows, TariffPlan
 from trunkline.config.cgrates import advice
+from trunkline.config.cgrates.accounts import ChargingReader
 from trunkline.config.cgrates.assemble import Assembly
-from trunkline.config.cgrates.files import KINDS, Kind
+from trunkline.config.cgrates.files import ALL_KINDS, CHARGING_KINDS, KINDS, Kind
 from trunkline.config.cgrates.locate import located, texts_of
 from trunkline.config.cgrates.problems import Place, Problem, Problems
+from trunkline.config.cgrates.profiles import profile_problems
 from trunkline.config.cgrates.reading import Advance, Found, Pieces, find_files
 from trunkline.rating.errors import TariffError
 from trunkline.rating.tariff import Tariff
@@ -29,15 +33,20 @@ Sink = Callable[[list[Line]], None]
 """Takes the rows of a folder as they are read, before it is known whether it counts."""
 
 
+_WITHOUT: Final = frozenset(CHARGING_KINDS) - frozenset(KINDS)
+"""A folder that has one of these is of use without prices."""
+
+
 @dataclass(frozen=True, slots=True)
 class LoadReport:
     """What was read, and what loads and is probably not meant."""
 
     rows: Mapping[Kind, int]
+    """Of each kind that there is any of."""
     destinations: int
     """IDs, each with any number of prefixes."""
     unused_files: tuple[str, ...]
-    """Files that the reference knows and rating does not use."""
+    """Files that the reference knows and nothing here uses."""
     warnings: tuple[Problem, ...]
     warning_count: int
     """All of them; beyond a bound they are counted only."""
@@ -45,15 +54,25 @@ class LoadReport:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A tariff and the report of its loading."""
+    """What a folder comes to, and the report of its loading."""
 
-    tariff: Tariff
+    plan: TariffPlan
     report: LoadReport
+
+    @property
+    def tariff(self) -> Tariff:
+        """The prices."""
+        return self.plan.tariff
+
+    @property
+    def rows(self) -> ChargingRows:
+        """What charging uses."""
+        return self.plan.rows
 
 
 def folder_size(folder: Path) -> int:
     """Octets that loading ``folder`` will read, for a progress bar."""
-    return sum(found.size for found in find_files(folder, Problems())[0])
+    return sum(found.size for found in find_files(folder, Problems(), ALL_KINDS)[0])
 
 
 def load_folder(
@@ -65,7 +84,7 @@ def load_folder(
     sink: Sink | None = None,
     advance: Advance | None = None,
 ) -> Loaded:
-    """The tariff in ``folder``.
+    """The prices in ``folder``, and what charging uses of it.
 
     Args:
         folder: A folder of CSV files, subfolders included.
@@ -79,7 +98,7 @@ def load_folder(
         TariffErrors: everything that is wrong, with file, line and column.
     """
     problems = Problems()
-    files, unused = find_files(folder, problems)
+    files, unused = find_files(folder, problems, ALL_KINDS)
     if not files and not problems.error_count:
         problems.error(
             "cgrates.no-files",
@@ -87,10 +106,10 @@ def load_folder(
             Place(str(folder)),
             f"at least one of {', '.join(f'{kind}.csv' for kind in KINDS)} is needed",
         )
-    assembly = Assembly(problems, zone, now or datetime.now(UTC))
+    reader = ChargingReader(Assembly(problems, zone, now or datetime.now(UTC)))
     for found in files:
-        _take_file(found, assembly, problems, sink, advance)
-    return _finished(folder, str(folder), assembly, problems, zones or {}, tuple(unused))
+        _take_file(found, reader, problems, sink, advance)
+    return _finished(folder, str(folder), reader, problems, zones or {}, tuple(unused))
 
 
 def compile_lines(
@@ -99,17 +118,17 @@ def compile_lines(
     zone: tzinfo,
     zones: Mapping[str, tzinfo],
     now: datetime,
-) -> Tariff:
-    """The tariff of rows that were checked and kept before, as a store has them.
+) -> TariffPlan:
+    """What rows come to that were checked and kept before, as a store has them.
 
     Raises:
         TariffErrors: if they do not hold together after all.
     """
     problems = Problems()
-    assembly = Assembly(problems, zone, now)
+    reader = ChargingReader(Assembly(problems, zone, now))
     for kind, file, numbered in _runs(lines):
-        assembly.take(kind, file, numbered)
-    return _finished(None, name, assembly, problems, zones, ()).tariff
+        reader.take(kind, file, numbered)
+    return _finished(None, name, reader, problems, zones, ()).plan
 
 
 def _runs(lines: Iterable[Line]) -> Iterator[tuple[Kind, str, list[tuple[int, str]]]]:
@@ -128,15 +147,16 @@ def _runs(lines: Iterable[Line]) -> Iterator[tuple[Kind, str, list[tuple[int, st
 
 def _take_file(
     found: Found,
-    assembly: Assembly,
+    reader: ChargingReader,
     problems: Problems,
     sink: Sink | None,
     advance: Advance | None,
 ) -> None:
+    assembly = reader.assembly
     before, errors = assembly.counts[found.kind], problems.error_count
     blank = True
     for first, lines in Pieces(found, problems, advance):
-        assembly.take(found.kind, found.file, enumerate(lines, first))
+        reader.take(found.kind, found.file, enumerate(lines, first))
         if blank:
             blank = not any(map(str.strip, lines))
         if sink is not None and not problems.error_count:
@@ -163,13 +183,16 @@ def _take_file(
 def _finished(
     folder: Path | None,
     name: str,
-    assembly: Assembly,
+    reader: ChargingReader,
     problems: Problems,
     zones: Mapping[str, tzinfo],
     unused: tuple[str, ...],
 ) -> Loaded:
+    assembly = reader.assembly
+    reader.check_names()
     if not problems.error_count and not assembly.profiles:
-        problems.error(
+        note = problems.warn if any(assembly.counts[kind] for kind in _WITHOUT) else problems.error
+        note(
             "cgrates.no-profiles",
             "no rating profile, so that no call has a price",
             Place("RatingProfiles.csv"),
@@ -182,6 +205,14 @@ def _finished(
         for problem in located(folder, wrong.problems, assembly):
             problems.add_error(problem)
     if folder is not None:  # rows from a store were looked at when they were loaded
+        told = {(problem.place.file, problem.place.line) for problem in problems.errors}
+        wrong_profiles = [
+            problem
+            for problem in profile_problems(reader.rows)
+            if problem.source is None or (problem.source.file, problem.source.line) not in told
+        ]
+        for problem in located(folder, wrong_profiles, assembly):
+            problems.add_error(problem)
         if not problems.error_count:
             advice.give(assembly, problems)
         found = problems.errors + problems.warnings
@@ -190,10 +221,10 @@ def _finished(
     problems.raise_errors(name)
     assert tariff is not None  # build returned, or its problems were raised
     report = LoadReport(
-        rows=dict(assembly.counts),
+        rows={kind: count for kind, count in assembly.counts.items() if count},
         destinations=len(assembly.destinations),
         unused_files=unused,
         warnings=tuple(problems.warnings),
         warning_count=problems.warning_count,
     )
-    return Loaded(tariff, report)
+    return Loaded(TariffPlan(tariff, reader.rows), report)

@@ -1,7 +1,6 @@
 """The files of a tariff folder and their columns, by position, as the reference reads them.
 
-Rating uses six, charging most of the others. Where one of the two reads a folder, it names the
-files of the other once, as not used.
+Rating uses six, charging most of the others.
 """
 
 from __future__ import annotations
@@ -9,6 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 __all__ = [
+    "ALL_KINDS",
     "CHARGING_KINDS",
     "COLUMNS",
     "KINDS",
@@ -105,6 +105,9 @@ OPTIONAL: Final[dict[Kind, int]] = {"Thresholds": 1}
 
 KINDS: Final[tuple[Kind, ...]] = tuple(_RATING)
 """The files that rating uses, in the order in which they are read."""
+
+ALL_KINDS: Final[tuple[Kind, ...]] = tuple(COLUMNS)
+"""The files of a tariff, in the order in which they are read."""
 
 CHARGING_KINDS: Final[tuple[Kind, ...]] = (
     *("Timings", "Destinations", *_CHARGING),

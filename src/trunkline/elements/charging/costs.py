@@ -187,7 +187,7 @@ class Costs:
 
 
 class Loader(Protocol):
-    """Who prices by another folder from now on: `Tariffs`, or the engine with its profiles."""
+    """Who prices by another folder from now on: `Tariffs`, or the engine with its rules."""
 
     async def load(self, folder: Path, *, dry_run: bool) -> None:
         """Read ``folder``, and have it count unless ``dry_run``."""

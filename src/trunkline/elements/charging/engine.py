@@ -7,7 +7,6 @@ The steps of sessions are in ``steps``, records in ``recorder``.
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +20,6 @@ from trunkline.charging.event import Event, EventError, Sources
 from trunkline.charging.model import Account
 from trunkline.charging.session_documents import session_from_json
 from trunkline.charging.sessions import Granted, RequestType, Run, Session, session_id
-from trunkline.config.cgrates import load_charging
 from trunkline.elements.charging.rulebook import RuleBook
 from trunkline.elements.charging.rules import EventSources, Profiles
 from trunkline.elements.charging.tariffs import Tariffs
@@ -89,12 +87,9 @@ class Engine:
         Raises:
             TrunklineError: all that is wrong with it; what counted before still does.
         """
-        zone = self.tariffs.tariff.time_zone
-        rows = await asyncio.to_thread(load_charging, folder, zone)
-        await self.rules.check(rows)
-        await self.tariffs.load(folder, dry_run=dry_run)
+        await self.tariffs.load(folder, dry_run=dry_run, check=self.rules.check)
         if not dry_run:
-            await self.rules.use(rows, forget=True)
+            await self.rules.use(self.tariffs.rows, forget=True)
 
     # Events
 

@@ -15,7 +15,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, cast
 
 from trunkline import __version__
-from trunkline.config.cgrates import ChargingRows, load_charging
 from trunkline.config.charging import ChargingSettings
 from trunkline.elements.charging.accounts import Accounts
 from trunkline.elements.charging.clients import Clients
@@ -85,11 +84,8 @@ class ChargingPlan:
             url = settings.store or default_tariff_url()
             self.source = "the active tariff"
             self.tariffs = Tariffs.of_store(url, precision=precision)
-        rows = ChargingRows()
-        if settings.tariff:
-            rows = load_charging(network.path.parent / settings.tariff)
         kept = settings.store or ("" if settings.tariff else default_tariff_url())
-        self.rules = RuleBook(rows, self.tariffs, RuleStore(kept) if kept else None)
+        self.rules = RuleBook(self.tariffs.rows, self.tariffs, RuleStore(kept) if kept else None)
         self.ledger = settings.ledger or default_ledger_url()
 
 

@@ -1,0 +1,47 @@
+"""Whether the profiles of a folder can be made: filters, attributes, chargers and routes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+from trunkline.charging.attributes import Attributes
+from trunkline.charging.chargers import Chargers
+from trunkline.charging.filters import Filters, ProfilesError
+from trunkline.charging.routes import Routes
+from trunkline.charging.rows import ChargingRows
+from trunkline.rating.errors import Problem
+
+__all__ = ["profile_problems"]
+
+_Made = TypeVar("_Made")
+
+
+def profile_problems(rows: ChargingRows) -> list[Problem]:
+    """Everything that keeps the profiles of ``rows`` from being made.
+
+    What is wrong with a filter is not said again of the profiles that name it.
+    """
+    found: list[Problem] = []
+
+    def tried(make: Callable[[], _Made], otherwise: _Made, known: Iterable[str] = ()) -> _Made:
+        try:
+            return make()
+        except ProfilesError as refused:
+            found.extend(problem for problem in refused.problems if problem.code not in known)
+            return otherwise
+
+    filters = tried(lambda: Filters.from_rows(rows.filters), Filters())
+    unknown = ["charging.filter-unknown"] if found else []
+    before = len(found)
+    attributes = tried(
+        lambda: Attributes.from_rows(rows.attributes, filters), Attributes(), unknown
+    )
+    unknown_attributes = ["charging.attribute-unknown"] if len(found) > before else []
+    tried(
+        lambda: Chargers.from_rows(rows.chargers, filters, attributes),
+        Chargers(),
+        [*unknown, *unknown_attributes],
+    )
+    tried(lambda: Routes.from_rows(rows.routes, filters), Routes(), unknown)
+    return found
