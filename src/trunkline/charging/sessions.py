@@ -54,6 +54,7 @@ __all__ = [
     "authorize",
     "close",
     "extend",
+    "known",
     "overdue",
     "remembering",
     "session_id",
@@ -369,6 +370,18 @@ def overdue(session: Session, now: float) -> int:
     """By how much a session that is due is extended, so that the grant lasts beyond ``now``."""
     late = int(max(now - session.due, 0) * SECOND)
     return (late // session.debit_interval + 1) * session.debit_interval
+
+
+def known(session: Session, run: Run, now: float) -> int:
+    """How much of a run is known to have been used at a time, though its switch says nothing.
+
+    That is what the clock says where the charging side extends the session, else what the switch
+    said last.
+    """
+    if not session.debit_interval:
+        return run.used
+    left = int(round(session.due - now, 3) * SECOND)
+    return max(run.granted - max(left, 0), run.used)
 
 
 def _by_the_clock(run: Run) -> bool:

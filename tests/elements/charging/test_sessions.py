@@ -33,9 +33,14 @@ TARIFF = folder(
     {
         "Destinations.csv": "MOBILE,614\n",
         "Rates.csv": "RT,0,0.10,60s,1s,0s\nRT2,0,0.30,60s,1s,0s\n",
-        "DestinationRates.csv": "DR,MOBILE,RT,*up,4,0,\nDR2,MOBILE,RT2,*up,4,0,\n",
-        "RatingPlans.csv": "RP,DR,*any,10\nDEAR,DR2,*any,10\n",
-        "RatingProfiles.csv": "cgrates.org,call,*any,,RP,\n",
+        "DestinationRates.csv": (
+            "DR,MOBILE,RT,*up,4,0,\nDR2,MOBILE,RT2,*up,4,0,\nDR3,MOBILE,RT,*up,4,0.05,*disconnect\n"
+        ),
+        "RatingPlans.csv": "RP,DR,*any,10\nDEAR,DR2,*any,10\nCAPPED,DR3,*any,10\n",
+        "RatingProfiles.csv": (
+            "cgrates.org,call,*any,,RP,\ncgrates.org,capped,*any,,CAPPED,\n"
+            "cgrates.org,call,dear,,DEAR,\n"
+        ),
     }
 )
 EVENT: dict[str, object] = {
@@ -71,6 +76,7 @@ def charging(tmp_path: Path, script: Callable[[Ask, Engine], Coroutine[None, Non
             "cgrates.org,LCR,,,,,cheap,,,RP,,,5,,,\n"
             "cgrates.org,LCR,,,,,nowhere,*prefix:~*req.Destination:49,,RP,,,,,,\n"
         ),
+        "SharedGroups.csv": "FAMILY,1001,*random,\nFAMILY,1002,*random,\n",
         "Chargers.csv": "other.org,SPLIT,,,first,*none,20\nother.org,RAW,,,second,*none,10\n",
     }
     for name, text in rows.items():

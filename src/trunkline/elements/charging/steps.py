@@ -24,6 +24,7 @@ import asyncio
 import hashlib
 import heapq
 import json
+import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -41,6 +42,7 @@ from trunkline.charging.sessions import (
     authorize,
     close,
     extend,
+    known,
     overdue,
     remembering,
     session_id,
@@ -258,7 +260,8 @@ class Steps:
         ended: list[Ended] = []
         problem: BaseException | None = None
         last = ""
-        while page := await self._engine.book.sessions(lapsed=now, after=last, limit=_AT_ONCE):
+        book, lapsed = self._engine.book, math.nextafter(now, math.inf)
+        while page := await book.sessions(lapsed=lapsed, after=last, limit=_AT_ONCE):
             last = page[-1].id
             looked = (self._look(row, now) for row in page)
             for step in await asyncio.gather(*looked, return_exceptions=True):
@@ -314,22 +317,23 @@ class Steps:
                 return Step(time=now)  # somebody has been here meanwhile
             if session.ended:
                 return Step(time=now, sessions={row.id: None})
-            if session.lease_until <= now:
-                automatic = bool(session.debit_interval)
+            until = min(now, session.lease_until)
+            if not session.due or session.due > until:
+                silent = session.lease_until
                 return self._ended(
-                    view, session, now, FORCED, lambda run: run.granted if automatic else run.used
+                    view, session, now, FORCED, lambda run: known(session, run, silent)
                 )
             if session.ending:
                 total = min(run.granted for run in session.runs if run.request_type.reserves)
                 return self._ended(view, session, now, session.ending, lambda run: total)
-            return self._extended(view, session, now)
+            return self._extended(view, session, now, until)
 
         return self._later(await self._commit(runs, row.id, step))
 
-    def _extended(self, view: View, session: Session, now: float) -> Step:
-        """Extend a call that is due, so that it is paid for beyond ``now``."""
+    def _extended(self, view: View, session: Session, now: float, until: float) -> Step:
+        """Extend a call that is due, so that it is paid for beyond ``until``."""
         tariff, precision = self._engine.tariffs.tariff, self._engine.tariffs.precision
-        more = overdue(session, now)
+        more = overdue(session, until)
         try:
             done = self._stepped(
                 view,
@@ -353,13 +357,14 @@ class Steps:
         reason: str,
         total: Callable[[Run], int | None],
     ) -> Step:
-        """A session that the charging side ends; what it holds it keeps if nobody can be paid."""
+        """A session that the charging side ends; if its account is gone, nothing is given back."""
         session = replace(session, assumed=True)
         try:
             done = self._closed(view, session, now, total)
         except TrunklineError:
             after = replace(session, ended=True, due=0.0, lease_until=now + _KEPT)
-            done = Step(time=now, session=after, sessions={after.id: _row(after)})
+            orphan = replace(_row(after), account="")
+            done = Step(time=now, session=after, sessions={after.id: orphan})
         return replace(done, reason=reason)
 
     # What they have in common

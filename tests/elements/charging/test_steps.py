@@ -1,0 +1,338 @@
+"""Steps of sessions: who is locked, what is repeated or late, and what happens by the clock."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import cast
+
+import pytest
+from tests.elements.charging.test_sessions import (
+    EVENT,
+    NOW,
+    Ask,
+    Clock,
+    charging,
+    money,
+    topped_up,
+)
+
+from trunkline.elements.charging.engine import Engine
+from trunkline.elements.charging.steps import Steps
+from trunkline.rating.durations import SECOND
+
+CALL = {**EVENT, "Usage": "60s"}
+INITIATE = "SessionSv1.InitiateSession"
+UPDATE = "SessionSv1.UpdateSession"
+TERMINATE = "SessionSv1.TerminateSession"
+
+
+async def granted(ask: Ask, method: str, event: dict[str, object], **more: object) -> object:
+    found = await ask(
+        method,
+        Event=event,
+        **{{INITIATE: "InitSession", UPDATE: "UpdateSession"}[method]: True},
+        **more,
+    )
+    return found["MaxUsage"] if isinstance(found, dict) else found
+
+
+async def ended(ask: Ask, event: dict[str, object], **more: object) -> object:
+    return await ask(TERMINATE, TerminateSession=True, Event=event, **more)
+
+
+async def looked(engine: Engine) -> list[str]:
+    """What becomes of sessions now: what has just become due too."""
+    return [each.reason for _ in range(2) for each in await Steps(engine).sweep()]
+
+
+def test_a_session_is_paid_by_the_account_that_opened_it(tmp_path: Path) -> None:
+    async def script(ask: Ask, _: Engine) -> None:
+        await topped_up(ask, 1)
+        await ask("APIerSv1.AddBalance", Account="1002", BalanceType="*monetary", Value=1)
+        await granted(ask, INITIATE, CALL)
+        elsewhere = {**CALL, "Account": "1002"}
+        assert await granted(ask, UPDATE, elsewhere) == 60 * SECOND
+        assert await money(ask) == Decimal("0.8")
+        unknown = {**CALL, "Account": "1009", "Usage": "90s"}
+        assert await ended(ask, unknown) == "OK"
+        assert await money(ask) == Decimal("0.85")
+        assert await money(ask, "1002") == 1
+
+    charging(tmp_path, script)
+
+
+def test_a_record_of_another_account_gives_back_what_the_session_took(tmp_path: Path) -> None:
+    async def script(ask: Ask, _: Engine) -> None:
+        await topped_up(ask, 1)
+        await ask("APIerSv1.AddBalance", Account="1002", BalanceType="*monetary", Value=1)
+        await granted(ask, INITIATE, CALL)
+        assert await ask("SessionSv1.ProcessCDR", Event={**CALL, "Account": "1002"}) == "OK"
+        assert (await money(ask), await money(ask, "1002")) == (1, Decimal("0.9"))
+
+    charging(tmp_path, script)
+
+
+def test_what_is_repeated_is_answered_and_not_done_again(tmp_path: Path) -> None:
+    async def script(ask: Ask, _: Engine) -> None:
+        await topped_up(ask, 1)
+        for _again in range(2):
+            assert await granted(ask, INITIATE, CALL, ID="r1") == 60 * SECOND
+        more = {**CALL, "LastUsed": "30s"}
+        for _again in range(3):
+            assert await granted(ask, UPDATE, more, ID="r2") == 60 * SECOND
+            assert await money(ask) == Decimal("0.85")
+        # the same name with other figures is another request, and so is one without a name
+        assert await granted(ask, UPDATE, {**more, "LastUsed": "60s"}, ID="r2") == 60 * SECOND
+        for _again in range(2):
+            await granted(ask, UPDATE, CALL)
+        assert await money(ask) == Decimal("0.55")
+        assert await ended(ask, {**CALL, "Usage": "150s"}) == "OK"
+        assert await granted(ask, UPDATE, more, ID="r2") == 60 * SECOND, (
+            "it was granted in its time"
+        )
+        assert await money(ask) == Decimal("0.75")
+
+    charging(tmp_path, script)
+
+
+def test_a_message_is_charged_once_by_its_id(tmp_path: Path) -> None:
+    async def script(ask: Ask, _: Engine) -> None:
+        await topped_up(ask, 1)
+        for _again in range(2):
+            found = await ask("SessionSv1.ProcessMessage", Debit=True, Event=CALL, ID="m1")
+            assert found["MaxUsage"] == 60 * SECOND
+            assert await money(ask) == Decimal("0.9")
+        await ask("SessionSv1.ProcessMessage", Debit=True, Event=CALL, ID="m2")
+        assert await money(ask) == Decimal("0.8")
+
+    charging(tmp_path, script)
+
+
+def test_late_steps(tmp_path: Path) -> None:
+    async def script(ask: Ask, _: Engine) -> None:
+        await topped_up(ask, 1)
+        assert await granted(ask, UPDATE, CALL) == 60 * SECOND, "an update opens"
+        assert await ended(ask, {**CALL, "Usage": "30s"}) == "OK"
+        assert await granted(ask, UPDATE, CALL) == "RALS_ERROR:EXISTS"
+        assert await granted(ask, INITIATE, CALL) == "RALS_ERROR:EXISTS"
+        assert await ended(ask, {**CALL, "Usage": "60s"}) == "OK", "the first end counts"
+        assert await money(ask) == Decimal("0.95")
+        assert await ask("SessionSv1.ProcessCDR", Event={**CALL, "Usage": "30s"}) == "OK"
+        assert await ended(ask, {**CALL, "Usage": "30s"}) == "OK", "its record has come"
+        assert await money(ask) == Decimal("0.95")
+
+    charging(tmp_path, script)
+
+
+def test_the_clock_goes_forward(tmp_path: Path) -> None:
+    async def script(ask: Ask, engine: Engine) -> None:
+        await topped_up(ask, 1)
+        first, second, third = (
+            (NOW + timedelta(seconds=after)).isoformat() for after in (0, 60, 120)
+        )
+        await granted(ask, INITIATE, CALL, Time=first)
+        await granted(ask, UPDATE, CALL, Time=third)
+        late = await granted(ask, UPDATE, CALL, Time=second)
+        assert late == (
+            "RALS_ERROR:the request of 2026-01-05T12:01:00Z comes after a later one; it was not"
+            " carried out"
+        )
+        wrong = {**CALL, "OriginID": "other", "AnswerTime": "2026-01-05T12:00:01Z"}
+        refused = await granted(ask, INITIATE, wrong, Time=first)
+        assert str(refused).startswith("RALS_ERROR:it was answered at 2026-01-05T12:00:01Z, after")
+        assert await money(ask) == Decimal("0.8")
+        # the node's own clock may go back too
+        cast("Clock", engine.clock).now -= timedelta(hours=1)
+        [before] = await Steps(engine).sessions()
+        await granted(ask, UPDATE, CALL)
+        [after] = await Steps(engine).sessions()
+        assert after.lease_until == before.lease_until
+        assert after.updated == before.updated
+
+    charging(tmp_path, script)
+
+
+@pytest.mark.parametrize(
+    ("method", "flag", "event"),
+    [
+        ("SessionSv1.AuthorizeEvent", "GetMaxUsage", {"Usage": "-1s"}),
+        (INITIATE, "InitSession", {"Usage": -1}),
+        (INITIATE, "InitSession", {"DebitInterval": "-1s"}),
+        (UPDATE, "UpdateSession", {"Usage": "-60s"}),
+        (UPDATE, "UpdateSession", {"LastUsed": "-60s"}),
+        (TERMINATE, "TerminateSession", {"Usage": "-60s"}),
+        ("SessionSv1.ProcessMessage", "Debit", {"Usage": "-60s"}),
+    ],
+)
+@pytest.mark.parametrize("kind", ["*prepaid", "*postpaid"])
+def test_nothing_below_zero(
+    tmp_path: Path, method: str, flag: str, event: dict[str, object], kind: str
+) -> None:
+    async def script(ask: Ask, _: Engine) -> None:
+        await topped_up(ask, 1)
+        refused = await ask(method, Event={**CALL, "RequestType": kind, **event}, **{flag: True})
+        assert str(refused).startswith("RALS_ERROR:the ")
+        assert "is below zero" in str(refused)
+        assert await money(ask) == 1
+        assert await ask("SessionSv1.GetActiveSessions") == "NOT_FOUND"
+
+    charging(tmp_path, script)
+
+
+def test_what_is_asked_for_where_nothing_is_said(tmp_path: Path) -> None:
+    async def script(ask: Ask, _: Engine) -> None:
+        await topped_up(ask, 100)
+        found = await ask("SessionSv1.AuthorizeEvent", GetMaxUsage=True, Event=EVENT)
+        assert found["MaxUsage"] == 3 * 3600 * SECOND
+        free = {**EVENT, "RequestType": "*postpaid"}
+        for tor, usage in (("*sms", 1), ("*data", 1 << 20), ("*generic", 3 * 3600 * SECOND)):
+            found = await ask(
+                "SessionSv1.AuthorizeEvent", GetMaxUsage=True, Event={**free, "ToR": tor}
+            )
+            assert found["MaxUsage"] == usage
+
+    charging(tmp_path, script)
+
+
+AUTOMATIC = {**EVENT, "DebitInterval": "10s"}
+
+
+def test_a_call_is_extended_until_its_money_ends(tmp_path: Path) -> None:
+    async def script(ask: Ask, engine: Engine) -> None:
+        clock = cast("Clock", engine.clock)
+        await topped_up(ask, 0.045)  # 27 s
+        assert await granted(ask, INITIATE, AUTOMATIC) == -1
+        seconds = []
+        for _ in range(30):
+            # as after a restart: each look is another process's
+            for each in await Steps(engine).sweep():
+                assert each.reason == "INSUFFICIENT_CREDIT"
+                seconds.append((clock.now - NOW).total_seconds())
+                assert each.session.runs[0].used == 27 * SECOND
+            if not seconds and clock.now - NOW < timedelta(seconds=20):
+                [session] = await Steps(engine).sessions()
+                held = session.runs[0].granted // SECOND
+                assert held == 10 * ((clock.now - NOW).seconds // 10 + 1)
+            clock.now += timedelta(seconds=1)
+        assert seconds == [27]
+        assert await money(ask) == 0
+        assert await ended(ask, {**AUTOMATIC, "Usage": "27s"}) == "OK"
+        assert await money(ask) == 0
+
+    charging(tmp_path, script)
+
+
+def test_a_call_goes_on_while_there_is_money(tmp_path: Path) -> None:
+    async def script(ask: Ask, engine: Engine) -> None:
+        clock = cast("Clock", engine.clock)
+        await topped_up(ask, 10)
+        await granted(ask, INITIATE, AUTOMATIC)
+        clock.now += timedelta(seconds=605)  # nobody looked for ten minutes
+        assert await Steps(engine).sweep() == []
+        [session] = await Steps(engine).sessions()
+        assert session.runs[0].granted == 610 * SECOND
+        assert await Steps(engine).sweep() == []
+        assert await ended(ask, {**AUTOMATIC, "Usage": "606s"}) == "OK"
+        assert await money(ask) == Decimal("8.99")
+
+    charging(tmp_path, script)
+
+
+def test_a_call_that_nobody_could_pay_for_meanwhile(tmp_path: Path) -> None:
+    async def script(ask: Ask, engine: Engine) -> None:
+        clock = cast("Clock", engine.clock)
+        await topped_up(ask, 0.1)
+        await granted(ask, INITIATE, AUTOMATIC)
+        clock.now += timedelta(hours=1)
+        steps = Steps(engine)
+        assert await steps.sweep() == []
+        [each] = await steps.sweep()
+        assert each.reason == "INSUFFICIENT_CREDIT"
+        assert await money(ask) == 0
+        # the switch knows better how long it was, and says so once
+        for _again in range(2):
+            assert await ended(ask, {**AUTOMATIC, "Usage": "30s"}) == "OK"
+            assert await money(ask) == Decimal("0.05")
+
+    charging(tmp_path, script)
+
+
+def test_an_automatic_call_of_which_nothing_is_heard(tmp_path: Path) -> None:
+    async def script(ask: Ask, engine: Engine) -> None:
+        clock = cast("Clock", engine.clock)
+        await topped_up(ask, 100)
+        await granted(ask, INITIATE, {**EVENT, "CGRDebitInterval": "10s"})
+        reasons = []
+        for _ in range(200):
+            clock.now += timedelta(minutes=1)
+            reasons += await looked(engine)
+        assert reasons == ["FORCED_DISCONNECT"]
+        assert await money(ask) == 82, "three hours"
+
+    charging(tmp_path, script)
+
+
+@pytest.mark.parametrize("interval", ["10s", "0s"])
+def test_a_maximum_cost_ends_a_call(tmp_path: Path, interval: str) -> None:
+    async def script(ask: Ask, engine: Engine) -> None:
+        clock = cast("Clock", engine.clock)
+        await topped_up(ask, 1)
+        capped = {**CALL, "Category": "capped", "DebitInterval": interval}
+        assert await granted(ask, INITIATE, capped) == (-1 if interval == "10s" else 30 * SECOND)
+        reasons = []
+        for second in range(60):
+            reasons += [(second, reason) for reason in await looked(engine)]
+            clock.now += timedelta(seconds=1)
+        assert reasons == [(30, "MAX_COST")]
+        assert await money(ask) == Decimal("0.95")
+
+    charging(tmp_path, script)
+
+
+def test_an_account_that_goes_during_a_call(tmp_path: Path) -> None:
+    async def script(ask: Ask, engine: Engine) -> None:
+        clock = cast("Clock", engine.clock)
+        await topped_up(ask, 1)
+        await granted(ask, INITIATE, AUTOMATIC)
+        await ask("APIerSv1.RemoveAccount", Account="1001")
+        clock.now += timedelta(seconds=10)
+        [each] = await Steps(engine).sweep()
+        assert each.reason == "ACCOUNT_NOT_FOUND"
+        assert await Steps(engine).sweep() == []
+
+    charging(tmp_path, script)
+
+
+def test_no_money_no_call(tmp_path: Path) -> None:
+    async def script(ask: Ask, engine: Engine) -> None:
+        await topped_up(ask, 0)
+        assert await granted(ask, INITIATE, AUTOMATIC) == 0
+        [each] = await Steps(engine).sweep()
+        assert each.reason == "INSUFFICIENT_CREDIT"
+
+    charging(tmp_path, script)
+
+
+def test_a_random_order_is_the_same_when_asked_and_when_taken(tmp_path: Path) -> None:
+    async def script(ask: Ask, _: Engine) -> None:
+        for account, subject in (("1001", "dear"), ("1002", "")):
+            balance = {"ID": "own", "RatingSubject": subject, "SharedGroups": "FAMILY"}
+            await ask(
+                "APIerSv1.AddBalance",
+                Account=account,
+                BalanceType="*monetary",
+                Value=0.1,
+                Balance=balance,
+            )
+        usages = set()
+        for number in range(12):
+            event = {**EVENT, "OriginID": f"c{number}", "Usage": "20s"}
+            asked = await ask("SessionSv1.AuthorizeEvent", GetMaxUsage=True, Event=event)
+            assert await granted(ask, INITIATE, event) == asked["MaxUsage"]
+            usages.add((await money(ask), await money(ask, "1002")))
+            assert await ended(ask, {**event, "Usage": 0}) == "OK"
+        assert len(usages) == 2, "now the one, now the other is taken from"
+
+    charging(tmp_path, script)
