@@ -69,7 +69,8 @@ def test_a_record_of_another_account_gives_back_what_the_session_took(tmp_path: 
         await ask("APIerSv1.AddBalance", Account="1002", BalanceType="*monetary", Value=1)
         await granted(ask, INITIATE, CALL)
         assert await ask("SessionSv1.ProcessCDR", Event={**CALL, "Account": "1002"}) == "OK"
-        assert (await money(ask), await money(ask, "1002")) == (1, Decimal("0.9"))
+        assert await money(ask) == 1
+        assert await money(ask, "1002") == Decimal("0.9")
 
     charging(tmp_path, script)
 
