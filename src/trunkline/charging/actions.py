@@ -95,6 +95,8 @@ class Outcome:
 
 EFFECTS: Final = frozenset(
     {
+        "*call_url",
+        "*call_url_async",
         "*cdr_account",
         "*cdrlog",
         "*cgr_rpc",

@@ -30,6 +30,7 @@ __all__ = [
     "reference_account",
     "reference_balance",
     "reference_summary",
+    "reference_trigger",
     "taking_from_json",
     "taking_to_json",
 ]
@@ -357,6 +358,7 @@ def account_to_json(account: Account) -> dict[str, Json]:
                 "updated": _time(account.updated),
                 "counters": [_counter_to_json(counter) for counter in account.counters],
                 "triggers": [_trigger_to_json(trigger) for trigger in account.triggers],
+                "plans": list(account.plans),
             }
         ),
     }
@@ -386,6 +388,7 @@ def account_from_json(value: object) -> Account:
         updated=reader.time("updated"),
         counters=tuple(_counter_from_json(each) for each in reader.inners("counters")),
         triggers=tuple(_trigger_from_json(each) for each in reader.inners("triggers")),
+        plans=reader.texts("plans"),
     )
 
 
@@ -493,6 +496,27 @@ def _reference_filter(row: BalanceRow) -> dict[str, Json]:
     }
 
 
+def reference_trigger(trigger: Trigger) -> dict[str, Json]:
+    """A trigger of ``ActionTriggers``."""
+    row = trigger.row
+    return {
+        "ID": row.id,
+        "UniqueID": row.unique_id,
+        "ThresholdType": row.threshold_type,
+        "ThresholdValue": _json_number(row.threshold_value),
+        "Recurrent": row.recurrent,
+        "MinSleep": row.min_sleep,
+        "ExpirationDate": _json_time(row.expires),
+        "ActivationDate": _json_time(row.activation),
+        "Balance": _reference_filter(row.balance),
+        "Weight": _json_number(row.weight),
+        "ActionsID": row.actions_id,
+        "MinQueuedItems": 0,
+        "Executed": trigger.executed,
+        "LastExecutionTime": _json_time(trigger.last_run),
+    }
+
+
 def reference_account(account: Account) -> dict[str, Json]:
     """What the reference's ``APIerSv2.GetAccount`` answers for this account."""
     balances: dict[str, list[Json]] = {}
@@ -513,26 +537,7 @@ def reference_account(account: Account) -> dict[str, Json]:
             for name, kinds in sorted(counters.items())
         }
         or None,
-        "ActionTriggers": [
-            {
-                "ID": trigger.row.id,
-                "UniqueID": trigger.row.unique_id,
-                "ThresholdType": trigger.row.threshold_type,
-                "ThresholdValue": _json_number(trigger.row.threshold_value),
-                "Recurrent": trigger.row.recurrent,
-                "MinSleep": trigger.row.min_sleep,
-                "ExpirationDate": _json_time(trigger.row.expires),
-                "ActivationDate": _json_time(trigger.row.activation),
-                "Balance": _reference_filter(trigger.row.balance),
-                "Weight": _json_number(trigger.row.weight),
-                "ActionsID": trigger.row.actions_id,
-                "MinQueuedItems": 0,
-                "Executed": trigger.executed,
-                "LastExecutionTime": _json_time(trigger.last_run),
-            }
-            for trigger in account.triggers
-        ]
-        or None,
+        "ActionTriggers": [reference_trigger(trigger) for trigger in account.triggers] or None,
         "AllowNegative": account.allow_negative,
         "Disabled": account.disabled,
         "UpdateTime": _json_time(account.updated),

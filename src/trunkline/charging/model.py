@@ -123,6 +123,8 @@ class Account:
     updated: datetime | None = None
     counters: tuple[Counter, ...] = ()
     triggers: tuple[Trigger, ...] = ()
+    plans: tuple[str, ...] = ()
+    """IDs of the action plans that were given to it."""
 
     @property
     def key(self) -> str:

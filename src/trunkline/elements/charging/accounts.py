@@ -10,19 +10,16 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Final
-from uuid import uuid4
 
-from trunkline.charging.actions import Circumstances, Outcome, run_actions
-from trunkline.charging.charges import AccountError
 from trunkline.charging.documents import reference_account
 from trunkline.charging.model import Account
 from trunkline.charging.rows import ActionRow, BalanceRow
 from trunkline.elements.charging.engine import Engine
 from trunkline.elements.charging.registry import ApiError, method
-from trunkline.errors import DecodeError
+from trunkline.elements.charging.taken import Booked, Taken
 from trunkline.jsonrpc import Json
 from trunkline.rating.model import DEFAULT_TENANT
-from trunkline.store.ledger.model import Change, Keys, View
+from trunkline.store.ledger.model import Keys, View
 
 __all__ = ["Accounts", "AttrAddBalance", "AttrExecuteAction", "AttrGetAccount", "AttrSetAccount"]
 
@@ -92,19 +89,16 @@ class Accounts:
     async def set(self, args: AttrSetAccount) -> Json:
         """Make an account, or change what it may."""
         wanted = args.extra_options
+        key = _key(args.tenant, args.account)
 
-        def change(before: Account | None) -> Outcome:
-            account = before or Account(tenant=args.tenant or DEFAULT_TENANT, id=args.account)
-            return Outcome(
-                account=replace(
-                    account,
-                    allow_negative=wanted.get("AllowNegative", account.allow_negative),
-                    disabled=wanted.get("Disabled", account.disabled),
-                    updated=self._engine.clock(),
-                )
+        def change(account: Account) -> Account:
+            return replace(
+                account,
+                allow_negative=wanted.get("AllowNegative", account.allow_negative),
+                disabled=wanted.get("Disabled", account.disabled),
             )
 
-        await self._change(args.tenant, args.account, change)
+        await self._change(key, lambda taken: taken.alter(key, change))
         return "OK"
 
     @method("APIerSv1.RemoveAccount", mandatory=("Account",))
@@ -151,41 +145,26 @@ class Accounts:
     async def _act(
         self, tenant: str, account: str, rows: Iterable[ActionRow], *, make: bool = False
     ) -> None:
-        engine = self._engine
-        circumstances = Circumstances(
-            now=engine.clock(),
-            new_uuid=lambda: str(uuid4()),
-            zone=engine.tariffs.tariff.zone(tenant or DEFAULT_TENANT),
-            timings=engine.profiles.timings,
-        )
         kept = tuple(rows)
-
-        def change(before: Account | None) -> Outcome:
-            if before is None and not make:
-                raise ApiError("NOT_FOUND")
-            start = before or Account(tenant=tenant or DEFAULT_TENANT, id=account)
-            return run_actions(start, kept, circumstances)
-
-        try:
-            await self._change(tenant, account, change)
-        except AccountError as problem:
-            raise ApiError(f"SERVER_ERROR: {problem.reference or problem.message}") from problem
-        except DecodeError as problem:
-            raise ApiError(f"SERVER_ERROR: {problem.message}") from problem
-
-    async def _change(
-        self, tenant: str, account: str, change: Callable[[Account | None], Outcome]
-    ) -> None:
         key = _key(tenant, account)
-        now = self._engine.clock().timestamp()
 
-        def write(view: View) -> Change:
-            outcome = change(view.accounts[key])
-            return Change(
-                time=now, accounts={key: outcome.account}, movements=list(outcome.movements)
-            )
+        def act(taken: Taken) -> None:
+            if taken.accounts[key] is None and not make:
+                raise ApiError("NOT_FOUND")
+            taken.act(key, kept, make=make)
 
-        await self._engine.book.update(Keys(accounts=[key]), write)
+        await self._change(key, act)
+
+    async def _change(self, key: str, change: Callable[[Taken], None]) -> None:
+        engine = self._engine
+        now = engine.clock().timestamp()
+
+        def write(view: View) -> Booked:
+            taken = engine.taken(view, now)
+            change(taken)
+            return taken.into(Booked(time=now))
+
+        await engine.write(Keys(accounts=[key]), write)
 
 
 def _key(tenant: str, account: str) -> str:

@@ -10,10 +10,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from trunkline.charging.charges import Payers
 from trunkline.charging.event import Event, EventError, Sources
@@ -22,13 +22,13 @@ from trunkline.charging.session_documents import session_from_json
 from trunkline.charging.sessions import Granted, RequestType, Run, Session, session_id
 from trunkline.elements.charging.rulebook import RuleBook
 from trunkline.elements.charging.rules import EventSources, Profiles
+from trunkline.elements.charging.taken import Booked, Taken
 from trunkline.elements.charging.tariffs import Tariffs
 from trunkline.rating.call import VOICE, Call
 from trunkline.rating.model import ANY, DEFAULT_CATEGORY
 from trunkline.rating.result import Json
 from trunkline.store.ledger.book import Book
 from trunkline.store.ledger.model import (
-    Change,
     Duplicate,
     Keys,
     SessionRow,
@@ -38,10 +38,11 @@ from trunkline.store.ledger.model import (
 __all__ = ["DEFAULT_RUN", "Engine", "Step", "Unseen", "account_key", "stored_session"]
 
 DEFAULT_RUN: Final = "*default"
+B = TypeVar("B", bound=Booked)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step(Change):
+class Step(Booked):
     """A change, and what whoever asked for it is told."""
 
     session: Session | None = None
@@ -75,6 +76,8 @@ class Engine:
         self.book = book
         self.rules = rules
         self.clock = clock
+        self.booked: Callable[[Booked], None] = lambda change: None
+        """Told of every change that is on disk."""
 
     @property
     def profiles(self) -> Profiles:
@@ -212,9 +215,14 @@ class Engine:
         members = [each for key, each in accounts.items() if each is not None and key != own.key]
         return Payers(account=own, members=members, groups=self.profiles.groups)
 
+    def taken(self, view: View, now: float) -> Taken:
+        """What a change takes from the accounts in ``view``."""
+        moment = datetime.fromtimestamp(now, UTC)
+        return Taken(view, self.profiles, self.tariffs.tariff, moment)
+
     async def write(
-        self, keys: Keys, step: Callable[[View], Step], *, once: str = "", expires: float = 0.0
-    ) -> Step | Duplicate:
+        self, keys: Keys, step: Callable[[View], B], *, once: str = "", expires: float = 0.0
+    ) -> B | Duplicate:
         """Write what ``step`` makes of what is stored of ``keys``; see `Book.update`.
 
         What the step turns out to need beyond them is locked with them: it begins again, and
@@ -228,7 +236,10 @@ class Engine:
                 records = dict.fromkeys([*keys.records, *unseen.records])
                 keys = replace(keys, accounts=list(accounts), records=list(records))
             else:
-                return done if isinstance(done, Duplicate) else done.change
+                if isinstance(done, Duplicate):
+                    return done
+                self.booked(done.change)
+                return done.change
 
 
 def account_key(run: Run) -> str:

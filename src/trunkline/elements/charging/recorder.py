@@ -12,7 +12,6 @@ from trunkline.charging.event import Event
 from trunkline.charging.model import Account
 from trunkline.charging.sessions import RequestType, Run, SessionError, settle
 from trunkline.elements.charging.engine import Engine, Step, stored_session
-from trunkline.elements.charging.taken import Taken
 from trunkline.rating.cost import price
 from trunkline.rating.errors import RatingError
 from trunkline.store.ledger.model import Keys, RecordRow, View, record_key
@@ -47,7 +46,7 @@ class Recorder:
             rated.clear()
             session = stored_session(view.sessions[identifier])
             held = {run.id: run for run in session.runs} if session is not None else {}
-            taken = Taken(view)
+            taken = engine.taken(view, now)
             records: dict[str, RecordRow | None] = {}
             for run in runs:
                 key = record_key(identifier, run.id)
@@ -62,12 +61,12 @@ class Recorder:
                 row = replace(row, origin_id=origin, origin_host=host)
                 rated.append(row)
                 records[key] = row
-            return Step(
-                time=now,
-                accounts=taken.changed,
-                movements=taken.movements,
-                records=records,
-                sessions={} if session is None else {identifier: None},
+            return taken.into(
+                Step(
+                    time=now,
+                    records=records,
+                    sessions={} if session is None else {identifier: None},
+                )
             )
 
         await engine.write(keys, step)

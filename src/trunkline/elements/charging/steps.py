@@ -55,7 +55,6 @@ from trunkline.elements.charging.engine import (
     account_key,
     stored_session,
 )
-from trunkline.elements.charging.taken import Taken
 from trunkline.errors import TrunklineError
 from trunkline.rating.call import VOICE
 from trunkline.rating.durations import HOUR
@@ -390,20 +389,20 @@ class Steps:
         take: Callable[[Run, Payers | None], Granted],
     ) -> Step:
         """One step of every run of a session, each seeing what those before it left."""
-        taken = Taken(view)
+        taken = self._engine.taken(view, now)
         granted: list[Granted] = []
         for run in session.runs:
             each = take(run, self._engine.payers_of(run, taken.accounts))
             granted.append(each)
             taken.add(each.debit)
         after = replace(session, runs=tuple(each.run for each in granted), updated=now)
-        return Step(
-            time=now,
-            accounts=taken.changed,
-            movements=taken.movements,
-            sessions={session.id: _row(after)},
-            session=after,
-            granted=tuple(granted),
+        return taken.into(
+            Step(
+                time=now,
+                sessions={session.id: _row(after)},
+                session=after,
+                granted=tuple(granted),
+            )
         )
 
     async def _commit(

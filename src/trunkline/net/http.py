@@ -1,0 +1,106 @@
+"""A request of HTTP/1.1 (RFC 9112) to somebody else's server: ``POST``, and what it answered.
+
+One request on a connection of its own. Redirects are not followed, and no proxy is asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import ssl
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+import h11
+
+from trunkline import __version__
+from trunkline.errors import TrunklineError
+
+__all__ = ["post"]
+
+_PORTS: Final = {"http": 80, "https": 443}
+_CHUNK: Final = 65536
+_MOST: Final = 1 << 20  # octets of an answer that are waited for
+
+
+async def post(
+    url: str, body: bytes, *, content_type: str = "application/json", timeout: float = 5.0
+) -> None:
+    """Send ``body`` to ``url``, and return when it was answered with success (200 to 299).
+
+    Args:
+        url: ``http://`` or ``https://``, with a name and password if need be. Certificates are
+            looked at.
+        body: The octets.
+        content_type: What they are.
+        timeout: Seconds for all of it.
+
+    Raises:
+        TrunklineError: ``http.url``, it is none: to try again is no use; ``http.failed``, nobody
+            was there, or not in time, or the answer was another.
+    """
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port or _PORTS.get(parts.scheme, 0)
+        target = f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}".encode("ascii")
+    except ValueError:
+        host, port = None, 0
+    if not host or not port:
+        raise TrunklineError("http.url", f"{url[:200]!r} is no URL to post to: write http://…")
+    headers = [
+        ("Host", parts.netloc.rpartition("@")[2]),
+        ("User-Agent", f"Trunkline/{__version__}"),
+        ("Content-Type", content_type),
+        ("Content-Length", str(len(body))),
+        ("Connection", "close"),
+    ]
+    if parts.username is not None:
+        name = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
+        headers.append(("Authorization", f"Basic {base64.b64encode(name).decode()}"))
+    where = f"{parts.scheme}://{host}:{port}{parts.path}"
+    try:
+        http = h11.Connection(h11.CLIENT)
+        octets = [
+            http.send(h11.Request(method="POST", target=target, headers=headers)) or b"",
+            http.send(h11.Data(data=body)) or b"",
+            http.send(h11.EndOfMessage()) or b"",
+        ]
+    except h11.LocalProtocolError as problem:
+        raise TrunklineError("http.url", f"{url[:200]!r} cannot be asked for: {problem}") from None
+    try:
+        async with asyncio.timeout(timeout):
+            context = ssl.create_default_context() if parts.scheme == "https" else None
+            status = await _asked(http, host, port, context, b"".join(octets))
+    except TimeoutError:
+        raise TrunklineError("http.failed", f"{where} did not answer in {timeout:g} s") from None
+    except (OSError, h11.RemoteProtocolError) as problem:
+        why = str(problem) or type(problem).__name__
+        raise TrunklineError("http.failed", f"{where}: {why}") from problem
+    if not 200 <= status < 300:
+        raise TrunklineError("http.failed", f"{where} answered {status}")
+
+
+async def _asked(
+    http: h11.Connection, host: str, port: int, context: ssl.SSLContext | None, octets: bytes
+) -> int:
+    """The status of the answer, when all of it has come."""
+    reader, writer = await asyncio.open_connection(host, port, ssl=context)
+    try:
+        writer.write(octets)
+        await writer.drain()
+        status = length = 0
+        while True:
+            event = http.next_event()
+            match event:
+                case h11.NEED_DATA:
+                    http.receive_data(await reader.read(_CHUNK))
+                case h11.Response():
+                    status = event.status_code
+                case h11.Data():
+                    length += len(event.data)
+                    if length > _MOST:
+                        return status
+                case h11.EndOfMessage() | h11.ConnectionClosed():
+                    return status
+    finally:
+        writer.close()
