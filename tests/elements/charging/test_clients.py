@@ -140,7 +140,10 @@ def test_a_switch_that_refuses_or_has_gone(node: ChargingNode) -> None:
             }
             assert switch.call("SessionSv1.UpdateSession", update)["MaxUsage"] == 60 * 10**9
             error = refused(client, FORCE, {})
-            assert error.startswith("SERVER_ERROR: the sessions have ended, but 127.0.0.1:")
+            assert error.startswith(
+                "SERVER_ERROR: the sessions have ended, but the end of session call-1 was told in"
+                " vain: 127.0.0.1:"
+            )
             assert error.endswith("SessionSv1.DisconnectSession: NOT_FOUND")
             assert switch.told[0]["params"][0]["EventStart"] == EVENT
         event = EVENT | {"OriginID": "call-2"}

@@ -250,7 +250,7 @@ def test_each_charger_makes_a_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("method", "argument", "answer"),
     [
-        ("SessionSv1.InitiateSession", {"Event": EVENT}, "MANDATORY_IE_MISSING: [InitSession]"),
+        ("SessionSv1.InitiateSession", {"Event": EVENT}, "MANDATORY_IE_MISSING: [subsystems]"),
         (
             "SessionSv1.InitiateSession",
             {"InitSession": True, "Event": {"Account": "1"}},

@@ -1,23 +1,25 @@
 """The clients that hold sessions, and are told when one of theirs has to end.
 
 A switch that wants to be told opens its sessions by a connection that goes both ways (port 2014).
-When the charging side ends one (``SessionSv1.ForceDisconnect``, or nobody asked for it within its
-lease), the switch is called, as the reference calls it::
+When the charging side ends one (``SessionSv1.ForceDisconnect``, its money is over, nobody asked for
+it within its lease), the switch is called, as the reference calls it::
 
     {"method":"SessionSv1.DisconnectSession",
      "params":[{"EventStart":{…},"Reason":"FORCED_DISCONNECT"}],"id":1}
 
-It answers ``OK``. What a client holds is forgotten when it goes: it opens them anew, or they end
-with their lease. Left out: sessions that another process's client holds.
+It answers ``OK``. What a client holds is forgotten when it goes, or when the node is started anew:
+then every switch that is there is asked to end the session, and one of them answers ``OK``. Left
+out: sessions that another process's client holds.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from trunkline.charging.sessions import Session, session_id
 from trunkline.errors import TrunklineError
 from trunkline.jsonrpc import Json
 from trunkline.net.jsonrpc import Peer
@@ -25,6 +27,7 @@ from trunkline.net.jsonrpc import Peer
 __all__ = ["Clients"]
 
 _METHOD: Final = "SessionSv1.DisconnectSession"
+_ASK: Final = "SessionSv1.GetActiveSessionIDs"
 _PATIENCE: Final = 5.0  # s for the client's answer
 
 
@@ -36,9 +39,13 @@ class _Held:
 
 
 class Clients:
-    """Who holds which session, by the session's ID."""
+    """Who holds which session, by the session's ID.
 
-    def __init__(self) -> None:
+    ``switches`` gives the connections on which somebody can be called.
+    """
+
+    def __init__(self, switches: Callable[[], Iterable[Peer]] = tuple) -> None:
+        self._switches = switches
         self._held: dict[str, _Held] = {}
         self._of_peer: dict[Peer, set[str]] = {}
 
@@ -66,31 +73,65 @@ class Clients:
         if held is not None:
             self._of_peer.get(held.peer, set()).discard(session)
 
-    async def disconnect(self, session: str, reason: str) -> None:
-        """Tell who holds a session that it has ended; nothing where nobody does.
+    async def disconnect(self, session: Session, reason: str) -> None:
+        """Tell who holds a session that it has ended; where nobody does, all who can be told.
 
         Raises:
             TrunklineError: ``charging.not-disconnected``: the client was told in vain.
         """
-        held = self._held.get(session)
-        if held is None:
+        held = self._held.get(session.id)
+        if held is not None:
+            self.release(session.id)
+            why = await self._tell(held.peer, held.event, reason)
+            if why:
+                raise _untold(session, [why])
             return
-        self.release(session)
-        argument: Json = {"EventStart": held.event, "Reason": reason}
+        event = session.runs[0].event if session.runs else {}
+        peers = [peer for peer in self._switches() if peer.two_way and not peer.closed]
+        told = await asyncio.gather(*(self._tell(peer, event, reason) for peer in peers))
+        if told and all(told):
+            raise _untold(session, told)
+
+    async def _tell(self, peer: Peer, event: Mapping[str, Json], reason: str) -> str:
+        """Tell a client to end a session; why it did not, empty if it did."""
+        argument: Json = {"EventStart": event, "Reason": reason}
         try:
             async with asyncio.timeout(_PATIENCE):
-                await held.peer.call(_METHOD, argument)
+                await peer.call(_METHOD, argument)
         except TimeoutError:
             why = f"no answer within {_PATIENCE:g} s"
         except TrunklineError as problem:
             why = problem.message
         else:
-            return
-        host, port = held.peer.address
-        raise TrunklineError(
-            "charging.not-disconnected", f"{host}:{port} was told to end {session}: {why}"
-        )
+            return ""
+        host, port = peer.address
+        return f"{host}:{port}: {why}"
+
+    async def asked(self) -> list[tuple[list[str], set[str]]]:
+        """For each client that answers: the sessions that it held, and those that it knows."""
+        found = []
+        for peer, sessions in list(self._of_peer.items()):
+            held = list(sessions)
+            try:
+                async with asyncio.timeout(_PATIENCE):
+                    answer = await peer.call(_ASK, "")
+            except (TimeoutError, TrunklineError):
+                continue
+            known = {
+                session_id(str(each.get("OriginID", "")), str(each.get("OriginHost", "")))
+                for each in (answer if isinstance(answer, list) else ())
+                if isinstance(each, Mapping)
+            }
+            found.append((held, known))
+        return found
 
     def _gone(self, peer: Peer) -> None:
         for session in self._of_peer.pop(peer, set()):
             self._held.pop(session, None)
+
+
+def _untold(session: Session, told: Iterable[str]) -> TrunklineError:
+    return TrunklineError(
+        "charging.not-disconnected",
+        f"the end of session {session.origin_id} was told in vain: {'; '.join(told)}",
+    )

@@ -15,6 +15,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Final, TypeVar
 
+from trunkline.charging.attributes import Result
 from trunkline.charging.charges import Payers
 from trunkline.charging.event import Event, EventError, Sources
 from trunkline.charging.model import Account
@@ -116,17 +117,38 @@ class Engine:
         found = self.profiles.chargers.process(event, now, sources=self.sources)
         return [self._run(each.event, each.profile.run_id or DEFAULT_RUN, now) for each in found]
 
-    def altered(self, event: Event, context: str) -> Event:
-        """The event as the attribute profiles of a context make it; itself, where none matches."""
+    def run_of(self, event: Event) -> Run:
+        """An event as it is charged where no charger forks it.
+
+        Raises:
+            EventError: a field is not what it must be.
+        """
+        return self._run(event, DEFAULT_RUN, self.clock())
+
+    def attributes(
+        self, event: Event, context: str, profile_ids: Sequence[str] = ()
+    ) -> Result | None:
+        """What the attribute profiles of a context make of an event; ``None``: none matches.
+
+        ``profile_ids``: these alone, as far as they match.
+        """
         try:
-            found = self.profiles.attributes.process(
-                event, self.clock(), context=context, sources=self.sources
+            return self.profiles.attributes.process(
+                event,
+                self.clock(),
+                context=context,
+                profile_ids=profile_ids,
+                sources=self.sources,
             )
         except EventError as problem:
             if problem.reference != "NOT_FOUND":
                 raise
-            return event
-        return found.event
+            return None
+
+    def altered(self, event: Event, context: str) -> Event:
+        """The event as the attribute profiles of a context make it; itself, where none matches."""
+        found = self.attributes(event, context)
+        return event if found is None else found.event
 
     def _run(self, event: Event, run: str, now: datetime) -> Run:
         tenant = event.tenant_or_default

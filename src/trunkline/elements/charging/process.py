@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
@@ -36,6 +37,7 @@ from trunkline.jsonrpc import encode
 from trunkline.net.control import Connection, ControlServer, Json, Method, socket_path
 from trunkline.net.jsonrpc import (
     HttpConnection,
+    Peer,
     RpcServer,
     RpcSettings,
     TcpConnection,
@@ -101,7 +103,7 @@ class ChargingNode:
         self.log.listeners.append(self._publish_log)
         self.engine = Engine(plan.tariffs, Book(plan.ledger), plan.rules, lambda: datetime.now(UTC))
         self.steps = Steps(self.engine)
-        self.clients = Clients()
+        self.clients = Clients(self._switches)
         self.registry = Registry(
             Core(plan.name, datetime.now(UTC)),
             Costs(plan.tariffs, self.engine.clock),
@@ -189,9 +191,14 @@ class ChargingNode:
 
     async def _tell(self, ended: Ended) -> None:
         try:
-            await self.clients.disconnect(ended.session.id, ended.reason)
+            await self.clients.disconnect(ended.session, ended.reason)
         except TrunklineError as problem:
             self.log("CHARGING", 4, "UNTOLD", problem.message)
+
+    def _switches(self) -> Iterable[Peer]:
+        """The connections on which somebody can be called."""
+        server = self.servers.get("rpc_bijson")
+        return () if server is None else list(server.connections)
 
     def _page(self) -> str:
         """``/openapi.json``."""

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
-from decimal import Decimal
-from typing import cast
 
-from trunkline.charging.event import Event, EventError, number_text, time_text
+from trunkline.charging.event import Event, EventError
 from trunkline.elements.charging.arguments import Instant
 from trunkline.elements.charging.engine import Engine
 from trunkline.elements.charging.registry import ApiError, method
+from trunkline.elements.charging.replies import as_json
 from trunkline.jsonrpc import Json
 from trunkline.rating.errors import RatingError
 
@@ -67,7 +65,7 @@ class ProfileMethods:
                 process_runs=args.process_runs or 1,
                 sources=engine.sources,
             )
-            return _json(found.as_reply())
+            return as_json(found.as_reply())
 
     @method("AttributeSv1.GetAttributeForEvent")
     def attribute(self, args: CgrEvent) -> Json:
@@ -79,7 +77,7 @@ class ProfileMethods:
             )
             if found is None:
                 raise ApiError("NOT_FOUND")
-            return _json(found.as_reply())
+            return as_json(found.as_reply())
 
     @method("ChargerSv1.ProcessEvent")
     def charge(self, args: CgrEvent) -> Json:
@@ -89,7 +87,7 @@ class ProfileMethods:
             runs = engine.profiles.chargers.process(
                 _event(args), engine.clock(), sources=engine.sources
             )
-            return [_json(run.as_reply()) for run in runs]
+            return [as_json(run.as_reply()) for run in runs]
 
     @method("ChargerSv1.GetChargersForEvent")
     def chargers(self, args: CgrEvent) -> Json:
@@ -99,7 +97,7 @@ class ProfileMethods:
             found = engine.profiles.chargers.for_event(
                 _event(args), engine.clock(), sources=engine.sources
             )
-            return [_json(profile.as_reply()) for profile in found]
+            return [as_json(profile.as_reply()) for profile in found]
 
     @method("RouteSv1.GetRoutes")
     def routes(self, args: RouteArgs) -> Json:
@@ -115,7 +113,7 @@ class ProfileMethods:
                 max_cost=args.max_cost,
                 sources=engine.sources,
             )
-            return _json(found.as_reply())
+            return as_json(found.as_reply())
 
 
 def _event(args: CgrEvent | RouteArgs) -> Event:
@@ -138,22 +136,3 @@ def _refusing() -> Iterator[None]:
         raise ApiError(word if plain else f"SERVER_ERROR: {problem.message}") from problem
     except RatingError as problem:
         raise ApiError(f"SERVER_ERROR: {problem.reference or problem.message}") from problem
-
-
-def _json(value: object) -> Json:
-    """A reply as JSON: times as the reference writes them, decimals as numbers."""
-    match value:
-        case Mapping():
-            return {str(name): _json(each) for name, each in value.items()}
-        case list() | tuple():
-            return [_json(each) for each in value]
-        case datetime():
-            return time_text(value)
-        case Decimal():
-            text = number_text(value)
-            return int(text) if text.lstrip("-").isdigit() else float(text)
-        case bool() | str() | None:
-            return value
-        case int():
-            return int(value)
-    return cast("Json", value)
