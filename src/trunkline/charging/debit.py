@@ -56,7 +56,7 @@ from trunkline.charging.charges import (
 from trunkline.charging.increments import Prices, price_of_one
 from trunkline.charging.model import DEFAULT_BALANCE, Account, Balance, Movement, Taking
 from trunkline.charging.money import ZERO, add, subtract, to_amount, trim
-from trunkline.charging.payers import Choice, Purse, Reason, free_step, matched, select
+from trunkline.charging.payers import NOTHING, Choice, Purse, Reason, free_step, matched, select
 from trunkline.rating.call import Call, complete
 from trunkline.rating.cost import EXACT, Cgrates, Exact, Precision
 from trunkline.rating.errors import RatingError
@@ -123,23 +123,40 @@ class _Debit:
         self.units, self.money = selection.units, selection.money
         self.purses = selection.purses
         self.choices = selection.choices
-        self.default = self._default()
+        self._default: Purse | None = None
+        """Found, or made, when somebody needs it."""
         self.prices: dict[str, Prices] = {}
         self.limit = call.usage
         self.end: End | None = None
         self.fee_due = True
-        self.fee = Fraction(0)
-        self.spent = Fraction(0)
+        self.fee = NOTHING
+        self.spent = NOTHING
         self.charges: list[Charge] = []
         self.paid: list[tuple[Purse, Fraction]] = []
 
-    def _default(self) -> Purse:
+    @property
+    def default(self) -> Purse:
+        """The balance that goes below zero: the account's, or one that is made for it."""
+        if self._default is None:
+            self._default = self._find_default()
+        return self._default
+
+    def _find_default(self) -> Purse:
         for purse in self.purses:
             if purse.account == self.account.key and purse.balance.is_default and purse.present:
                 return purse
         existing = next((each for each in self.account.balances if each.is_default), None)
         balance = existing or Balance(uuid=self.asked.default_uuid, id=DEFAULT_BALANCE)
-        return Purse(self.account.key, balance, Fraction(0), present=existing is not None)
+        made = Purse(self.account.key, balance, NOTHING, present=existing is not None)
+        made.reset()
+        return made
+
+    def _all(self) -> list[Purse]:
+        """Every purse that may have paid."""
+        default = self._default
+        if default is None or any(each is default for each in self.purses):
+            return self.purses
+        return [*self.purses, default]
 
     # The walk
 
@@ -157,10 +174,10 @@ class _Debit:
     def _walk(self) -> int:
         self.end = None
         self.fee_due = True
-        self.spent = self.fee = Fraction(0)
+        self.spent = self.fee = NOTHING
         self.charges.clear()
         self.paid.clear()
-        for purse in {id(each): each for each in (*self.purses, self.default)}.values():
+        for purse in self._all():
             purse.reset()
         at = 0
         while at < self.limit:
@@ -218,7 +235,7 @@ class _Debit:
             return at
         self.fee_due = False
         free = Free(*matched(self.tariff, self.call, purse.balance.destinations))
-        self._charge(at, step, count, Fraction(0), free, unit=purse, units=amount)
+        self._charge(at, step, count, NOTHING, free, unit=purse, units=amount)
         return at + count * step
 
     def _take_priced_units(self, purse: Purse, at: int) -> int:
@@ -333,7 +350,7 @@ class _Debit:
             if room < 0:
                 self._give_back(-room)
             if room <= 0:
-                return count, Fraction(0)
+                return count, NOTHING
             whole = count if not single else min(count, room // single)
             return (whole, single) if whole else (1, room)
         if not self.strict:
@@ -397,7 +414,7 @@ class _Debit:
         rated: Rated | Free,
         *,
         unit: Purse | None = None,
-        units: Fraction = Fraction(0),
+        units: Fraction = NOTHING,
         money: Purse | None = None,
     ) -> None:
         if unit is not None:
@@ -445,7 +462,7 @@ class _Debit:
         del self.charges[mark.charges :]
         self.spent, self.fee_due = mark.spent, mark.fee_due
         if self.fee_due:
-            self.fee = Fraction(0)
+            self.fee = NOTHING
 
     # The whole
 
@@ -520,14 +537,17 @@ class _Debit:
         taken: list[Taking] = []
         movements: list[Movement] = []
         changed: dict[str, dict[str, Decimal]] = {}
-        everyone = {id(each): each for each in (*self.purses, self.default)}
-        for number, purse in sorted(everyone.items(), key=lambda each: each[1].key):
-            amount = trim(add(self.amounts.get(number, ZERO), to_amount(purse.units, up=True)))
+        for purse in sorted(self._all(), key=lambda each: each.key):
+            amount = self.amounts.get(id(purse), ZERO)
+            if purse.units:
+                amount = add(amount, to_amount(purse.units, up=True))
+            amount = trim(amount)
             if amount > 0:
                 balance = replace(purse.balance, value=ZERO)
                 taken.append(Taking(account=purse.account, balance=balance, amount=amount))
-            net = trim(subtract(to_amount(purse.held), amount))
-            if not net or not (purse.present or purse is self.default):
+            held = to_amount(purse.held) if purse.held else ZERO
+            net = trim(subtract(held, amount))
+            if not net or not (purse.present or purse is self._default):
                 continue
             value = trim(add(purse.balance.value if purse.present else ZERO, net))
             changed.setdefault(purse.account, {})[purse.balance.uuid] = value
@@ -548,7 +568,7 @@ class _Debit:
             rated=at,
             cost=trim(self.cost),
             event_cost=trim(self.event),
-            connect_fee=self.fee if at else Fraction(0),
+            connect_fee=self.fee if at else NOTHING,
             end=end,
             charges=tuple(merged(self.charges)),
             taken=tuple(taken),
@@ -565,9 +585,11 @@ class _Debit:
             replace(each, value=values[each.uuid]) if each.uuid in values else each
             for each in account.balances
         ]
-        default = self.default
-        if account is self.account and not default.present and default.balance.uuid in values:
-            balances.append(replace(default.balance, value=values[default.balance.uuid]))
+        default = self._default
+        if default is not None and account is self.account and not default.present:
+            value = values.get(default.balance.uuid)
+            if value is not None:
+                balances.append(replace(default.balance, value=value))
         return replace(account, balances=tuple(balances))
 
     def _choices(self, end: End) -> Iterable[Choice]:
@@ -582,11 +604,9 @@ class _Debit:
             used = purse.units or self.amounts.get(id(purse), ZERO)
             reason = Reason.USED if used else (purse.reason or unused)
             rest.setdefault(id(purse), Choice(purse.account, purse.balance, reason))
-        below = Fraction(self.amounts.get(id(self.default), ZERO)) > self.default.start
-        if below and id(self.default) in self.amounts:
-            rest[id(self.default)] = Choice(
-                self.default.account, self.default.balance, Reason.NEGATIVE
-            )
+        default = self._default
+        if default is not None and Fraction(self.amounts.get(id(default), ZERO)) > default.start:
+            rest[id(default)] = Choice(default.account, default.balance, Reason.NEGATIVE)
         paying = (Reason.USED, Reason.NEGATIVE)
         yield from (each for each in rest.values() if each.reason in paying)
         yield from (each for each in rest.values() if each.reason not in paying)

@@ -16,6 +16,7 @@ from trunkline.rating.rounding import RoundingMethod, round_fraction
 __all__ = ["ZERO", "add", "subtract", "to_amount", "total", "trim"]
 
 ZERO = Decimal(0)
+_ONE, _TEN = Decimal(1), Decimal(10)
 _EXACT = Context(prec=80, traps=[Inexact, InvalidOperation])
 
 _GRAIN = 12
@@ -40,15 +41,15 @@ def total(amounts: Iterable[Decimal]) -> Decimal:
 def trim(value: Decimal) -> Decimal:
     """The same amount without zeros at the end of its decimals: 0.30 is 0.3, and 10 stays 10."""
     short = _EXACT.normalize(value)
-    exponent = short.as_tuple().exponent
-    return (
-        _EXACT.quantize(short, Decimal(1)) if isinstance(exponent, int) and exponent > 0 else short
-    )
+    # An exponent above zero has only what is a whole multiple of ten.
+    return short if _EXACT.remainder(short, _TEN) else _EXACT.quantize(short, _ONE)
 
 
 def to_amount(value: Fraction, *, up: bool = False) -> Decimal:
     """``value`` exactly, or cut off (``up``: filled up) to ``_GRAIN`` decimals."""
     denominator = value.denominator
+    if denominator == 1:
+        return Decimal(value.numerator)
     twos = (denominator & -denominator).bit_length() - 1
     denominator >>= twos
     fives = 0

@@ -28,10 +28,21 @@ from trunkline.rating.index import DAY, DayTable
 from trunkline.rating.model import ANY, Timing
 from trunkline.rating.tariff import Tariff
 
-__all__ = ["Choice", "Purse", "Reason", "Selection", "free_step", "matched", "precision", "select"]
+__all__ = [
+    "NOTHING",
+    "Choice",
+    "Purse",
+    "Reason",
+    "Selection",
+    "free_step",
+    "matched",
+    "precision",
+    "select",
+]
 
 _EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 _ZERO = "*zero"
+NOTHING = Fraction(0)
 
 
 class Reason(StrEnum):
@@ -98,18 +109,22 @@ class Purse:
     """Whether the account still has it; else only what was held can be taken again."""
     active: Sequence[tuple[int, int]] = ((0, 1),)
     """From when to when it may pay, in offsets of the usage, one after another."""
-    left: Fraction = Fraction(0)
-    money: Fraction = Fraction(0)
+    left: Fraction = NOTHING
+    money: Fraction = NOTHING
     """Taken as money so far."""
-    units: Fraction = Fraction(0)
+    units: Fraction = NOTHING
     """Taken as units so far."""
     reason: Reason | None = None
     start: Fraction = field(init=False)
     """What there is to take from."""
 
     def __post_init__(self) -> None:
-        own = Fraction(self.balance.value) if self.present else Fraction(0)
-        self.start = own + self.held
+        if not self.present:
+            self.start = self.held
+        elif self.held:
+            self.start = Fraction(self.balance.value) + self.held
+        else:
+            self.start = Fraction(self.balance.value)
 
     @property
     def key(self) -> tuple[str, str]:
@@ -119,7 +134,7 @@ class Purse:
     def reset(self) -> None:
         """As before anything was taken."""
         self.left = self.start
-        self.money = self.units = Fraction(0)
+        self.money = self.units = NOTHING
         self.reason = None
 
     def active_at(self, at: int) -> bool:
@@ -205,7 +220,7 @@ class _Selector:
             for balance in owner.balances:
                 key = (owner.key, balance.uuid)
                 had = held.pop(key, None)
-                amount = Fraction(had.amount) if had else Fraction(0)
+                amount = Fraction(had.amount) if had else NOTHING
                 self.purses[key] = Purse(owner.key, balance, amount, present=True)
         for key, had in held.items():
             self.purses[key] = Purse(had.account, had.balance, Fraction(had.amount), present=False)
