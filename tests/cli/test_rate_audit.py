@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from tests.store.ledger.made import initiate, put
+from tests.store.servers import redis_server
 from typer.testing import CliRunner, Result
 
 from trunkline.cli import auditing, rate
@@ -91,6 +92,14 @@ def test_what_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = json.loads(run("--json").output)
     assert {each["check"] for each in found["findings"]} == {"chain", "sum", "session"}
     assert found["clean"] is False
+
+
+def test_a_redis(tmp_path: Path) -> None:
+    with redis_server(tmp_path, durable=True) as server:
+        filled(server.url)
+        result = run("--ledger", server.url)
+    assert result.exit_code == 0
+    assert "2 movements, 1 session, 0 records: everything adds up" in result.output
 
 
 @pytest.mark.parametrize(

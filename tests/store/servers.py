@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from glob import glob
@@ -49,17 +49,22 @@ def wait_until(condition: Callable[[], bool], process: subprocess.Popen[bytes], 
 
 
 class RedisServer:
-    """A Redis on a port of its own, without files; it can be killed and started again."""
+    """A Redis on a port of its own; it can be killed and started again.
 
-    def __init__(self, folder: Path) -> None:
+    Without files it has forgotten everything then; ``durable``: nothing, ever.
+    """
+
+    def __init__(self, folder: Path, *, durable: bool = False, options: Sequence[str] = ()) -> None:
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}"
         self._folder = folder
+        log = ["yes", "--appendfsync", "always"] if durable else ["no"]
+        self._options = ["--appendonly", *log, *options]
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1"]
-        command += ["--save", "", "--appendonly", "no", "--dir", str(self._folder)]
+        command += ["--save", "", "--dir", str(self._folder), *self._options]
         log = self._folder / "redis.log"
         with log.open("ab") as output:
             self._process = subprocess.Popen(command, stdout=output, stderr=output)
@@ -89,11 +94,13 @@ class RedisServer:
 
 
 @contextmanager
-def redis_server(folder: Path) -> Iterator[RedisServer]:
+def redis_server(
+    folder: Path, *, durable: bool = False, options: Sequence[str] = ()
+) -> Iterator[RedisServer]:
     """A running Redis; the test is skipped where there is none."""
     if shutil.which("redis-server") is None:
         pytest.skip("redis-server is not installed")
-    server = RedisServer(folder)
+    server = RedisServer(folder, durable=durable, options=options)
     server.start()
     try:
         yield server

@@ -26,7 +26,7 @@ LedgerOption = Annotated[
         "--ledger",
         metavar="URL",
         envvar="TRUNKLINE_LEDGER",
-        help="Where the accounts are, as an SQL URL. Default: a SQLite file of yours.",
+        help="Where the accounts are: an SQL URL, or redis://. Default: a SQLite file of yours.",
     ),
 ]
 

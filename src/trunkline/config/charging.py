@@ -63,7 +63,7 @@ class ChargingSettings:
     store: str = ""
     """Where loaded tariffs are kept, as an SQL URL; empty, without a ``tariff``: yours."""
     ledger: str = ""
-    """Where the accounts are kept, as an SQL URL; empty: a SQLite file of yours."""
+    """Where the accounts are kept: an SQL URL, or ``redis://``; empty: a SQLite file of yours."""
     precision: Literal["exact", "cgrates"] = "exact"
     rpc_json: ListenAddress = _local(2012)  # noqa: RUF009 - immutable
     http: ListenAddress = _local(2080)  # noqa: RUF009 - immutable

@@ -23,7 +23,7 @@ from trunkline.errors import TrunklineError
 from trunkline.store.guard import Counters, Guard, hide_password
 from trunkline.store.keyvalue import Value, Word, milliseconds, split_command
 
-__all__ = ["Redis"]
+__all__ = ["Client", "Redis", "check_redis_url", "client", "is_redis", "redis_reason"]
 
 _SCHEMES = ("redis", "rediss", "unix")
 
@@ -36,12 +36,16 @@ return count
 """
 
 
-class _Client(Protocol):
+class Client(Protocol):
     """As much of the library's client as is used here; its own signatures say less."""
 
-    async def execute_command(self, *words: Word) -> object: ...
+    async def execute_command(self, *words: Word) -> object:
+        """Send a command, once; its reply."""
+        ...
 
-    async def aclose(self) -> None: ...
+    async def aclose(self) -> None:
+        """Close the connections."""
+        ...
 
 
 class Redis:
@@ -68,11 +72,11 @@ class Redis:
         failures: int = 5,
         pause: float = 1.0,
     ) -> None:
-        _check(name, url)
+        check_redis_url(f"redis.{name}", url)
         self.name = name
         self.url = url
         self._connections = asyncio.Semaphore(connections)
-        self._client: _Client | None = None
+        self._client: Client | None = None
         self._guard = Guard(
             "store.redis-unavailable",
             f"redis.{name}",
@@ -148,33 +152,26 @@ class Redis:
         except exceptions.DataError as problem:
             raise TypeError(f"a command is made of text, numbers and bytes: {problem}") from problem
         except (exceptions.RedisError, OSError) as problem:
-            raise self._guard.unavailable(_reason(problem)) from problem
+            raise self._guard.unavailable(redis_reason(problem)) from problem
         return _value(answer)
 
-    def _connected(self) -> _Client:
+    def _connected(self) -> Client:
         if self._client is None:
-            from redis.asyncio import ConnectionPool
-            from redis.asyncio import Redis as Client
-            from redis.asyncio.retry import Retry
-            from redis.backoff import NoBackoff
-
-            pool = ConnectionPool.from_url(
-                self.url,
-                socket_timeout=self._guard.timeout,
-                socket_connect_timeout=self._guard.timeout,
-                decode_responses=True,
-                encoding_errors="surrogateescape",
-                protocol=2,
-                retry=Retry(NoBackoff(), 0),
-            )
-            client = Client.from_pool(pool)
-            # They would turn "OK" into True, and other values into what their commands mean.
-            client.response_callbacks.clear()
-            self._client = cast(_Client, client)
+            self._client = client(self.url, self._guard.timeout)
         return self._client
 
 
-def _check(name: str, url: str) -> None:
+def is_redis(url: str) -> bool:
+    """Whether ``url`` names a Redis; not whether it is a good one."""
+    return url.partition(":")[0] in _SCHEMES
+
+
+def check_redis_url(setting: str, url: str) -> None:
+    """See that there can be a client of ``url``, which stands in ``setting``.
+
+    Raises:
+        TrunklineError: ``store.redis-url``, ``store.redis-missing``.
+    """
     hint = 'write it as "redis://127.0.0.1:6379", with "/1" behind it for database 1'
     try:
         parts = urlsplit(url)
@@ -183,22 +180,44 @@ def _check(name: str, url: str) -> None:
         known = False
     if not known:
         raise TrunklineError(
-            "store.redis-url", f"redis.{name}: {hide_password(url)!r} is no URL of Redis: {hint}"
+            "store.redis-url", f"{setting}: {hide_password(url)!r} is no URL of Redis: {hint}"
         )
     for key, _ in parse_qsl(parts.query):
         if key != "db" and not key.startswith("ssl_"):
             raise TrunklineError(
                 "store.redis-url",
-                f"redis.{name}: the URL may have the options db and ssl_…, not {key!r}",
+                f"{setting}: the URL may have the options db and ssl_…, not {key!r}",
             )
     if find_spec("redis") is None:
         raise TrunklineError(
             "store.redis-missing",
-            f"redis.{name}: the package redis is not installed: pip install 'trunkline[redis]'",
+            f"{setting}: the package redis is not installed: pip install 'trunkline[redis]'",
         )
 
 
-def _reason(problem: BaseException) -> str:
+def client(url: str, timeout: float) -> Client:
+    """The library's client, which sends every command once and gives each reply as it came."""
+    from redis.asyncio import ConnectionPool
+    from redis.asyncio import Redis as Library
+    from redis.asyncio.retry import Retry
+    from redis.backoff import NoBackoff
+
+    pool = ConnectionPool.from_url(
+        url,
+        socket_timeout=timeout,
+        socket_connect_timeout=timeout,
+        decode_responses=True,
+        encoding_errors="surrogateescape",
+        protocol=2,
+        retry=Retry(NoBackoff(), 0),
+    )
+    made = Library.from_pool(pool)
+    # They would turn "OK" into True, and other values into what their commands mean.
+    made.response_callbacks.clear()
+    return cast(Client, made)
+
+
+def redis_reason(problem: BaseException) -> str:
     """The operating system's word where there is one: the library's repeats the URL."""
     cause: BaseException | None = problem
     while cause is not None and not (isinstance(cause, OSError) and cause.errno):

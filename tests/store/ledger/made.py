@@ -13,6 +13,7 @@ from trunkline.charging.money import add
 from trunkline.errors import TrunklineError
 from trunkline.store.ledger.model import Change, RecordRow, SessionRow, View, record_key
 from trunkline.store.ledger.schema import METADATA
+from trunkline.store.redis import client
 from trunkline.store.sql import driver_url
 
 UNIT = Decimal("0.1")
@@ -24,6 +25,13 @@ async def emptied(url: str) -> None:
     async with engine.begin() as connection:
         await connection.run_sync(METADATA.drop_all)
     await engine.dispose()
+
+
+async def flushed(url: str) -> None:
+    """The same of a Redis."""
+    server = client(url, 10.0)
+    await server.execute_command("FLUSHALL")
+    await server.aclose()
 
 
 def account(key: str, **balances: str) -> Account:

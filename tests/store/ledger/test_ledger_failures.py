@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 from tests.store.ledger.made import put
 from tests.store.ledger.writing import SHARED
-from tests.store.servers import SqlServer, free_port
+from tests.store.servers import RedisServer, SqlServer, free_port
 
 from trunkline.store.guard import StoreUnavailable
 from trunkline.store.ledger.book import Book
@@ -89,7 +89,7 @@ def test_a_killed_process_loses_nothing_and_doubles_nothing(sqlite_url: str) -> 
     asyncio.run(checked(sqlite_url, answered))
 
 
-@pytest.mark.parametrize("kind", ["postgres", "mariadb"])
+@pytest.mark.parametrize("kind", ["postgres", "mariadb", "redis"])
 def test_two_processes_on_one_server_one_of_them_killed(
     kind: str, request: pytest.FixtureRequest
 ) -> None:
@@ -112,12 +112,12 @@ async def insist(book: Book, key: str, once: str) -> None:
             await asyncio.sleep(0.02)
 
 
-@pytest.mark.parametrize("kind", ["postgres", "mariadb"])
+@pytest.mark.parametrize("kind", ["postgres", "mariadb", "redis"])
 def test_a_server_that_dies_under_load_and_comes_again(
     kind: str, request: pytest.FixtureRequest
 ) -> None:
     url: str = request.getfixturevalue(f"{kind}_url")
-    server: SqlServer = request.getfixturevalue(kind)
+    server: SqlServer | RedisServer = request.getfixturevalue(kind)
 
     async def script() -> None:
         book = Book(url, timeout=2.0, pause=0.05)
@@ -152,7 +152,7 @@ def children(parent: int) -> list[int]:
 
 
 @contextmanager
-def hanging(server: SqlServer) -> Iterator[None]:
+def hanging(server: SqlServer | RedisServer) -> Iterator[None]:
     """It keeps its connections, and answers nothing."""
     assert server._process is not None
     processes = [server._process.pid, *children(server._process.pid)]
@@ -165,10 +165,10 @@ def hanging(server: SqlServer) -> Iterator[None]:
             os.kill(each, signal.SIGCONT)
 
 
-@pytest.mark.parametrize("kind", ["postgres", "mariadb"])
+@pytest.mark.parametrize("kind", ["postgres", "mariadb", "redis"])
 def test_a_server_that_hangs(kind: str, request: pytest.FixtureRequest) -> None:
     url: str = request.getfixturevalue(f"{kind}_url")
-    server: SqlServer = request.getfixturevalue(kind)
+    server: SqlServer | RedisServer = request.getfixturevalue(kind)
 
     async def script() -> None:
         book = Book(url, timeout=0.5, writers=1, failures=1, pause=0.2)
@@ -221,6 +221,7 @@ def test_without_a_server() -> None:
         for url in (
             f"postgresql://u:sesame@127.0.0.1:{free_port()}/x",
             f"mysql://u:sesame@127.0.0.1:{free_port()}/x",
+            f"redis://u:sesame@127.0.0.1:{free_port()}",
             "sqlite:////nowhere/at/all.db",
         ):
             book = Book(url)

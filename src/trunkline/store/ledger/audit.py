@@ -1,32 +1,25 @@
 """Whether the ledger adds up.
 
-One state of it is looked at, however long that takes and whatever is written meanwhile; accounts
-and movements stream by, so memory does not grow with their number.
+Every account is looked at in one state, with all movements up to then, however long that takes and
+whatever is written meanwhile. Accounts and movements stream by, so memory does not grow with their
+number.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING, Final, cast
-
-from sqlalchemy import and_, exists, func, select
+from typing import Final, Protocol
 
 from trunkline.charging.model import Account
 from trunkline.charging.money import ZERO, add
-from trunkline.store.ledger.reader import Reader
-from trunkline.store.ledger.schema import ACCOUNTS, MOVEMENTS, RECORDS, SESSIONS, account_of
 
-if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncConnection
-
-__all__ = ["CHECKS", "MOST_FINDINGS", "Audit", "Finding", "audit"]
+__all__ = ["CHECKS", "MOST_FINDINGS", "Audit", "Audited", "Finding", "Moved", "Snapshot", "audit"]
 
 MOST_FINDINGS: Final = 1000
 """More are counted, and not kept."""
-
-_PAGE: Final = 500  # accounts at once
 
 CHECKS: Final = {
     "sum": "a balance does not hold the sum of its movements",
@@ -78,103 +71,95 @@ class Audit:
             self.findings.append(Finding(check, account, subject, text))
 
 
-async def audit(reader: Reader, progress: Callable[[int, int], None] | None = None) -> Audit:
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A movement, as far as it is looked at."""
+
+    account: str
+    balance: str
+    amount: Decimal
+    value: Decimal
+    seq: int
+
+
+class Snapshot(Protocol):
+    """What a database has to say for an audit."""
+
+    async def count(self) -> int:
+        """How many movements there are."""
+        ...
+
+    def pages(self) -> AsyncIterator[tuple[Mapping[str, Account], AsyncIterator[Moved]]]:
+        """All accounts, some at a time, each page with every movement of each of them.
+
+        Movements are in their order, account by account; those of accounts that are gone are on one
+        of the pages. They have been gone through when the next page is asked for.
+        """
+        ...
+
+    async def sessions(self) -> tuple[int, Sequence[tuple[str, str]]]:
+        """How many there are; those whose account does not exist, and the account."""
+        ...
+
+    async def records(self) -> tuple[int, Sequence[tuple[str, str, str]]]:
+        """How many there are; those whose movements do not exist: key, account and reference."""
+        ...
+
+
+class Audited(Protocol):
+    """Whatever can be audited."""
+
+    def snapshot(self) -> AbstractAsyncContextManager[Snapshot]:
+        """A look at it."""
+        ...
+
+
+async def audit(reader: Audited, progress: Callable[[int, int], None] | None = None) -> Audit:
     """Look through everything.
 
     ``progress`` is told now and then how many movements of how many were looked at.
     """
     result = Audit()
-    async with reader.snapshot() as connection:
-        total = await _count(connection, select(func.count()).select_from(MOVEMENTS))
-        last = ""
-        while True:
-            query = (
-                select(ACCOUNTS.c.id, ACCOUNTS.c.document)
-                .where(ACCOUNTS.c.id > last)
-                .order_by(ACCOUNTS.c.id)
-                .limit(_PAGE)
-            )
-            page = {key: account_of(text) for key, text in await connection.execute(query)}
-            end = max(page) if len(page) == _PAGE else None
-            await _page(connection, result, page, last, end)
+    async with reader.snapshot() as state:
+        total = await state.count()
+        async for accounts, movements in state.pages():
+            await _page(result, accounts, movements)
             if progress is not None:
-                progress(result.movements, total)
-            if end is None:
-                break
-            last = end
-        await _sessions(connection, result)
-        await _records(connection, result)
+                progress(result.movements, max(total, result.movements))
+        result.sessions, lost = await state.sessions()
+        for key, account in lost:
+            result._add("session", account, key, f"there is no account {account}")
+        result.records, unpaid = await state.records()
+        for key, account, reference in unpaid:
+            text = f"there is no movement with the reference {reference}"
+            result._add("record", account, key, text)
     return result
 
 
-async def _count(connection: AsyncConnection, query: object) -> int:
-    return cast(int, (await connection.execute(query)).scalar())  # type: ignore[call-overload]
-
-
 async def _page(
-    connection: AsyncConnection,
-    result: Audit,
-    page: dict[str, Account],
-    last: str,
-    end: str | None,
+    result: Audit, accounts: Mapping[str, Account], movements: AsyncIterator[Moved]
 ) -> None:
-    """Accounts of one page, and the movements of every account between them."""
-    columns = MOVEMENTS.c
-    within = columns.account > last if end is None else columns.account.between(last, end)
-    query = (
-        select(columns.account, columns.balance, columns.amount, columns.value, columns.seq)
-        .where(and_(within, columns.account != last))
-        .order_by(columns.account, columns.seq)
-    )
     sums: dict[tuple[str, str], Decimal] = {}
     values: dict[tuple[str, str], Decimal] = {}
-    async with connection.stream(query.execution_options(yield_per=5000)) as rows:
-        async for account, balance, amount, value, seq in rows:
-            result.movements += 1
-            name = account, balance
-            moved, after = Decimal(amount), Decimal(value)
-            sums[name] = add(sums.get(name, ZERO), moved)
-            before = values.get(name, ZERO)
-            if add(before, moved) != after:
-                result._add(
-                    "chain",
-                    account,
-                    balance,
-                    f"movement {seq}: {before} and {moved} is not {after}",
-                )
-            values[name] = after
-    for key, found in page.items():
+    async for each in movements:
+        result.movements += 1
+        name = each.account, each.balance
+        sums[name] = add(sums.get(name, ZERO), each.amount)
+        before = values.get(name, ZERO)
+        if add(before, each.amount) != each.value:
+            text = f"movement {each.seq}: {before} and {each.amount} is not {each.value}"
+            result._add("chain", each.account, each.balance, text)
+        values[name] = each.value
+    for key, found in accounts.items():
         result.accounts += 1
-        for each in found.balances:
+        for balance in found.balances:
             result.balances += 1
-            moved = sums.pop((key, each.uuid), ZERO)
-            if each.value != moved:
-                text = f"it holds {each.value}, its movements add up to {moved}"
-                result._add("sum", key, each.uuid, text)
-            if each.value < 0 and not (found.allow_negative or each.is_default):
-                result._add("negative", key, each.uuid, f"it holds {each.value}")
-    for (account, balance), left in sums.items():
+            moved = sums.pop((key, balance.uuid), ZERO)
+            if balance.value != moved:
+                text = f"it holds {balance.value}, its movements add up to {moved}"
+                result._add("sum", key, balance.uuid, text)
+            if balance.value < 0 and not (found.allow_negative or balance.is_default):
+                result._add("negative", key, balance.uuid, f"it holds {balance.value}")
+    for (account, uuid), left in sums.items():
         if left:
-            result._add("gone", account, balance, f"its movements add up to {left}")
-
-
-async def _sessions(connection: AsyncConnection, result: Audit) -> None:
-    result.sessions = await _count(connection, select(func.count()).select_from(SESSIONS))
-    query = (
-        select(SESSIONS.c.id, SESSIONS.c.account)
-        .outerjoin(ACCOUNTS, ACCOUNTS.c.id == SESSIONS.c.account)
-        .where(and_(SESSIONS.c.account != "", ACCOUNTS.c.id.is_(None)))
-    )
-    for key, account in await connection.execute(query):
-        result._add("session", account, key, f"there is no account {account}")
-
-
-async def _records(connection: AsyncConnection, result: Audit) -> None:
-    result.records = await _count(connection, select(func.count()).select_from(RECORDS))
-    moved = exists().where(MOVEMENTS.c.reference == RECORDS.c.reference)
-    query = select(RECORDS.c.id, RECORDS.c.tenant, RECORDS.c.account, RECORDS.c.reference)
-    for key, tenant, account, reference in await connection.execute(
-        query.where(and_(RECORDS.c.reference != "", ~moved))
-    ):
-        text = f"there is no movement with the reference {reference}"
-        result._add("record", f"{tenant}:{account}" if account else "", key, text)
+            result._add("gone", account, uuid, f"its movements add up to {left}")

@@ -10,7 +10,9 @@ done = await book.update(keys, start, once="initiate call-1", expires=now + 3600
 ``start`` is a pure function from what is stored to a :class:`~.model.Change`. It is called within
 the transaction that writes its change, when the accounts are locked: what it sees is so, in this
 process and in every other, until its change is on disk. So nothing is computed in vain, and no
-number of tries can run out; a hot account costs one read and one write for a whole batch.
+number of tries can run out; a hot account costs one read and one write for a whole batch. In Redis
+nothing is locked: a change counts only if what it saw is still so, and who came too late has the
+next turn.
 """
 
 from __future__ import annotations
@@ -44,10 +46,13 @@ from trunkline.store.ledger.model import (
 )
 from trunkline.store.ledger.postgres import PostgresDriver
 from trunkline.store.ledger.reader import Entry, Reader, RecordQuery
+from trunkline.store.ledger.redis import RedisDriver
+from trunkline.store.ledger.redis_reader import RedisReader
 from trunkline.store.ledger.schema import Shelf, shelves
 from trunkline.store.ledger.settle import Failed, Item
 from trunkline.store.ledger.sqlite import SqliteDriver
 from trunkline.store.ledger.writer import LedgerCounters, Writer
+from trunkline.store.redis import is_redis
 from trunkline.store.sql import driver_url
 
 __all__ = ["Book", "default_ledger_url"]
@@ -61,10 +66,10 @@ def default_ledger_url() -> str:
 
 
 class Book:
-    """The ledger at ``url``: SQLite in a file, PostgreSQL or MariaDB.
+    """The ledger at ``url``: SQLite in a file, PostgreSQL, MariaDB or Redis.
 
     Args:
-        url: as in :func:`trunkline.store.sql.driver_url`; not SQLite in memory.
+        url: as in :func:`trunkline.store.sql.driver_url`, not SQLite in memory; or ``redis://``.
         queue: changes that may wait to be written.
         batch: changes in one transaction at most.
         timeout: s; for a batch, and for a query.
@@ -76,7 +81,8 @@ class Book:
         pause: s until a trial.
 
     Raises:
-        TrunklineError: ``store.ledger-url`` and ``store.sql-url`` when it is made.
+        TrunklineError: ``store.ledger-url``, ``store.sql-url`` and ``store.redis-url`` when it is
+            made; ``store.ledger-redis`` by `prepare`.
         StoreUnavailable: ``store.ledger-unavailable`` by every method; ``store.ledger-full`` and
             ``store.ledger-unknown`` by `update` and `commit`.
     """
@@ -95,7 +101,10 @@ class Book:
     ) -> None:
         self.url = url
         kept = shelves(cached=cached)
-        self._reader = Reader(url, kept, timeout=timeout, failures=failures, pause=pause)
+        reader = RedisReader if is_redis(url) else Reader
+        self._reader: Reader | RedisReader = reader(
+            url, kept, timeout=timeout, failures=failures, pause=pause
+        )
         self._writer = Writer(
             _drivers(url, kept, timeout, writers),
             kept,
@@ -118,7 +127,11 @@ class Book:
         return self._writer.waiting
 
     async def prepare(self) -> None:
-        """Make the tables where they are missing; before anything else."""
+        """Make the tables where they are missing; before anything else.
+
+        Raises:
+            TrunklineError: ``store.ledger-redis``: this Redis may lose what it is given.
+        """
         await self._reader.prepare()
 
     async def load(self, keys: Keys) -> Loaded:
@@ -248,6 +261,8 @@ class Book:
 
 def _drivers(url: str, kept: Sequence[Shelf], timeout: float, writers: int) -> list[Driver]:
     patience = timeout * 0.8  # shorter than ours: the database says why
+    if is_redis(url):
+        return [RedisDriver(url, kept, patience)]  # two of one process would only race
     found = make_url(driver_url(url))
     if found.get_backend_name() == "sqlite":
         if not found.database or found.database == ":memory:":

@@ -1,4 +1,4 @@
-"""What the writer asks of a database; `sqlite`, `postgres` and `mariadb` are such."""
+"""What the writer asks of a database; `sqlite`, `postgres`, `mariadb` and `redis` are such."""
 
 from __future__ import annotations
 
@@ -64,7 +64,10 @@ class Driver(Protocol):
         ...
 
     async def read(self, wanted: Wanted) -> Found:
-        """Begin a transaction; lock and read what is wanted, in order, until its end."""
+        """Begin a transaction; lock and read what is wanted, in order, until its end.
+
+        Where nothing can be locked, `write` raises `Raced` if some of it has changed meanwhile.
+        """
         ...
 
     async def write(self, rows: Rows) -> None:

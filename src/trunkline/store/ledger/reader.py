@@ -6,7 +6,7 @@ Through SQLAlchemy, on connections of their own: no query waits for the writer.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -52,13 +52,14 @@ from trunkline.store.ledger.schema import (
     Shelf,
 )
 from trunkline.store.ledger.settle import State, view_of
+from trunkline.store.ledger.snapshot import SqlSnapshot
 from trunkline.store.ledger.sqlite import full_synchronous
 from trunkline.store.sql import driver_url
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-__all__ = ["Entry", "Reader", "RecordQuery"]
+__all__ = ["Entry", "Reader", "RecordQuery", "entry_of"]
 
 T = TypeVar("T")
 
@@ -280,8 +281,7 @@ class Reader:
         query = query.order_by(MOVEMENTS.c.seq).limit(limit)
 
         async def work(connection: AsyncConnection) -> list[Entry]:
-            rows = (await connection.execute(query)).mappings()
-            return [_entry(cast("Mapping[str, object]", row)) for row in rows]
+            return [entry_of(seq, cells) for seq, *cells in await connection.execute(query)]
 
         return await self._ask(work)
 
@@ -334,14 +334,14 @@ class Reader:
             await engine.dispose()
 
     @asynccontextmanager
-    async def snapshot(self) -> AsyncIterator[AsyncConnection]:
-        """A connection that sees one state of the ledger, however long it looks."""
+    async def snapshot(self) -> AsyncIterator[SqlSnapshot]:
+        """One state of the ledger, however long it is looked at."""
         async with self._errors(), self.engine().connect() as connection:
             if connection.dialect.name == "sqlite":
                 await connection.exec_driver_sql("BEGIN")  # or each SELECT sees a state of its own
             else:
                 connection = await connection.execution_options(isolation_level="REPEATABLE READ")
-            yield connection
+            yield SqlSnapshot(connection)
             await connection.rollback()
 
     def engine(self) -> AsyncEngine:
@@ -417,15 +417,17 @@ def _stored(shelf: Shelf, row: Sequence[object]) -> Stored:
     return shelf.load(cast(str, key), cast(Cells, tuple(cells)))
 
 
-def _entry(row: Mapping[str, object]) -> Entry:
-    texts = cast("Mapping[str, str]", row)
+def entry_of(seq: int, cells: Sequence[object]) -> Entry:
+    """The movement number ``seq`` of :data:`~.schema.MOVEMENT_COLUMNS`."""
+    time, *texts = cells
+    account, balance, kind, amount, value, cause, reference = cast("list[str]", texts)
     movement = Movement(
-        account=texts["account"],
-        balance=texts["balance"],
-        type=texts["type"],
-        amount=Decimal(texts["amount"]),
-        value=Decimal(texts["value"]),
-        cause=texts["cause"],
-        reference=texts["reference"],
+        account=account,
+        balance=balance,
+        type=kind,
+        amount=Decimal(amount),
+        value=Decimal(value),
+        cause=cause,
+        reference=reference,
     )
-    return Entry(cast(int, row["seq"]), cast(float, row["time"]), movement)
+    return Entry(seq, cast(float, time), movement)
