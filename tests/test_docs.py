@@ -177,6 +177,7 @@ _TABLES = {
     "[network]": "_Network",
     "[node.NAME]": "NodeSettings",
     "[node.NAME.exchange]": "ExchangeSettings",
+    "[node.NAME.exchange.charging]": "ChargedSettings",
     "[node.NAME.proxy]": "ProxyNodeSettings",
     "[node.NAME.proxy.tls]": "TlsFiles",
     "[node.NAME.proxy.destinations.SET]": "DestinationSettings",

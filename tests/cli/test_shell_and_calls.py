@@ -182,7 +182,49 @@ def test_calls_outlive_the_lab(lab: Network) -> None:
             )
         ]
     )
+    charged = {
+        "account": "cgrates.org:3005",
+        "request_type": "*prepaid",
+        "usage": 12_500_000_000,
+        "cost": "12.5",
+        "ended": "the money ended: it was granted 12.5s in all",
+        "error": "",
+        "steps": [(0.0, "AuthorizeEvent 10s: 10s granted"), (12.9, "GetCDRs: it cost 12.5")],
+    }
+    store.add(
+        CallRecord(
+            id=identifier,
+            exchange="X",
+            direction="outgoing",
+            calling="3005",
+            called="61299995678",
+            start=start,
+            answer=start + 1,
+            end=start + 3,
+            cause=31,
+            location=2,
+            opc=2068,
+            dpc=14402,
+            cic=5,
+            trace="",
+            cost=None if error else "12.5",
+            charging=json.dumps({**charged, "error": error}),
+        )
+        for identifier, error in (("paid", ""), ("unpaid", "ProcessCDR: no answer within 3 s"))
+    )
     store.close()
+    lines = [" ".join(line.split()) for line in run("calls", "show", "paid").stdout.splitlines()]
+    assert "cost 12.5" in lines
+    assert "account cgrates.org:3005 (*prepaid)" in lines
+    assert "charged for 12.5s" in lines
+    assert "ended because the money ended: it was granted 12.5s in all" in lines
+    assert lines[-2:] == [
+        "charging 0.000 s AuthorizeEvent 10s: 10s granted",
+        "12.900 s GetCDRs: it cost 12.5",
+    ]
+    assert "none: ProcessCDR: no answer" in run("calls", "show", "unpaid").stdout
+    document = json.loads(run("calls", "show", "paid", "--json").stdout)
+    assert document["charging"]["usage"] == 12_500_000_000
     assert "61299995678" in run("calls").stdout
     shown = run("calls", "show", "abcd")
     assert "17 user busy" in shown.stdout

@@ -188,3 +188,54 @@ def test_a_text_is_no_list_of_its_letters(line: str, hint: str, tmp_path: Path) 
         load_network(_write(tmp_path, text))
     assert hint in str(raised.value)
     assert str(raised.value).startswith(f"{tmp_path / 'network.toml'}:{len(kept) + 2}:")
+
+
+CHARGED = """\
+[node.OCS.charging]
+tariff = "t"
+
+[node.X]
+config = ["x.cfg"]
+
+[node.X.exchange]
+numbers = ["3005"]
+
+[node.X.exchange.charging]
+node = "OCS"
+grant = "10s"
+
+[node.X.exchange.charging.subscribers]
+3007 = "*postpaid"
+"""
+
+
+def test_charged_calls_are_typed(tmp_path: Path) -> None:
+    exchange = load_network(_write(tmp_path, CHARGED)).nodes["X"].exchange
+    assert exchange is not None
+    charged = exchange.charging
+    assert charged is not None
+    assert (charged.node, charged.grant.seconds, charged.allowance.seconds) == ("OCS", 10, 0)
+    assert charged.request_type_of("3007") == "*postpaid"
+    assert charged.request_type_of("3005") == "*prepaid"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "says"),
+    [
+        ('node = "OCS"', 'node = "X"', 11, "no charging node 'X' in this network; charging nodes"),
+        ('grant = "10s"', 'grant = "1ms"', 12, 'grant: at least "100ms"'),
+        ('grant = "10s"', 'timeout = "1ms"', 12, 'timeout: at least "100ms"'),
+        ('"*postpaid"', '"postpaid"', 15, "postpaid not in literal"),
+        ('tariff = "t"', 'tariff = "t"\nrpc_bijson = ""', 3, "needs an address and a port"),
+        ('tariff = "t"', 'rpc_bijson = "127.0.0.1:0"', 2, "needs an address and a port"),
+        ("[node.X]", '[rating]\ntariff = "t"\n[node.X]', 12, "have two prices: that of OCS"),
+    ],
+)
+def test_each_mistake_about_charged_calls_is_located(
+    tmp_path: Path, old: str, new: str, line: int, says: str
+) -> None:
+    path = _write(tmp_path, CHARGED.replace(old, new))
+    with pytest.raises(NetworkFileError) as found:
+        load_network(path)
+    assert found.value.line == line
+    assert says in str(found.value)

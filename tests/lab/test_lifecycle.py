@@ -13,7 +13,7 @@ from tests.lab.conftest import fake_command
 from trunkline.errors import TrunklineError
 from trunkline.lab.client import LabClient
 from trunkline.lab.lifecycle import bring_down, bring_up, running_network
-from trunkline.lab.network import Network
+from trunkline.lab.network import Network, read_network
 from trunkline.lab.runtime import (
     LabState,
     NodeProcess,
@@ -171,3 +171,15 @@ def test_a_break_reaches_the_end_that_lives(lab: Network) -> None:
             assert [end.node for end in client.block(links, True)] == ["B"]
     finally:
         os.kill(state_of(lab).pid, signal.SIGCONT)
+
+
+def test_exchanges_that_would_not_reach_their_charging_node_stay_out_of_namespaces(
+    network: Network,
+) -> None:
+    text = network.file.read_text()
+    text += '[node.X.exchange.charging]\nnode = "OCS"\n[node.OCS.charging]\ntariff = "t"\n'
+    network.file.write_text(text)
+    with pytest.raises(TrunklineError) as refused:
+        bring_up(read_network(network.file), real_addresses=True, command=fake_command)
+    assert refused.value.code == "lab.netns-charging"
+    assert known_labs() == []

@@ -7,6 +7,7 @@ are read from the store that they left.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import Annotated
 
 import typer
@@ -20,7 +21,8 @@ from trunkline.cli.output import (
     print_json,
     print_table,
 )
-from trunkline.lab.answers import Record
+from trunkline.lab.answers import Charged, Record
+from trunkline.rating.durations import format_duration
 
 __all__ = ["app", "print_records"]
 
@@ -84,14 +86,29 @@ def show(
         ("DPC", record.dpc or "-"),
         ("CIC", _circuit(record.cic)),
         ("cost", record.cost or _unpriced(record)),
+        *_charged(record.charging),
     ):
         table.add_row(Text(name, style="dim"), value)
     print_table(console(), table)
-    if record.cost is not None:
+    if record.rating is not None and record.cost is not None:
         console().print_json(data=record.rating, sort_keys=True)
 
 
+def _charged(charging: Charged | None) -> Iterator[tuple[str, str]]:
+    """What is known of a call that was charged, line by line."""
+    if charging is None:
+        return
+    yield "account", f"{charging.account} ({charging.request_type})"
+    yield "charged for", format_duration(charging.usage)
+    if charging.ended:
+        yield "ended because", charging.ended
+    for number, (seconds, text) in enumerate(charging.steps):
+        yield "" if number else "charging", f"{seconds:8.3f} s  {text}"
+
+
 def _unpriced(record: Record) -> str:
+    if record.charging is not None:
+        return f"none: {record.charging.error}" if record.charging.error else "-"
     reason = (record.rating or {}).get("error")
     return f"none: {reason}" if reason else "-"
 

@@ -1,4 +1,6 @@
-"""The settings of a charging node: the table ``[node.NAME.charging]`` of a network file.
+"""The settings of a charging node, and of an exchange whose calls one charges.
+
+The tables ``[node.NAME.charging]`` and ``[node.NAME.exchange.charging]`` of a network file.
 
 ```toml
 [node.OCS.charging]
@@ -6,6 +8,13 @@ tariff = "tariff"                    # a folder of CSV files, relative to the ne
 rpc_json = "127.0.0.1:2012"          # the reference's names and ports
 http = "127.0.0.1:2080"
 rpc_bijson = "127.0.0.1:2014"        # ""  for none
+
+[node.Exchange.exchange.charging]
+node = "OCS"                         # who is asked before a call, and as it runs
+grant = "30s"                        # how much at a time
+
+[node.Exchange.exchange.charging.subscribers]
+"3007" = "*postpaid"                 # all others are *prepaid
 ```
 """
 
@@ -17,9 +26,13 @@ from typing import Literal, TypeAlias
 
 import attrs
 
-__all__ = ["ChargingSettings", "ListenAddress"]
+from trunkline.config.values import Duration
+
+__all__ = ["ChargedSettings", "ChargingSettings", "ListenAddress", "RequestType"]
 
 Address: TypeAlias = tuple[str, int]
+RequestType: TypeAlias = Literal["*prepaid", "*pseudoprepaid", "*postpaid", "*rated", "*none"]
+"""How a call is paid for: the reference's names. ``*none``: nobody is asked."""
 
 _ADDRESS = re.compile(r"(\[[^\]]+\]|[^:\s]+):(\d{1,5})")
 
@@ -70,3 +83,26 @@ class ChargingSettings:
     rpc_bijson: ListenAddress = _local(2014)  # noqa: RUF009 - immutable
     connections: int = 1000
     """That each of them has at once."""
+
+
+@attrs.frozen
+class ChargedSettings:
+    """How the calls of an exchange's subscribers are charged."""
+
+    node: str
+    """The charging node, of the same network; its ``rpc_bijson`` is spoken to."""
+    request_type: RequestType = "*prepaid"
+    subscribers: dict[str, RequestType] = attrs.Factory(dict)
+    """By calling number: those who pay in another way."""
+    tenant: str = ""
+    category: str = ""
+    grant: Duration = Duration(30.0)  # noqa: RUF009 - immutable
+    """How much usage is asked for at a time."""
+    timeout: Duration = Duration(3.0)  # noqa: RUF009 - immutable
+    """How long an answer may take."""
+    allowance: Duration = Duration(0.0)  # noqa: RUF009 - immutable
+    """How long a call may go on beyond its grants while charging does not answer; 0: not at all."""
+
+    def request_type_of(self, calling: str) -> RequestType:
+        """How the calls of a number are paid for."""
+        return self.subscribers.get(calling, self.request_type)

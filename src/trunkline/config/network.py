@@ -30,6 +30,9 @@ control = "even"                         # ours when both ends seize one; else b
 prefix = "61"
 trunk = "ToExchangeD"
 
+[node.ExchangeA.exchange.charging]       # optional: its callers pay at a charging node
+node = "OCS"
+
 [node.Edge.proxy]                        # present: this node is a SIP proxy, and nothing else
 script = "edge.py"
 listen = ["udp:127.0.0.1:5060"]
@@ -70,7 +73,7 @@ import attrs
 import cattrs
 from cattrs.gen import make_dict_structure_fn
 
-from trunkline.config.charging import ChargingSettings, ListenAddress
+from trunkline.config.charging import ChargedSettings, ChargingSettings, ListenAddress
 from trunkline.config.proxy import (
     DestinationSettings,
     DestinationTarget,
@@ -84,6 +87,7 @@ from trunkline.config.values import Duration
 from trunkline.errors import TrunklineError
 
 __all__ = [
+    "ChargedSettings",
     "ChargingSettings",
     "DemoCall",
     "DemoSettings",
@@ -172,6 +176,7 @@ class ExchangeSettings:
     answer: bool = True
     trunk: tuple[TrunkSettings, ...] = ()
     route: tuple[RouteSettings, ...] = ()
+    charging: ChargedSettings | None = None
 
 
 @attrs.frozen
@@ -370,6 +375,8 @@ def _check(path: Path, text: str, name: str, settings: _File) -> None:
                     _line_of(text, (*where, "route", index, "trunk")),
                     f"no trunk {route.trunk!r}; trunks of {node}: {known}",
                 )
+        if exchange.charging is not None:
+            _check_charged(path, text, node, exchange.charging, settings)
 
 
 def _check_proxy(path: Path, text: str, node: str, proxy: ProxyNodeSettings) -> None:
@@ -439,6 +446,38 @@ def _check_charging(path: Path, text: str, node: str, charging: ChargingSettings
             path,
             _line_of(text, (*where, "connections")),
             f"connections: 1 to 100000, not {charging.connections}",
+        )
+
+
+def _check_charged(
+    path: Path, text: str, node: str, charged: ChargedSettings, settings: _File
+) -> None:
+    where = ("node", node, "exchange", "charging")
+    chargers = {name: each.charging for name, each in settings.node.items() if each.charging}
+    charger = chargers.get(charged.node)
+    if charger is None:
+        known = ", ".join(chargers) or "there is none"
+        raise NetworkFileError(
+            path,
+            _line_of(text, (*where, "node")),
+            f"node: no charging node {charged.node!r} in this network; charging nodes: {known}",
+        )
+    if charger.rpc_bijson.address is None or not charger.rpc_bijson.address[1]:
+        raise NetworkFileError(
+            path,
+            _line_of(text, ("node", charged.node, "charging", "rpc_bijson")),
+            f"rpc_bijson: {node} has its calls charged there, so that it needs an address and a"
+            ' port, "127.0.0.1:2014"',
+        )
+    for key in ("grant", "timeout"):
+        if getattr(charged, key).seconds < 0.1:
+            raise NetworkFileError(path, _line_of(text, (*where, key)), f'{key}: at least "100ms"')
+    if settings.rating.tariff:
+        raise NetworkFileError(
+            path,
+            _line_of(text, where),
+            f"the calls of {node} have two prices: that of {charged.node}, and that of [rating];"
+            " take one of the tables away",
         )
 
 

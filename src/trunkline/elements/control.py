@@ -7,6 +7,7 @@ is the error ``control.params`` with the name and what is expected.
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import itertools
 import json
@@ -295,20 +296,24 @@ class _Control:
 
     # calls
 
-    def originate(self, _: Connection, params: Params) -> Json:
+    async def originate(self, _: Connection, params: Params) -> Json:
         calling, called = param(params, "calling", str), param(params, "called", str)
         exchange = self._exchange()
         default = exchange.settings.hold_time.seconds
         hold = params.get("hold", default)
         seconds = None if hold is None else bounded(params, "hold", float, 0.0, _DAY, default)
-        return _active(exchange.originate(calling, called, seconds))
+        call = exchange.originate(calling, called, seconds)
+        if call.credit is not None:
+            await asyncio.shield(call.credit.admitted)  # others may wait for it, too
+        return _active(call)
 
     def release(self, _: Connection, params: Params) -> Json:
         return _active(self._exchange().release(param(params, "id", str)))
 
     def active_calls(self, _: Connection, __: Params) -> Json:
         exchange = self._exchange()
-        calls = itertools.islice(exchange.calls.values(), _MOST)
+        both = itertools.chain(exchange.authorising.values(), exchange.calls.values())
+        calls = itertools.islice(both, _MOST)
         return [_active(call) for call in calls]
 
     def records(self, _: Connection, params: Params) -> Json:
@@ -322,7 +327,8 @@ class _Control:
         show = self._node.config.format_pc
         answer: dict[str, Json] = {**dataclasses.asdict(record)}
         answer["duration"] = record.duration
-        answer["rating"] = None if record.rating is None else json.loads(record.rating)
+        for name in ("rating", "charging"):
+            answer[name] = None if answer[name] is None else json.loads(str(answer[name]))
         answer["opc"] = show(record.opc)
         answer["dpc"] = None if record.dpc is None else show(record.dpc)
         answer["cause_text"] = CAUSE_NAMES.get(record.cause, "")

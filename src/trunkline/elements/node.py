@@ -12,6 +12,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -39,6 +40,7 @@ from trunkline.ss7.mtp3.traffic_test import HEADER, PingHandle, PingStats
 from trunkline.store.records import CallRecord
 
 if TYPE_CHECKING:
+    from trunkline.elements.credit import ChargedBy, Charging
     from trunkline.elements.pricing import Pricing
     from trunkline.store.calls import CallStore
 
@@ -65,6 +67,8 @@ class NodePlan:
     """What the reader of the configuration had to remark."""
     pricing: Pricing | None = None
     """By what its exchange prices calls."""
+    charged_by: ChargedBy | None = None
+    """Where its exchange has calls charged."""
 
     @classmethod
     def read(
@@ -112,8 +116,17 @@ class NodePlan:
             from trunkline.elements.pricing import Pricing  # transfer points need no tariff
 
             pricing = Pricing(network.tariff, network.rating)
-        settings = _choose(network.sctp, sctp)
-        return cls(network.name, name, config, exchange, settings, real_addresses, notes, pricing)
+        return cls(
+            network.name,
+            name,
+            config,
+            exchange,
+            _choose(network.sctp, sctp),
+            real_addresses,
+            notes,
+            pricing,
+            None if exchange is None else _charged_by(network, exchange),
+        )
 
     def stack_settings(self) -> StackSettings:
         """How this node reaches its peers."""
@@ -132,6 +145,17 @@ def _choose(
     settings: SctpSettings, backend: Literal["auto", "kernel", "raw", "udp"] | None
 ) -> SctpSettings:
     return settings if backend is None else attrs.evolve(settings, backend=backend)
+
+
+def _charged_by(network: NetworkSettings, exchange: ExchangeSettings) -> ChargedBy | None:
+    if exchange.charging is None:
+        return None
+    from trunkline.elements.credit import ChargedBy  # transfer points charge nobody
+
+    charger = network.nodes[exchange.charging.node].charging
+    assert charger is not None  # both were checked with the file
+    assert charger.rpc_bijson.address is not None
+    return ChargedBy(charger.rpc_bijson.address, exchange.charging)
 
 
 def _startup_file(network: str, node: str) -> Path:
@@ -192,6 +216,13 @@ class Node:
             from trunkline.store.calls import CallStore, default_url  # transfer points need no SQL
 
             self.store = CallStore(default_url(plan.network))
+        self.charging: Charging | None = None
+        if plan.charged_by is not None:
+            from trunkline.elements.credit import Charging  # transfer points charge nobody
+
+            self.charging = Charging(
+                plan.name, plan.charged_by, loop, self.wheel, clock, _moment, self.log
+            )
         for note in plan.notes:
             self.log("SYS", 5, "CONFIG_I", note)
         try:
@@ -214,6 +245,8 @@ class Node:
     async def start(self) -> None:
         """Answer on the control socket; the links have begun to come up already."""
         await self.server.start()
+        if self.charging is not None:
+            self.charging.open()
         backend = self.stack.backend
         self.log("SYS", 5, "RESTART", f"Trunkline {__version__}, SCTP: {backend}")
 
@@ -221,6 +254,8 @@ class Node:
         """End everything in good order."""
         await self.server.close()  # first: what follows is no place for a request
         self._end()
+        if self.charging is not None:
+            await self.charging.close()
         self._write_records()
         for capture in list(self.captures):
             capture.close()
@@ -276,6 +311,7 @@ class Node:
             observe=self._observe_call,
             log=self.log,
             discard=self.discards,
+            charging=self.charging,
         )
 
     def _build(self, exchange: Exchange | None) -> None:
@@ -423,6 +459,11 @@ class Node:
             octets=self.point.router.settings.label.header + HEADER + size,
             failure=waiting.failure,
         )
+
+
+def _moment() -> str:
+    """The time of day as charging takes it: RFC 3339, in UTC."""
+    return datetime.fromtimestamp(time.time(), UTC).isoformat()
 
 
 class _Ping:

@@ -4,14 +4,19 @@ Policy only. Which number leaves on which circuits, how long a called subscriber
 whether he answers, what a caller hears when there is no way: that is decided here. The calls
 themselves are ``trunkline.ss7.Trunks``, the way to the other exchange is the signalling
 point's. Every attempt leaves one record when it ends, refused ones included.
+
+Where the network file has the calls charged, a caller's money is asked for before the IAM goes out,
+and as long as the call runs: ``trunkline.elements.credit``.
 """
 
 from __future__ import annotations
 
+import json
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING
 
 from trunkline.config.network import ExchangeSettings
 from trunkline.elements.discards import Discards
@@ -21,11 +26,15 @@ from trunkline.net.loop import Handle, TimerWheel
 from trunkline.ss7.isup import events as isup
 from trunkline.ss7.isup.call import SetupRefused, Trunks
 from trunkline.ss7.isup.cause import CauseValue, Location
+from trunkline.ss7.isup.number import check_digits
 from trunkline.ss7.isup.settings import Settings
 from trunkline.ss7.isup.table import State
 from trunkline.ss7.mtp3 import message as mtp3
 from trunkline.ss7.pointcode import Variant
 from trunkline.store.records import CallRecord
+
+if TYPE_CHECKING:
+    from trunkline.elements.credit import Charge, Charging, Credit, EndCall
 
 __all__ = ["ActiveCall", "Exchange"]
 
@@ -47,12 +56,14 @@ class ActiveCall:
     cic: int | None
     start: float
     state: str
-    """``setup``, ``alerting`` or ``answered``."""
+    """``authorising``, ``setup``, ``alerting`` or ``answered``."""
     answer: float | None = None
     hold: float | None = None
     """Seconds after which this exchange's caller hangs up; ``None``: when told to."""
     alarm: Handle | None = None
     """Ringing, or talking, until then."""
+    credit: Credit | None = None
+    """What its caller pays with, where calls are charged."""
 
 
 class Exchange:
@@ -77,9 +88,12 @@ class Exchange:
         observe: Callable[[str, ActiveCall], None],
         log: RouterLog,
         discard: Discards,
+        charging: Charging | None = None,
     ) -> None:
         self.name = name
         self.settings = settings
+        self.authorising: dict[str, ActiveCall] = {}
+        """By id: the calls that have no circuit yet, because charging is being asked."""
         self.calls: dict[int, ActiveCall] = {}
         self.trunks = Trunks(Settings(), point_code)
         self._variant = variant
@@ -92,6 +106,7 @@ class Exchange:
         self._observe = observe
         self._log = log
         self._discard = discard
+        self._charging = charging
         self._alarm: Handle | None = None
         self._deadline: float | None = None
         for trunk in settings.trunk:
@@ -122,11 +137,13 @@ class Exchange:
     def originate(self, calling: str, called: str, hold: float | None) -> ActiveCall:
         """Call ``called`` on behalf of ``calling``; hang up ``hold`` seconds after the answer.
 
+        Where the call is charged, it is authorised first: ``call.credit.admitted`` is done when
+        its IAM has gone out, and raises why it has not.
+
         Raises:
             TrunklineError: ``exchange.no-route``, or what ``Trunks.setup`` refuses. A record is
                 left in either case, except for what is no number at all (``isup.digits``).
         """
-        now = self._clock()
         call = ActiveCall(
             id=secrets.token_hex(_ID_OCTETS),
             outgoing=True,
@@ -147,8 +164,36 @@ class Exchange:
                 "exchange.no-route",
                 f"{self.name} has no route for {called}; prefixes routed: {prefixes}",
             )
+        charging = self._charging
+        if charging is None or not charging.charges(calling):
+            self._set_up(call, route.trunk)
+            return call
+        check_digits(called, "called number")
+        check_digits(calling, "calling number")
+        call.state = "authorising"
+        self.authorising[call.id] = call
+        self._observe("authorising", call)
+        credit = charging.credit(call.id, calling, called, lambda end: self._end(call, end))
+        call.credit = credit
+        credit.setup(lambda: self._admit(call, route.trunk))
+        return call
+
+    def _admit(self, call: ActiveCall, trunk: str) -> None:
+        """Charging lets a call go out."""
+        assert call.credit is not None
+        del self.authorising[call.id]
+        call.state = "setup"
         try:
-            leg = self.trunks.setup(route.trunk, called, calling, now, ref=call.id)
+            self._set_up(call, trunk)
+        except TrunklineError as problem:
+            call.credit.admitted.set_exception(problem)
+        else:
+            call.credit.admitted.set_result(None)
+
+    def _set_up(self, call: ActiveCall, trunk: str) -> None:
+        now = self._clock()
+        try:
+            leg = self.trunks.setup(trunk, call.called, call.calling, now, ref=call.id)
         except SetupRefused as refused:
             self._finish(call, refused.cause, Location.PUBLIC_NETWORK_LOCAL_USER)
             raise
@@ -156,7 +201,22 @@ class Exchange:
         self.calls[leg.id] = call
         self._observe("setup", call)
         self._settle([], now)
-        return call
+
+    def _end(self, call: ActiveCall, end: EndCall) -> None:
+        """Charging wants a call to end, or not to begin."""
+        assert call.credit is not None
+        place = f"call {call.id[:8]} of {call.calling} to {call.called}"
+        if self.authorising.pop(call.id, None) is not None:
+            self._log("CHARGING", 5, "REFUSED", f"{place}: {end.why}")
+            call.credit.admitted.set_exception(
+                TrunklineError("exchange.not-authorised", f"{self.name} may not call: {end.why}")
+            )
+            self._finish(call, end.cause, end.location)
+            return
+        self._log("CHARGING", 5, "RELEASED", f"{place}: {end.why}")
+        leg = next(leg for leg, each in self.calls.items() if each is call)
+        now = self._clock()
+        self._settle(self.trunks.release(leg, end.cause, now, end.location), now)
 
     def release(self, identifier: str) -> ActiveCall:
         """Hang up the call whose id is ``identifier``.
@@ -164,6 +224,10 @@ class Exchange:
         Raises:
             TrunklineError: ``exchange.no-such-call``.
         """
+        waiting = self.authorising.pop(identifier, None)
+        if waiting is not None:
+            self._give_up(waiting, CauseValue.NORMAL_CALL_CLEARING, Location.USER)
+            return waiting
         for leg, call in self.calls.items():
             if call.id == identifier:
                 self._hang_up(leg)
@@ -172,14 +236,25 @@ class Exchange:
             "exchange.no-such-call", f"{self.name} has no active call {identifier!r}"
         )
 
+    def _give_up(self, call: ActiveCall, cause: CauseValue, location: Location) -> None:
+        """End a call that charging has not let go out yet."""
+        assert call.credit is not None
+        call.credit.admitted.set_exception(
+            TrunklineError("exchange.given-up", "the call was ended before it was authorised")
+        )
+        self._finish(call, cause, location)
+
     def close(self) -> None:
         """Stop the timers and leave the records of the calls under way.
 
         The other exchange hears no word of it, as of a process that is killed.
         """
+        cause, location = CauseValue.TEMPORARY_FAILURE, Location.PUBLIC_NETWORK_LOCAL_USER
+        while self.authorising:
+            self._give_up(self.authorising.popitem()[1], cause, location)
         while self.calls:
             _, call = self.calls.popitem()
-            self._finish(call, CauseValue.TEMPORARY_FAILURE, Location.PUBLIC_NETWORK_LOCAL_USER)
+            self._finish(call, cause, location)
         if self._alarm is not None:
             self._alarm.cancel()
 
@@ -343,6 +418,8 @@ class Exchange:
         call = self.calls[leg]
         call.state, call.answer = "answered", time.time()
         self._observe("answered", call)
+        if call.credit is not None:
+            call.credit.answer()
         if call.hold is not None:
             until = self._clock() + call.hold
             call.alarm = self._wheel.call_at(until, lambda: self._hang_up(leg))
@@ -357,22 +434,28 @@ class Exchange:
         if call.alarm is not None:
             call.alarm.cancel()
         call.state = "ended"
-        self._record(
-            CallRecord(
-                id=call.id,
-                exchange=self.name,
-                direction="outgoing" if call.outgoing else "incoming",
-                calling=call.calling,
-                called=call.called,
-                start=call.start,
-                answer=call.answer,
-                end=time.time(),
-                cause=cause,
-                location=location,
-                opc=call.opc,
-                dpc=call.dpc,
-                cic=call.cic,
-                trace=call.id,
-            )
+        record = CallRecord(
+            id=call.id,
+            exchange=self.name,
+            direction="outgoing" if call.outgoing else "incoming",
+            calling=call.calling,
+            called=call.called,
+            start=call.start,
+            answer=call.answer,
+            end=time.time(),
+            cause=cause,
+            location=location,
+            opc=call.opc,
+            dpc=call.dpc,
+            cic=call.cic,
+            trace=call.id,
         )
+        if call.credit is None:
+            self._record(record)
+        else:  # when it is known what it came to
+            call.credit.ended(lambda charge: self._record(_charged(record, charge)))
         self._observe("ended", call)
+
+
+def _charged(record: CallRecord, charge: Charge) -> CallRecord:
+    return replace(record, cost=charge.cost, charging=json.dumps(asdict(charge)))

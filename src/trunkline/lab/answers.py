@@ -13,6 +13,7 @@ from trunkline.net.control import Json
 
 __all__ = [
     "ActiveCall",
+    "Charged",
     "ChargingListener",
     "ChargingStatus",
     "Counters",
@@ -208,6 +209,23 @@ class ActiveCall:
 
 
 @frozen
+class Charged:
+    """How a call was charged."""
+
+    account: str
+    request_type: str
+    usage: int
+    """Nanoseconds."""
+    cost: str | None
+    ended: str
+    """Why charging ended the call; empty where it did not."""
+    error: str
+    """Why there is no cost, or it may not be the last word."""
+    steps: list[tuple[float, str]]
+    """Seconds since the call was asked for, and what was said."""
+
+
+@frozen
 class Record:
     """One call as one exchange saw it; times in seconds since the epoch, UTC."""
 
@@ -231,6 +249,8 @@ class Record:
     """``None`` for a call that was not priced."""
     rating: dict[str, object] | None = None
     """How the cost came about, or ``error`` alone: why there is none."""
+    charging: Charged | None = None
+    """What charging was asked and answered, where the call was charged."""
 
     def to_json(self) -> dict[str, object]:
         """Plain values."""

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from trunkline.errors import TrunklineError
-from trunkline.lab.answers import Record, read
+from trunkline.lab.answers import Charged, Record, read
 from trunkline.lab.client import LabClient
 from trunkline.lab.lifecycle import running_network
 from trunkline.lab.network import read_network
@@ -153,6 +153,7 @@ def _from_store(record: CallRecord) -> Record:
         cic=record.cic,
         cost=record.cost,
         rating=None if record.rating is None else json.loads(record.rating),
+        charging=None if record.charging is None else read(json.loads(record.charging), Charged),
     )
 
 

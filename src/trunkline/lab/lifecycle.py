@@ -68,6 +68,7 @@ def bring_up(
     Raises:
         TrunklineError: ``lab.already-up``, or ``lab.node-failed`` with the end of the node's log
             when one ends before it answers, or ``lab.timeout``; nothing stays behind then.
+            ``lab.netns-charging`` where exchanges would not reach who charges their calls.
     """
     if is_up(network.name):
         state = read_state(network.name)
@@ -81,6 +82,7 @@ def bring_up(
     namespaces: dict[str, str] = {}
     laid: list[netns.Cable] = []
     if real_addresses:
+        _check_reach(network)
         planned = cables(find_topology(network))
         namespaces, laid = netns.create(network.name, list(network.routers), planned)
     nodes = {
@@ -111,6 +113,18 @@ def bring_up(
     # Popen warns about a child that is let go; this one is meant to outlive us.
     supervisor.returncode = 0
     return state
+
+
+def _check_reach(network: Network) -> None:
+    for name, router in network.routers.items():
+        exchange = router.settings.exchange
+        if exchange is not None and exchange.charging is not None:
+            raise TrunklineError(
+                "lab.netns-charging",
+                f"{name} has its calls charged by {exchange.charging.node}, which it would not"
+                " reach from a network namespace; leave --netns away, or the table"
+                f" [node.{name}.exchange.charging]",
+            )
 
 
 def _await_nodes(

@@ -62,6 +62,7 @@ _calls = Table(
     Column("trace", String, nullable=False),
     Column("cost", String),
     Column("rating", Text),
+    Column("charging", Text),
 )
 
 

@@ -38,6 +38,8 @@ class CallRecord:
     """Exact, in the tariff's unit of money; ``None`` for a call that was not priced."""
     rating: str | None = None
     """How the cost came about, or why there is none: JSON, see ``trunkline.rating.result``."""
+    charging: str | None = None
+    """What charging was asked and answered: JSON, see ``trunkline.elements.credit.Charge``."""
 
     @property
     def duration(self) -> float:

@@ -1,4 +1,4 @@
-"""The charging API's connections: TCP as Go's ``net/rpc`` has it, HTTP, and a client of both.
+"""The charging API's connections: TCP as Go's ``net/rpc`` has it, HTTP, and clients of them.
 
 `RpcServer` listens; each connection hands its calls to one `Handler` and writes the answers as they
 come, those of one wake-up together. What the messages are is ``trunkline.jsonrpc``'s business, what
@@ -19,11 +19,13 @@ Left out: TLS and passwords. Listen on this machine alone, or behind something t
 
 from trunkline.net.jsonrpc.client import HttpRpcClient, RpcClient, connect
 from trunkline.net.jsonrpc.connection import Handler, Peer
+from trunkline.net.jsonrpc.dialled import DialledConnection
 from trunkline.net.jsonrpc.http import HttpConnection
 from trunkline.net.jsonrpc.server import RpcServer, RpcSettings, Statistics
 from trunkline.net.jsonrpc.tcp import TcpConnection, TwoWayConnection
 
 __all__ = [
+    "DialledConnection",
     "Handler",
     "HttpConnection",
     "HttpRpcClient",

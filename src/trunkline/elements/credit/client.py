@@ -1,0 +1,254 @@
+"""The charged calls of one exchange, and its connection to the charging node."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+from trunkline.config.charging import ChargedSettings
+from trunkline.elements.credit.call import Admit, Ask, Charge, CreditCall, Done, EndCall, Output
+from trunkline.elements.credit.table import State
+from trunkline.elements.log import RouterLog
+from trunkline.errors import TrunklineError
+from trunkline.jsonrpc import Json
+from trunkline.net.jsonrpc import DialledConnection
+from trunkline.net.loop import Handle, TimerWheel
+
+__all__ = ["ChargedBy", "Charging", "Credit"]
+
+_DISCONNECT: Final = "SessionSv1.DisconnectSession"
+_SESSIONS: Final = "SessionSv1.GetActiveSessionIDs"
+_UNSAID_LIMIT: Final = 10_000
+_AGAIN: Final = 1.0  # s
+_LAST_WORDS: Final = 2.0  # s, for the calls that a node's end has ended
+
+
+@dataclass(frozen=True, slots=True)
+class ChargedBy:
+    """Where the calls of an exchange are charged, and how."""
+
+    address: tuple[str, int]
+    settings: ChargedSettings
+
+
+class Credit:
+    """The money of one call, as its exchange sees it."""
+
+    def __init__(
+        self,
+        charging: Charging,
+        machine: CreditCall,
+        end: Callable[[EndCall], object],
+    ) -> None:
+        self.machine: Final = machine
+        self.admitted: Final = charging.loop.create_future()
+        """Done when the IAM has gone out; the exception is why it has not."""
+        self.admitted.add_done_callback(lambda future: future.cancelled() or future.exception())
+        self._charging = charging
+        self._end = end
+        self._done: Callable[[Charge], object] | None = None
+        self._admit: Callable[[], object] | None = None
+        self._alarm: Handle | None = None
+
+    def setup(self, admit: Callable[[], object]) -> None:
+        """Ask whether there may be a call; ``admit`` sends its IAM."""
+        self._admit = admit
+        now = self._charging.clock()
+        self._do(self.machine.setup(now, self._charging.moment()), now)
+
+    def answer(self) -> None:
+        """The called party has answered."""
+        now = self._charging.clock()
+        self._do(self.machine.answer(now, self._charging.moment()), now)
+
+    def ended(self, done: Callable[[Charge], object]) -> None:
+        """The call has ended; ``done`` gets what it came to."""
+        self._done = done
+        now = self._charging.clock()
+        self._do(self.machine.ended(now), now)
+
+    def disconnect(self, reason: str) -> None:
+        """Charging has ended the session."""
+        now = self._charging.clock()
+        self._do(self.machine.disconnect(now, reason), now)
+
+    def back(self) -> None:
+        """Charging can be reached again."""
+        now = self._charging.clock()
+        self._do(self.machine.back(now), now)
+
+    def _do(self, outputs: Sequence[Output], now: float) -> None:
+        for output in outputs:
+            match output:
+                case Ask():
+                    self._ask(output)
+                case Admit():
+                    assert self._admit is not None
+                    self._admit()
+                case EndCall():
+                    self._end(output)
+                case Done(charge, unsaid):
+                    self._charging.forget(self.machine.identifier, unsaid)
+                    if self._done is not None:
+                        self._done(charge)
+        self._arm()
+
+    def _arm(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        deadline = self.machine.next_timeout()
+        if deadline is not None:
+            self._alarm = self._charging.wheel.call_at(deadline, self._ring)
+
+    def _ring(self) -> None:
+        now = self._charging.clock()
+        self._do(self.machine.on_timeout(now), now)
+
+    def _ask(self, ask: Ask) -> None:
+        try:
+            future = self._charging.connection.call(ask.method, ask.argument)
+        except TrunklineError as problem:
+            # In a turn of its own: the exchange is in the middle of what brought the question
+            self._charging.loop.call_soon(self._silent, ask.number, problem.message)
+        else:
+            future.add_done_callback(lambda done: self._answered(ask.number, done))
+
+    def _silent(self, number: int, why: str) -> None:
+        now = self._charging.clock()
+        self._do(self.machine.silent(number, why, now), now)
+
+    def _answered(self, number: int, done: asyncio.Future[Json]) -> None:
+        now = self._charging.clock()
+        problem = done.exception()
+        if problem is None:
+            self._do(self.machine.answered(number, done.result(), now), now)
+        elif isinstance(problem, TrunklineError) and problem.code == "rpc.error":
+            self._do(self.machine.refused(number, problem.message.partition(": ")[2], now), now)
+        else:
+            self._silent(number, str(problem))
+
+
+class Charging:
+    """Has the calls of the exchange called ``host`` charged; ``moment`` is the time, RFC 3339."""
+
+    def __init__(
+        self,
+        host: str,
+        by: ChargedBy,
+        loop: asyncio.AbstractEventLoop,
+        wheel: TimerWheel,
+        clock: Callable[[], float],
+        moment: Callable[[], str],
+        log: RouterLog,
+    ) -> None:
+        self.settings: Final = by.settings
+        self.loop: Final = loop
+        self.wheel: Final = wheel
+        self.clock: Final = clock
+        self.moment: Final = moment
+        self.connection: Final = DialledConnection(loop, by.address, self._serve, self._changed)
+        self._host = host
+        self._log = log
+        self._calls: dict[str, Credit] = {}
+        self._unsaid: deque[tuple[str, Json]] = deque()
+        self._saying = False
+        self._empty = asyncio.Event()
+
+    def open(self) -> None:
+        """Connect."""
+        self.connection.open()
+
+    async def close(self) -> None:
+        """Let the calls that have ended be paid for, then disconnect."""
+        if self._calls:
+            self._empty.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LAST_WORDS):
+                    await self._empty.wait()
+        await self.connection.close()
+
+    def charges(self, calling: str) -> bool:
+        """Whether the calls of a number are charged."""
+        return self.settings.request_type_of(calling) != "*none"
+
+    def credit(
+        self, identifier: str, calling: str, called: str, end: Callable[[EndCall], object]
+    ) -> Credit:
+        """The money of a new call; ``end`` releases it."""
+        machine = CreditCall(self.settings, identifier, self._host, calling, called)
+        credit = self._calls[identifier] = Credit(self, machine, end)
+        return credit
+
+    def forget(self, identifier: str, unsaid: Sequence[tuple[str, Json]]) -> None:
+        """A call is done with; what could not be said of it is said when it can be."""
+        self._calls.pop(identifier, None)
+        for each in unsaid:
+            if len(self._unsaid) >= _UNSAID_LIMIT:
+                method, _ = self._unsaid.popleft()
+                self._log("CHARGING", 2, "LOST", f"{method}: {self._place} stays out of reach")
+            self._unsaid.append(each)
+        if unsaid and self.connection.up:
+            self.wheel.call_later(_AGAIN, self._say)
+        if not self._calls:
+            self._empty.set()
+
+    @property
+    def _place(self) -> str:
+        return f"{self.settings.node} ({self.connection.place})"
+
+    def _changed(self, why: str | None) -> None:
+        if why is not None:
+            self._log("CHARGING", 3, "DOWN", f"{self._place} cannot be reached: {why}")
+            return
+        self._log("CHARGING", 5, "UP", f"{self._place} is asked what calls may cost")
+        for credit in list(self._calls.values()):
+            credit.back()
+        self._say()
+
+    def _say(self) -> None:
+        """Say, one after the other, what could not be said before; once more does no harm."""
+        if self._saying or not self._unsaid or not self.connection.up:
+            return
+        method, argument = self._unsaid[0]
+        self._saying = True
+        try:
+            future = self.connection.call(method, argument)
+        except TrunklineError:
+            self._saying = False
+            return
+
+        def said(done: asyncio.Future[Json]) -> None:
+            self._saying = False
+            problem = done.exception()
+            if isinstance(problem, TrunklineError) and problem.code == "rpc.closed":
+                return  # when it is back
+            self._unsaid.popleft()
+            if problem is not None:
+                self._log("CHARGING", 3, "REFUSED", str(problem))
+            self._say()
+
+        future.add_done_callback(said)
+
+    def _serve(self, method: str, argument: Json) -> Json:
+        """What the charging node asks of a switch."""
+        if method == _SESSIONS:
+            return [
+                {"OriginHost": self._host, "OriginID": identifier}
+                for identifier, credit in self._calls.items()
+                if credit.machine.state in (State.OPENING, State.GRANTED, State.UPDATING)
+            ]
+        if method != _DISCONNECT:
+            raise TrunklineError("rpc.error", f"rpc: can't find method {method}")
+        fields = argument if isinstance(argument, Mapping) else {}
+        event = fields.get("EventStart")
+        identifier = event.get("OriginID") if isinstance(event, Mapping) else None
+        credit = self._calls.get(identifier) if isinstance(identifier, str) else None
+        if credit is None:
+            raise TrunklineError("rpc.error", "NOT_FOUND")
+        reason = fields.get("Reason")
+        credit.disconnect(reason if isinstance(reason, str) else "")
+        return "OK"
