@@ -43,6 +43,7 @@ from trunkline.rating.errors import Problem
 
 __all__ = [
     "SORTINGS",
+    "NoRouteError",
     "RouteReason",
     "Routes",
     "SortedRoute",
@@ -167,6 +168,14 @@ class _Query:
         self.untaken.append(Untaken(route, reason, detail, tuple(findings)))
 
 
+class NoRouteError(EventError):
+    """A profile matched, but none of its routes may be taken: ``untaken`` says why."""
+
+    def __init__(self, message: str, untaken: Sequence[Untaken]) -> None:
+        super().__init__("charging.not-found", message, reference="NOT_FOUND")
+        self.untaken = tuple(untaken)
+
+
 class Routes:
     """All route profiles, and what they ask."""
 
@@ -282,7 +291,7 @@ class Routes:
                 break
         if not found:
             why = "; ".join(str(each) for each in query.untaken) or "it has none"
-            raise _not_found(f"no route of {profile.id} is left: {why}")
+            raise NoRouteError(f"no route of {profile.id} is left: {why}", query.untaken)
         for each in found[:offset]:
             query.leave(each.route, RouteReason.BEFORE_OFFSET)
         end = None if limit is None else offset + limit

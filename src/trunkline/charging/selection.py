@@ -180,6 +180,10 @@ class Selection(Generic[P]):
         """The profile of that ID."""
         return self._by_id.get((tenant, profile_id))
 
+    def __iter__(self) -> Iterator[P]:
+        """All profiles of all tenants."""
+        return iter(self._by_id.values())
+
     def profiles(self, tenant: str) -> Sequence[P]:
         """All profiles of a tenant, the heaviest first."""
         return self._profiles.get(tenant, ())

@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
-from typing import Final, NewType, TypeVar, cast
+from typing import ClassVar, Final, NewType, TypeVar, cast
 
 from trunkline.jsonrpc import Json, encode
 from trunkline.jsonrpc.values import kind
@@ -44,6 +44,9 @@ class Instant:
 
     nanoseconds: int
     """Since the beginning of 1970 in UTC."""
+
+    ZERO: ClassVar[Instant]
+    """The beginning of the year 1, which says nothing."""
 
     @classmethod
     def parse(cls, text: str) -> Instant:
@@ -80,6 +83,7 @@ class Instant:
 
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+Instant.ZERO = Instant(-719_162 * 86_400 * 10**9)
 _RFC_3339 = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:[.,](\d+))?([Zz]|[+-]\d\d:\d\d)", re.ASCII
 )

@@ -10,11 +10,13 @@ from datetime import UTC, datetime
 from typing import Final
 
 from trunkline import __version__
-from trunkline.elements.charging.registry import method
+from trunkline.elements.charging.arguments import Duration
+from trunkline.elements.charging.registry import ApiError, method
 from trunkline.jsonrpc import Json
 
-__all__ = ["Core", "TenantArg"]
+__all__ = ["Core", "DurationArgs", "TenantArg"]
 
+_LONGEST_SLEEP: Final = 60 * 10**9  # ns; a node that ends waits for the calls under way
 _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS: Final = (
     *("Jan", "Feb", "Mar", "Apr", "May", "Jun"),
@@ -27,6 +29,13 @@ class TenantArg:
     """A tenant, where it makes no difference."""
 
     tenant: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DurationArgs:
+    """How long."""
+
+    duration: Duration | None = None
 
 
 class Core:
@@ -47,6 +56,15 @@ class Core:
             "RunningSince": _unix_date(self._started),
             "Version": f"Trunkline@{__version__}",
         }
+
+    @method("CoreSv1.Sleep")
+    async def sleep(self, args: DurationArgs) -> Json:
+        """Answer later, to see what waits meanwhile."""
+        duration = args.duration or 0
+        if not 0 <= duration <= _LONGEST_SLEEP:
+            raise ApiError(f"SERVER_ERROR: Duration is from 0 to {_LONGEST_SLEEP}, a minute")
+        await asyncio.sleep(duration / 1e9)
+        return "OK"
 
 
 def _unix_date(time: datetime) -> str:

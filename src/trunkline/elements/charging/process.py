@@ -18,10 +18,13 @@ from typing import TYPE_CHECKING, Final, cast
 from trunkline import __version__
 from trunkline.config.charging import ChargingSettings
 from trunkline.elements.charging.accounts import Accounts
+from trunkline.elements.charging.caches import Caches
+from trunkline.elements.charging.changes import Changes
 from trunkline.elements.charging.clients import Clients
 from trunkline.elements.charging.core import Core
 from trunkline.elements.charging.costs import Costs, TariffPlans
 from trunkline.elements.charging.engine import Engine
+from trunkline.elements.charging.explain import Explain
 from trunkline.elements.charging.openapi import document
 from trunkline.elements.charging.profiles import ProfileMethods
 from trunkline.elements.charging.records import Records
@@ -54,7 +57,18 @@ if TYPE_CHECKING:
 
 __all__ = ["SERVICES", "ChargingNode", "ChargingPlan", "run_charging"]
 
-SERVICES: Final = (Core, Costs, TariffPlans, Accounts, Sessions, Records, ProfileMethods)
+SERVICES: Final = (
+    Core,
+    Costs,
+    TariffPlans,
+    Accounts,
+    Sessions,
+    Records,
+    ProfileMethods,
+    Changes,
+    Caches,
+    Explain,
+)
 """The classes that have the methods."""
 
 _SWEEP: Final = 1.0  # s; from one look for what is due to the next
@@ -112,6 +126,9 @@ class ChargingNode:
             Sessions(self.engine, self.clients, self.steps),
             Records(self.engine),
             ProfileMethods(self.engine),
+            Changes(self.engine),
+            Caches(self.engine),
+            Explain(self.engine),
         )
         self._tasks: list[asyncio.Task[None]] = []
         self.servers: dict[str, RpcServer] = {}

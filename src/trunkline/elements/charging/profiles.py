@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Final
 
 from trunkline.charging.event import Event, EventError
 from trunkline.elements.charging.arguments import Instant
@@ -14,7 +15,14 @@ from trunkline.elements.charging.replies import as_json
 from trunkline.jsonrpc import Json
 from trunkline.rating.errors import RatingError
 
-__all__ = ["CgrEvent", "ProfileMethods", "RouteArgs"]
+__all__ = [
+    "CgrEvent",
+    "ProfileMethods",
+    "RouteArgs",
+    "as_suppliers",
+    "event_of",
+    "refusing",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +54,23 @@ class RouteArgs:
     api_opts: Mapping[str, Json] = field(default_factory=dict)
 
 
+_SUPPLIERS: Final[Mapping[str, str]] = {
+    "Routes": "Suppliers",
+    "RouteParameters": "SupplierParameters",
+    "RouteID": "SupplierID",
+    "SortedRoutes": "SortedSuppliers",
+}
+
+
+def as_suppliers(reply: Json) -> Json:
+    """A reply about routes by its older names."""
+    if isinstance(reply, list):
+        return [as_suppliers(each) for each in reply]
+    if isinstance(reply, dict):
+        return {_SUPPLIERS.get(name, name): as_suppliers(each) for name, each in reply.items()}
+    return reply
+
+
 class ProfileMethods:
     """The engine's profiles, asked one by one."""
 
@@ -56,9 +81,9 @@ class ProfileMethods:
     def attributes(self, args: CgrEvent) -> Json:
         """The event as the attribute profiles of a context make it."""
         engine = self._engine
-        with _refusing():
+        with refusing():
             found = engine.profiles.attributes.process(
-                _event(args),
+                event_of(args),
                 engine.clock(),
                 context=args.context or "",
                 profile_ids=args.attribute_ids,
@@ -71,9 +96,9 @@ class ProfileMethods:
     def attribute(self, args: CgrEvent) -> Json:
         """The attribute profile that would change the event."""
         engine = self._engine
-        with _refusing():
+        with refusing():
             found = engine.profiles.attributes.for_event(
-                _event(args), engine.clock(), context=args.context or "", sources=engine.sources
+                event_of(args), engine.clock(), context=args.context or "", sources=engine.sources
             )
             if found is None:
                 raise ApiError("NOT_FOUND")
@@ -83,9 +108,9 @@ class ProfileMethods:
     def charge(self, args: CgrEvent) -> Json:
         """How often, and as what, the event would be charged."""
         engine = self._engine
-        with _refusing():
+        with refusing():
             runs = engine.profiles.chargers.process(
-                _event(args), engine.clock(), sources=engine.sources
+                event_of(args), engine.clock(), sources=engine.sources
             )
             return [as_json(run.as_reply()) for run in runs]
 
@@ -93,19 +118,39 @@ class ProfileMethods:
     def chargers(self, args: CgrEvent) -> Json:
         """The charger profiles that match the event."""
         engine = self._engine
-        with _refusing():
+        with refusing():
             found = engine.profiles.chargers.for_event(
-                _event(args), engine.clock(), sources=engine.sources
+                event_of(args), engine.clock(), sources=engine.sources
             )
             return [as_json(profile.as_reply()) for profile in found]
+
+    @method("RouteSv1.GetRouteProfilesForEvent")
+    def route_profiles(self, args: CgrEvent) -> Json:
+        """The route profiles that match the event."""
+        engine = self._engine
+        with refusing():
+            found = engine.profiles.routes.for_event(
+                event_of(args), engine.clock(), sources=engine.sources
+            )
+            return [as_json(profile.as_reply()) for profile in found]
+
+    @method("SupplierSv1.GetSupplierProfilesForEvent")
+    def supplier_profiles(self, args: CgrEvent) -> Json:
+        """The route profiles that match the event, by the older names."""
+        return as_suppliers(self.route_profiles(args))
+
+    @method("SupplierSv1.GetSuppliers")
+    def suppliers(self, args: RouteArgs) -> Json:
+        """Where the event may go, by the older names."""
+        return as_suppliers(self.routes(args))
 
     @method("RouteSv1.GetRoutes")
     def routes(self, args: RouteArgs) -> Json:
         """Where the event may go, the best first, the rest for when that fails."""
         engine = self._engine
-        with _refusing():
+        with refusing():
             found = engine.profiles.routes.sort(
-                _event(args),
+                event_of(args),
                 engine.clock(),
                 limit=args.limit,
                 offset=args.offset or 0,
@@ -116,7 +161,8 @@ class ProfileMethods:
             return as_json(found.as_reply())
 
 
-def _event(args: CgrEvent | RouteArgs) -> Event:
+def event_of(args: CgrEvent | RouteArgs) -> Event:
+    """The event of an argument."""
     return Event(
         tenant=args.tenant,
         id=args.id,
@@ -127,7 +173,8 @@ def _event(args: CgrEvent | RouteArgs) -> Event:
 
 
 @contextmanager
-def _refusing() -> Iterator[None]:
+def refusing() -> Iterator[None]:
+    """What an event cannot be judged for, in the reference's words where it has some."""
     try:
         yield
     except EventError as problem:

@@ -107,7 +107,8 @@ def method(*names: str, mandatory: tuple[str, ...] = ()) -> Callable[[_F], _F]:
 
 def server_error(problem: TrunklineError) -> str:
     """The words of a refusal for a problem: the reference's where it has some."""
-    return f"SERVER_ERROR: {getattr(problem, 'reference', '') or problem.message}"
+    word = str(getattr(problem, "reference", ""))
+    return f"SERVER_ERROR: {problem.message if word in ('', 'SERVER_ERROR') else word}"
 
 
 def names_of(*services: object) -> list[str]:

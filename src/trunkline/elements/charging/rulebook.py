@@ -107,13 +107,21 @@ class RuleBook:
         while self._store is not None:
             await asyncio.sleep(_EVERY)
             try:
-                if await self._store.generation() != self._generation:
-                    await self.use(self._base)
+                await self.refresh()
                 told = ""
             except TrunklineError as problem:
                 if problem.message != told:
                     failed(problem)
                 told = problem.message
+
+    async def refresh(self) -> None:
+        """Take in what other nodes have changed.
+
+        Raises:
+            TrunklineError: ``store.unavailable``; or it does not go with the base.
+        """
+        if self._store is not None and await self._store.generation() != self._generation:
+            await self.use(self._base)
 
     async def close(self) -> None:
         """Close the connections."""

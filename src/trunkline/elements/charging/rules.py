@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from decimal import Decimal
@@ -10,7 +10,8 @@ from typing import Protocol, TypeVar
 
 from trunkline.charging.attributes import Attributes
 from trunkline.charging.chargers import Chargers
-from trunkline.charging.filters import Filters, ProfilesError
+from trunkline.charging.event import ITEMS
+from trunkline.charging.filters import Condition, Filters, ProfilesError
 from trunkline.charging.groups import SharedGroup, shared_groups
 from trunkline.charging.route_sources import AccountUsage, PlanCost, TariffCosts
 from trunkline.charging.routes import Routes
@@ -18,7 +19,7 @@ from trunkline.charging.rows import ActionPlanRow, ActionRow, ActionTriggerRow
 from trunkline.config.cgrates import ChargingRows
 from trunkline.elements.charging.tariffs import Tariffs
 from trunkline.rating.call import Call
-from trunkline.rating.errors import Problem
+from trunkline.rating.errors import Problem, Source
 from trunkline.rating.model import DEFAULT_TENANT, Timing
 from trunkline.rating.tariff import Tariff
 
@@ -62,6 +63,9 @@ class Profiles:
             for row in of_id
             if row.actions_id and row.actions_id not in actions
         ]
+        chargers = Chargers.from_rows(rows.chargers, filters, attributes)
+        routes = Routes.from_rows(rows.routes, filters, costs=_Costs(tariffs))
+        problems += _unkept(attributes, chargers, routes)
         if problems:
             raise ProfilesError(problems)
         return cls(
@@ -70,8 +74,8 @@ class Profiles:
             actions=actions,
             plans=plans,
             triggers=triggers,
-            chargers=Chargers.from_rows(rows.chargers, filters, attributes),
-            routes=Routes.from_rows(rows.routes, filters, costs=_Costs(tariffs)),
+            chargers=chargers,
+            routes=routes,
             groups=shared_groups(rows.shared_groups),
             timings=rows.timings,
         )
@@ -90,6 +94,41 @@ def _by_id(rows: Iterable[_R]) -> dict[str, list[_R]]:
     for row in rows:
         found.setdefault(row.id, []).append(row)
     return found
+
+
+def _unkept(attributes: Attributes, chargers: Chargers, routes: Routes) -> list[Problem]:
+    """Those that look at what nothing here keeps: they would fail every event that they meet."""
+    return [
+        Problem(
+            "charging.no-source",
+            f"{what}: a rule asks for {root}, but nothing here keeps {root[1:]} yet; take it out",
+            source,
+        )
+        for what, roots, source in _looks(attributes, chargers, routes)
+        for root in sorted(roots.intersection(ITEMS))
+    ]
+
+
+def _looks(
+    attributes: Attributes, chargers: Chargers, routes: Routes
+) -> Iterator[tuple[str, frozenset[str], Source | None]]:
+    """Which profile looks where."""
+    for attributes_of in attributes.selection:
+        what = f"attribute profile {attributes_of.id}"
+        yield what, _roots(attributes_of.condition), attributes_of.source
+        for each in attributes_of.attributes:
+            yield what, _roots(each.condition) | each.value.roots(), each.source
+    for charger in chargers.selection:
+        yield f"charger {charger.id}", _roots(charger.condition), charger.source
+    for routes_of in routes.selection:
+        what = f"route profile {routes_of.id}"
+        yield what, _roots(routes_of.condition), routes_of.source
+        for route in routes_of.routes:
+            yield what, _roots(route.condition) | _roots(route.late), route.source
+
+
+def _roots(condition: Condition) -> frozenset[str]:
+    return frozenset().union(*(rule.roots for each in condition.filters for rule in each.rules))
 
 
 class _Costs:
