@@ -159,7 +159,7 @@ class Switch:
         for method in ("SessionSv1.TerminateSession", "SessionSv1.ProcessCDR"):
             argument = {"TerminateSession": True} if "Terminate" in method else {}
             await self.ask(method, Tenant=TENANT, ID=method, Event=event, **argument)
-        return had
+        return int(had)
 
     async def message(self, account: str, name: str) -> int:
         """A message; 0: there was no money for it."""
