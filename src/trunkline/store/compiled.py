@@ -1,6 +1,6 @@
-"""The active tariff plan, compiled, kept beside its database as pickles: for quick starts.
+"""Tariff plans, compiled, kept beside their database as pickles: for quick starts.
 
-It counts for one load, one version of this package's code and of Python, and only while nobody
+One counts for one load, one version of this package's code and of Python, and only while nobody
 else can write it, because a pickle runs code. Without it the rows are compiled again, which gives
 the same tariff.
 
@@ -11,13 +11,15 @@ library takes longer than pricing a call.
 from __future__ import annotations
 
 import gc
+import glob
 import hashlib
 import os
 import pickle
 import sqlite3
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
@@ -36,6 +38,7 @@ __all__ = [
     "active_plan",
     "active_tariff",
     "default_tariff_url",
+    "forget_compiled",
     "read_compiled",
     "without_collections",
     "write_compiled",
@@ -49,6 +52,10 @@ Compiler = Callable[[Iterable[Line], str, tzinfo, Mapping[str, tzinfo], datetime
 """Makes a tariff plan of rows, its name, its time zone, those of tenants, the time of the load."""
 
 _KEY_OCTETS = 32
+_ACTIVE = """
+    SELECT v.id, v.token FROM tariff_activations a JOIN tariff_versions v ON v.id = a.version
+    WHERE a.withdrawn IS NULL AND a.at <= ? ORDER BY a.at DESC, a.id DESC LIMIT 1
+"""
 _SQLITE = "sqlite:///"
 
 
@@ -104,8 +111,8 @@ def active_tariff(url: str, compiler: Compiler) -> tuple[Version, Tariff]:
     Raises:
         TrunklineError: ``store.no-tariff`` before the first load, ``store.unavailable``.
     """
-    if newest := _newest_in_file(url):
-        found = _read(url, *newest, whole=False)
+    if active := _active_in_file(url):
+        found = _read(url, *active, whole=False)
         if found is not None:
             return found[0], found[1].tariff
     version, plan = _from_database(url, compiler)
@@ -118,8 +125,8 @@ def active_plan(url: str, compiler: Compiler) -> tuple[Version, TariffPlan]:
     Raises:
         TrunklineError: ``store.no-tariff`` before the first load, ``store.unavailable``.
     """
-    if newest := _newest_in_file(url):
-        found = read_compiled(url, *newest)
+    if active := _active_in_file(url):
+        found = read_compiled(url, *active)
         if found is not None:
             return found
     return _from_database(url, compiler)
@@ -143,7 +150,7 @@ def read_compiled(url: str, identifier: int, token: str) -> tuple[Version, Tarif
 def _read(
     url: str, identifier: int, token: str, *, whole: bool
 ) -> tuple[Version, TariffPlan] | None:
-    path = _path(url)
+    path = _path(url, identifier)
     if path is None:
         return None
     try:
@@ -169,7 +176,7 @@ def _read(
 
 def write_compiled(url: str, version: Version, plan: TariffPlan) -> None:
     """Keep ``plan``; a disk that is full costs time at the next start, nothing else."""
-    path = _path(url)
+    path = _path(url, version.id)
     if path is None:
         return
     with suppress(OSError):
@@ -188,32 +195,44 @@ def write_compiled(url: str, version: Version, plan: TariffPlan) -> None:
             raise
 
 
+def forget_compiled(url: str, kept: Collection[int]) -> None:
+    """Remove what was kept of versions that are not there any more."""
+    path = _path(url, 0)
+    if path is None:
+        return
+    start, _, end = path.name.rpartition(".0.")
+    for other in path.parent.glob(f"{glob.escape(start)}.*.{end}"):
+        number = other.name[len(start) + 1 : -len(end) - 1]
+        if number.isdecimal() and int(number) not in kept:
+            with suppress(OSError):
+                other.unlink()
+
+
 def _file(url: str) -> str | None:
     """The file of a SQLite URL."""
     name = url.removeprefix(_SQLITE)
     return name if name not in (url, "", ":memory:") and "?" not in name else None
 
 
-def _path(url: str) -> Path | None:
-    """Where the compiled tariff lies; ``None`` for a database in memory."""
+def _path(url: str, version: int) -> Path | None:
+    """Where a compiled version lies; ``None`` for a database in memory."""
     if file := _file(url):
-        return Path(f"{file}.compiled")
+        return Path(f"{file}.{version}.compiled")
     if url.startswith("sqlite"):
         return None
     base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     digest = hashlib.sha256(url.encode()).hexdigest()[:16]
-    return Path(base) / "trunkline" / f"tariff-{digest}.compiled"
+    return Path(base) / "trunkline" / f"tariff-{digest}.{version}.compiled"
 
 
-def _newest_in_file(url: str) -> tuple[int, str] | None:
-    """Number and token of the newest load, asked of SQLite directly; ``None``: ask elsewhere."""
+def _active_in_file(url: str) -> tuple[int, str] | None:
+    """Number and token of the active version, asked of SQLite directly; ``None``: ask elsewhere."""
     file = _file(url)
     if file is None or not os.path.exists(file):
         return None
     try:
         with closing(sqlite3.connect(file, timeout=1)) as connection:
-            query = "SELECT id, token FROM tariff_versions ORDER BY id DESC LIMIT 1"
-            row = connection.execute(query).fetchone()
+            row = connection.execute(_ACTIVE, (time.time_ns() // 1000,)).fetchone()
     except sqlite3.Error:
         return None
     return (int(row[0]), str(row[1])) if row else None

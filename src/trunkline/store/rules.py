@@ -5,16 +5,15 @@ were removed. Every change raises a generation number, and takes its row's lock 
 that change something, the second sees what the first wrote. Nodes that only read ask for the number
 and read again when it is another.
 
-Whoever loads a tariff takes away, in the same transaction, the entries of the IDs that it brings
-(`forget`): the last write counts.
+An entry has the time when it was written. It counts over the rows of a tariff that has none of that
+ID, or counts since before that time: the last write counts.
 """
 
 from __future__ import annotations
 
 import asyncio
-import csv
 import hashlib
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import NamedTuple
 
@@ -43,11 +42,8 @@ from trunkline.store import sqlite
 from trunkline.store.guard import hide_password
 from trunkline.store.sql import driver_url
 
-__all__ = ["Entries", "RuleKey", "RuleStore", "Writing", "create_tables", "forget", "key_of_row"]
+__all__ = ["Entries", "Entry", "RuleKey", "RuleStore", "Writing"]
 
-_OF_TENANTS = frozenset({"Filters", "Attributes", "Chargers", "Routes"})
-_OF_ALL = frozenset({"SharedGroups", "Actions", "ActionPlans", "ActionTriggers"})
-_BATCH = 500  # keys in one statement
 _TIMEOUT = 10.0  # s; another node's change, its check included, may be under way
 
 _metadata = MetaData()
@@ -60,6 +56,7 @@ _changes = Table(
     Column("tenant", _text, nullable=False),
     Column("id", _text, nullable=False),
     Column("entry", _text, nullable=False),
+    Column("written", BigInteger, nullable=False),  # microseconds since 1970
 )
 _generation = Table(
     "rule_generation",
@@ -85,39 +82,24 @@ class RuleKey(NamedTuple):
         return hashlib.sha256(text).hexdigest()
 
 
-def key_of_row(kind: str, text: str) -> RuleKey | None:
-    """Whose a row of a tariff file is; None where its kind is not changed by API."""
-    kind = "Routes" if kind == "Suppliers" else kind
-    if kind not in _OF_TENANTS and kind not in _OF_ALL:
-        return None
-    values = [value.strip() for value in next(csv.reader([text]))]
-    tenant, rule_id = values[:2] if kind in _OF_TENANTS else ("", values[0])
-    return RuleKey(kind, tenant, rule_id)
+class Entry(NamedTuple):
+    """What was set in place of the rows of an ID."""
+
+    text: str
+    """Empty where the rows are removed."""
+    written: int
+    """Microseconds since 1970."""
 
 
-Entries = dict[RuleKey, str]
-"""The texts of the entries; an empty one: the rows are removed."""
+Entries = dict[RuleKey, Entry]
 
 
-def create_tables(connection: Connection) -> None:
+def _create_tables(connection: Connection) -> None:
     """Make the tables where they are missing."""
     for table in (_changes, _generation):
         connection.execute(CreateTable(table, if_not_exists=True))
     if connection.execute(select(_generation.c.generation)).scalar() is None:
         connection.execute(insert(_generation).values(id=1, generation=0))
-
-
-def forget(connection: Connection, keys: Iterable[RuleKey]) -> None:
-    """Take entries away, in the transaction that gives the rows of those keys anew."""
-    _next_generation(connection)
-    _delete(connection, keys)
-
-
-def _delete(connection: Connection, keys: Iterable[RuleKey]) -> None:
-    digests = [key.digest for key in keys]
-    for start in range(0, len(digests), _BATCH):
-        part = digests[start : start + _BATCH]
-        connection.execute(delete(_changes).where(_changes.c.digest.in_(part)))
 
 
 def _next_generation(connection: Connection) -> int:
@@ -128,7 +110,7 @@ def _next_generation(connection: Connection) -> int:
 
 def _read(connection: Connection) -> Entries:
     return {
-        RuleKey(row.kind, row.tenant, row.id): row.entry
+        RuleKey(row.kind, row.tenant, row.id): Entry(row.entry, row.written)
         for row in connection.execute(select(_changes))
     }
 
@@ -139,9 +121,13 @@ def _state(connection: Connection) -> tuple[int, Entries]:
     return generation, _read(connection)
 
 
-def _put(connection: Connection, key: RuleKey, entry: str) -> None:
+def _put(connection: Connection, key: RuleKey, entry: Entry) -> None:
     connection.execute(delete(_changes).where(_changes.c.digest == key.digest))
-    connection.execute(insert(_changes).values(digest=key.digest, **key._asdict(), entry=entry))
+    connection.execute(
+        insert(_changes).values(
+            digest=key.digest, **key._asdict(), entry=entry.text, written=entry.written
+        )
+    )
 
 
 class Writing:
@@ -156,13 +142,9 @@ class Writing:
         """What is there."""
         return await self._connection.run_sync(_read)
 
-    async def put(self, key: RuleKey, entry: str) -> None:
+    async def put(self, key: RuleKey, entry: Entry) -> None:
         """Have this be the entry of ``key``."""
         await self._connection.run_sync(_put, key, entry)
-
-    async def forget(self, keys: Iterable[RuleKey]) -> None:
-        """Take entries away."""
-        await self._connection.run_sync(_delete, keys)
 
 
 class RuleStore:
@@ -189,7 +171,7 @@ class RuleStore:
 
     async def _create(self) -> None:
         async with self._engine.begin() as connection:
-            await connection.run_sync(create_tables)
+            await connection.run_sync(_create_tables)
 
     async def generation(self) -> int:
         """The number of the last change."""

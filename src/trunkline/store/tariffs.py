@@ -1,24 +1,36 @@
-"""Loaded tariffs: the rows of each, versioned, and the newest compiled for quick starts.
+"""Loaded tariffs: the rows of each, versioned, and which of them counts when.
 
-A load is one transaction: its rows become the active version when all of them were found good, or
-nothing changes and the version before stays active. The rows are kept as they were read, with
-file and line, so that what a price rests on can be shown and compiled again.
+A load is one transaction: its rows become a version when all of them were found good, or nothing
+changes. The rows are kept as they were read, with file and line, so that what a price rests on can
+be shown, given back as files and compiled again.
 
-Left out: taking an older version back. Load its folder again.
+A version counts from the moment of its latest activation, which may lie ahead: whoever asks at a
+moment gets the version whose activation came last before it. Taking a version back withdraws its
+activation, so that the one before counts again; activations are kept, withdrawn or not, as long as
+their version. Every change raises a number in a row of its own, whose lock it takes first: running
+nodes look at that row, and nothing else, to see whether something has changed.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from datetime import UTC, datetime, tzinfo
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, tzinfo
+from functools import partial
+from typing import TypeAlias, TypeVar
 
 from sqlalchemy import (
+    BigInteger,
     Column,
+    Connection,
     Integer,
     MetaData,
+    Row,
+    Select,
     String,
     Table,
     Text,
@@ -27,48 +39,75 @@ from sqlalchemy import (
     event,
     insert,
     select,
+    update,
 )
+from sqlalchemy.dialects.mysql import LONGTEXT, MEDIUMTEXT
 from sqlalchemy.engine import Engine, make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
 from sqlalchemy.schema import CreateTable
 
 from trunkline.charging.rows import TariffPlan
 from trunkline.errors import TrunklineError
-from trunkline.store import rules, sqlite
+from trunkline.store import sqlite
 from trunkline.store.compiled import (
     Compiler,
     Line,
     Version,
     default_tariff_url,
+    forget_compiled,
     read_compiled,
     without_collections,
     write_compiled,
     zone_named,
 )
+from trunkline.store.guard import hide_password
+from trunkline.store.sql import driver_url
 
-__all__ = ["Read", "TariffStore", "Version", "default_tariff_url", "zone_named"]
+__all__ = [
+    "KEPT",
+    "Activation",
+    "Read",
+    "Schedule",
+    "TariffStore",
+    "Version",
+    "default_tariff_url",
+    "zone_named",
+]
 
-KEPT = 3
-"""So many versions are kept, the active one included; older ones go when one is loaded."""
+KEPT = 5
+"""So many of the newest versions are kept where nobody says another number; beside them stay the
+one that counts, the one before it, and those that wait for their moment."""
 
 Read = Callable[[Callable[[Sequence[Line]], None]], TariffPlan]
 """Reads a tariff and hands every row of it over; raises, if it is not good."""
 
+_T = TypeVar("_T")
+_Page: TypeAlias = "Sequence[Row[tuple[int, str, str, int, str]]]"
+
 _BATCH = 10_000  # rows in one statement
 _LOADING = 30.0  # s: another load may be under way
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 _metadata = MetaData()
+_long = Text().with_variant(LONGTEXT(), "mysql", "mariadb")
+# A TEXT of MariaDB is one octet shorter than the longest line of a file.
+_line = Text().with_variant(MEDIUMTEXT(), "mysql", "mariadb")
 _versions = Table(
     "tariff_versions",
     _metadata,
     Column("id", Integer, primary_key=True),
     Column("token", String(32), nullable=False),
-    Column("name", Text, nullable=False),
+    Column("name", _long, nullable=False),
     Column("loaded", String(40), nullable=False),
     Column("time_zone", String(80), nullable=False),
-    Column("tenant_time_zones", Text, nullable=False),
+    Column("tenant_time_zones", _long, nullable=False),
     Column("row_count", Integer, nullable=False),
     sqlite_autoincrement=True,
+    mysql_charset="utf8mb4",
+    mysql_engine="InnoDB",
 )
 _rows = Table(
     "tariff_rows",
@@ -76,17 +115,71 @@ _rows = Table(
     Column("version", Integer, primary_key=True, autoincrement=False),
     Column("number", Integer, primary_key=True, autoincrement=False),
     Column("kind", String(20), nullable=False),
-    Column("file", Text, nullable=False),
+    Column("file", _long, nullable=False),
     Column("line", Integer, nullable=False),
-    Column("row", Text, nullable=False),
+    Column("row", _line, nullable=False),
     sqlite_with_rowid=False,  # one tree instead of two
+    mysql_charset="utf8mb4",
+    mysql_engine="InnoDB",
+)
+_activations = Table(
+    "tariff_activations",
+    _metadata,
+    Column("id", Integer, primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("at", BigInteger, nullable=False),  # microseconds since 1970
+    Column("withdrawn", BigInteger),
+    sqlite_autoincrement=True,
+    mysql_charset="utf8mb4",
+    mysql_engine="InnoDB",
+)
+_changes = Table(
+    "tariff_changes",
+    _metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("number", BigInteger, nullable=False),
+    mysql_charset="utf8mb4",
+    mysql_engine="InnoDB",
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Activation:
+    """That a version counts from a moment on."""
+
+    id: int
+    version: int
+    at: datetime
+    withdrawn: datetime | None = None
+    """When it was taken back; it does not count since then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """All activations that were not withdrawn, in the order in which they count."""
+
+    activations: tuple[Activation, ...] = ()
+
+    def at(self, moment: datetime) -> Activation | None:
+        """The one that counts at a moment."""
+        return next((each for each in reversed(self.activations) if each.at <= moment), None)
+
+    def after(self, moment: datetime) -> Activation | None:
+        """The next one after a moment."""
+        return next((each for each in self.activations if each.at > moment), None)
+
+    def before(self, one: Activation) -> Activation | None:
+        """The last one before ``one`` that is of another version."""
+        earlier = self.activations[: self.activations.index(one)]
+        return next((each for each in reversed(earlier) if each.version != one.version), None)
+
+
 class TariffStore:
-    """The tariffs at a database URL.
+    """The tariffs at a database URL: SQLite, PostgreSQL or MariaDB.
 
     ``compiler`` makes a tariff plan of kept rows: ``trunkline.config.cgrates.compile_lines``.
+    The methods wait for the database: a running loop calls them in a thread. ``now`` is the present
+    time where the clock's is not meant.
 
     Raises:
         TrunklineError: ``store.unavailable`` when the database cannot be opened or written.
@@ -95,14 +188,19 @@ class TariffStore:
     def __init__(self, url: str, compiler: Compiler) -> None:
         self.url = url
         self._compiler = compiler
-        with self._errors():
-            self._engine: Engine = create_engine(url)
-            if self._engine.dialect.name == "sqlite":
-                event.listen(self._engine, "connect", sqlite.on_connect(_LOADING))
-            with self._engine.begin() as connection:
-                connection.execute(CreateTable(_versions, if_not_exists=True))
-                connection.execute(CreateTable(_rows, if_not_exists=True))
-                rules.create_tables(connection)
+        self._engine: Engine | None = None
+        with _errors(url):
+            driver = _driver(url)
+            if driver.startswith(("mysql", "mariadb")):
+                self._asynchronous = driver
+            else:
+                self._engine = create_engine(driver)
+                if driver.startswith("sqlite"):
+                    event.listen(self._engine, "connect", sqlite.on_connect(_LOADING))
+            try:
+                self._run(_create_tables)
+            except SQLAlchemyError:
+                self._run(_create_tables)  # of two that make them at once, one is refused
 
     def load(
         self,
@@ -111,140 +209,416 @@ class TariffStore:
         name: str,
         time_zone: tzinfo = UTC,
         tenant_time_zones: Mapping[str, tzinfo] | None = None,
+        activate: bool = True,
+        at: datetime | None = None,
+        keep: int = KEPT,
         now: datetime | None = None,
     ) -> tuple[Version, TariffPlan]:
-        """Store what ``read`` hands over and make it the active version, or change nothing.
+        """Store what ``read`` hands over as a version, or change nothing.
+
+        It counts at once, or from ``at`` on, or not yet. Of the versions the newest ``keep`` stay,
+        and those that count, counted before that, or wait.
 
         Raises:
-            TrunklineError: what ``read`` raises, or ``store.unavailable``.
+            TrunklineError: what ``read`` raises; ``store.past``, ``store.unavailable``.
         """
         loaded = now or datetime.now(UTC)
+        if at is not None:
+            _check_ahead(at, loaded)
         zones = dict(tenant_time_zones or {})
         for zone in (time_zone, *zones.values()):
             zone_named(str(zone))  # refused now, not when the rows are compiled again
         token = uuid.uuid4().hex
-        count = 0
-        brought: set[rules.RuleKey] = set()
-        with self._errors(), self._engine.begin() as connection:
-            inserted = connection.execute(
-                insert(_versions).values(
-                    token=token,
-                    name=name,
-                    loaded=loaded.isoformat(),
-                    time_zone=str(time_zone),
-                    tenant_time_zones=json.dumps({key: str(zone) for key, zone in zones.items()}),
-                    row_count=0,
-                )
+
+        def work(connection: Connection) -> tuple[int, int, TariffPlan, list[int]]:
+            identifier = _inserted(
+                connection,
+                _versions,
+                token=token,
+                name=name,
+                loaded=loaded.isoformat(),
+                time_zone=str(time_zone),
+                tenant_time_zones=json.dumps({key: str(zone) for key, zone in zones.items()}),
+                row_count=0,
             )
-            assert inserted.inserted_primary_key is not None
-            identifier = int(inserted.inserted_primary_key[0])
-
-            def keep(lines: Sequence[Line]) -> None:
-                nonlocal count
-                for start in range(0, len(lines), _BATCH):
-                    batch = [
-                        {
-                            "version": identifier,
-                            "number": number,
-                            "kind": kind,
-                            "file": file,
-                            "line": line,
-                            "row": row,
-                        }
-                        for number, (kind, file, line, row) in enumerate(
-                            lines[start : start + _BATCH], count
-                        )
-                    ]
-                    connection.execute(insert(_rows), batch)
-                    count += len(batch)
-                keys = (rules.key_of_row(kind, row) for kind, _, _, row in lines)
-                brought.update(key for key in keys if key is not None)
-
+            keeping = _Keeping(connection, identifier)
             with without_collections():
-                plan = read(keep)
+                plan = read(keeping.keep)
             connection.execute(
-                _versions.update().where(_versions.c.id == identifier).values(row_count=count)
+                update(_versions)
+                .where(_versions.c.id == identifier)
+                .values(row_count=keeping.count)
             )
-            rules.forget(connection, brought)
-            oldest = select(_versions.c.id).order_by(_versions.c.id.desc()).offset(KEPT).limit(1)
-            old = connection.execute(oldest).scalar()
-            if old is not None:
-                connection.execute(delete(_rows).where(_rows.c.version <= old))
-                connection.execute(delete(_versions).where(_versions.c.id <= old))
+            _lock(connection)
+            if activate:
+                _activate(connection, identifier, at or now or datetime.now(UTC))
+            kept = _drop_old(connection, keep, now or datetime.now(UTC))
+            return identifier, keeping.count, plan, kept
+
+        with _errors(self.url):
+            identifier, count, plan, kept = self._run(work)
         version = Version(identifier, token, name, loaded, time_zone, zones, count)
+        forget_compiled(self.url, kept)
         write_compiled(self.url, version, plan)
         return version, plan
 
     def versions(self) -> list[Version]:
-        """The versions kept, newest and active first."""
-        with self._errors(), self._engine.connect() as connection:
-            found = connection.execute(select(_versions).order_by(_versions.c.id.desc()))
-            return [
-                Version(
-                    id=row["id"],
-                    token=row["token"],
-                    name=row["name"],
-                    loaded=datetime.fromisoformat(row["loaded"]),
-                    time_zone=zone_named(row["time_zone"]),
-                    tenant_time_zones={
-                        tenant: zone_named(zone)
-                        for tenant, zone in json.loads(row["tenant_time_zones"]).items()
-                    },
-                    row_count=row["row_count"],
-                )
-                for row in found.mappings()
-            ]
+        """The versions kept, newest first."""
+        with _errors(self.url):
+            return self._run(_read_versions)
 
-    def active(self) -> tuple[Version, TariffPlan]:
-        """The active version and what it has.
+    def activations(self) -> list[Activation]:
+        """All activations of the versions kept, by their moment; withdrawn ones too."""
+        with _errors(self.url):
+            return self._run(lambda connection: _read_activations(connection, withdrawn=True))
+
+    def schedule(self) -> Schedule:
+        """The activations that were not withdrawn."""
+        with _errors(self.url):
+            return self._run(_schedule)
+
+    def changes(self) -> int:
+        """A number that every change raises."""
+        with _errors(self.url):
+            return self._run(
+                lambda connection: int(connection.execute(select(_changes.c.number)).scalar_one())
+            )
+
+    def activate(
+        self, version: int, at: datetime | None = None, *, now: datetime | None = None
+    ) -> Activation:
+        """Have a version count, at once or from ``at`` on.
 
         Raises:
-            TrunklineError: ``store.no-tariff`` before the first load.
+            TrunklineError: ``store.no-version``, ``store.past``, ``store.unavailable``.
         """
-        versions = self.versions()
-        if not versions:
-            raise TrunklineError(
-                "store.no-tariff", "no tariff is loaded; load one: trunkline rate load DIR"
-            )
-        version = versions[0]
-        if found := read_compiled(self.url, version.id, version.token):
-            return found
+        present = now or datetime.now(UTC)
+        if at is not None:
+            _check_ahead(at, present)
+
+        def work(connection: Connection) -> Activation:
+            _lock(connection)
+            _check_there(connection, version)
+            counting = _schedule(connection).at(present)
+            if at is None and counting is not None and counting.version == version:
+                return counting
+            return _activate(connection, version, at or present)
+
+        with _errors(self.url):
+            return self._run(work)
+
+    def cancel(self, version: int, *, now: datetime | None = None) -> int:
+        """Have a version not count that waits for its moment; how many activations that was.
+
+        Raises:
+            TrunklineError: ``store.no-version``, ``store.unavailable``.
+        """
+        present = now or datetime.now(UTC)
+
+        def work(connection: Connection) -> int:
+            _lock(connection)
+            _check_there(connection, version)
+            waiting = [
+                each.id
+                for each in _schedule(connection).activations
+                if each.version == version and each.at > present
+            ]
+            _withdraw(connection, waiting, present)
+            return len(waiting)
+
+        with _errors(self.url):
+            return self._run(work)
+
+    def rollback(self, *, now: datetime | None = None) -> tuple[Version, Version]:
+        """Take back the version that counts, so that the one before it does; that and this.
+
+        Raises:
+            TrunklineError: ``store.no-version`` where there is none before it,
+                ``store.no-tariff``, ``store.unavailable``.
+        """
+        present = now or datetime.now(UTC)
+
+        def work(connection: Connection) -> tuple[int, int]:
+            _lock(connection)
+            schedule = _schedule(connection)
+            counting = schedule.at(present)
+            if counting is None:
+                raise _no_tariff()
+            before = schedule.before(counting)
+            if before is None:
+                raise TrunklineError(
+                    "store.no-version",
+                    f"version {counting.version} is the first one that is kept: there is none to"
+                    " go back to",
+                )
+            after = schedule.activations.index(before) + 1
+            taken = [each.id for each in schedule.activations[after:] if each.at <= present]
+            _withdraw(connection, taken, present)
+            return counting.version, before.version
+
+        with _errors(self.url):
+            left, back = self._run(work)
+            there = {version.id: version for version in self._run(_read_versions)}
+        return there[left], there[back]
+
+    def active(self, now: datetime | None = None) -> tuple[Version, TariffPlan]:
+        """The version that counts, and what it has.
+
+        Raises:
+            TrunklineError: ``store.no-tariff`` where none counts yet, ``store.unavailable``.
+        """
+        counting = self.schedule().at(now or datetime.now(UTC))
+        if counting is None:
+            raise _no_tariff()
+        return self.plan(counting.version)
+
+    def plan(self, version: int) -> tuple[Version, TariffPlan]:
+        """A version, and what it has.
+
+        Raises:
+            TrunklineError: ``store.no-version``, ``store.unavailable``.
+        """
+        found = self.version(version)
+        if compiled := read_compiled(self.url, found.id, found.token):
+            return compiled
         with without_collections():
             plan = self._compiler(
-                self._lines(version),
-                version.name,
-                version.time_zone,
-                version.tenant_time_zones,
-                version.loaded,
+                self.lines(found),
+                found.name,
+                found.time_zone,
+                found.tenant_time_zones,
+                found.loaded,
             )
-        write_compiled(self.url, version, plan)
-        return version, plan
+        write_compiled(self.url, found, plan)
+        return found, plan
+
+    def version(self, version: int) -> Version:
+        """A version by its number.
+
+        Raises:
+            TrunklineError: ``store.no-version``, ``store.unavailable``.
+        """
+        for found in self.versions():
+            if found.id == version:
+                return found
+        raise _no_version(version)
+
+    def lines(self, version: Version) -> Iterator[Line]:
+        """The rows of a version, in the order in which they were read.
+
+        Raises:
+            TrunklineError: ``store.no-version``: it has gone meanwhile; ``store.unavailable``.
+        """
+        columns = (_rows.c.number, _rows.c.kind, _rows.c.file, _rows.c.line, _rows.c.row)
+        number = 0
+        while number < version.row_count:
+            query = (
+                select(*columns)
+                .where(_rows.c.version == version.id, _rows.c.number >= number)
+                .order_by(_rows.c.number)
+                .limit(_BATCH)
+            )
+            with _errors(self.url):
+                found = self._run(partial(_fetched, query))
+            if not found:
+                raise _no_version(version.id)
+            for row in found:
+                yield row.kind, row.file, row.line, row.row
+            number = found[-1].number + 1
 
     def close(self) -> None:
         """Close the connections."""
-        self._engine.dispose()
+        if self._engine is not None:
+            self._engine.dispose()
 
-    def _lines(self, version: Version) -> Iterator[Line]:
-        query = (
-            select(_rows.c.kind, _rows.c.file, _rows.c.line, _rows.c.row)
-            .where(_rows.c.version == version.id)
-            .order_by(_rows.c.number)
-            .execution_options(yield_per=_BATCH)
+    def _run(self, work: Callable[[Connection], _T]) -> _T:
+        """Do ``work`` in a transaction."""
+        if self._engine is not None:
+            with self._engine.begin() as connection:
+                return work(connection)
+
+        async def run() -> _T:
+            engine = create_async_engine(self._asynchronous, poolclass=NullPool)
+            try:
+                async with engine.begin() as connection:
+                    return await connection.run_sync(work)
+            finally:
+                await engine.dispose()
+
+        return asyncio.run(run())  # MariaDB's driver has no other way
+
+
+class _Keeping:
+    """Takes the rows of a version as they are read."""
+
+    def __init__(self, connection: Connection, version: int) -> None:
+        self._connection = connection
+        self._version = version
+        self.count = 0
+
+    def keep(self, lines: Sequence[Line]) -> None:
+        for start in range(0, len(lines), _BATCH):
+            batch = [
+                {
+                    "version": self._version,
+                    "number": number,
+                    "kind": kind,
+                    "file": file,
+                    "line": line,
+                    "row": row,
+                }
+                for number, (kind, file, line, row) in enumerate(
+                    lines[start : start + _BATCH], self.count
+                )
+            ]
+            self._connection.execute(insert(_rows), batch)
+            self.count += len(batch)
+
+
+def _driver(url: str) -> str:
+    """The URL with the driver that is used: a synchronous one, where there is one."""
+    found = make_url(url)
+    if found.get_backend_name() == "sqlite":
+        return found.set(drivername="sqlite").render_as_string(hide_password=False)
+    return driver_url(url)
+
+
+def _create_tables(connection: Connection) -> None:
+    for table in _metadata.sorted_tables:
+        connection.execute(CreateTable(table, if_not_exists=True))
+    if connection.execute(select(_changes.c.number)).scalar() is None:
+        connection.execute(insert(_changes).values(id=1, number=0))
+
+
+def _lock(connection: Connection) -> None:
+    """Be the only change under way until the transaction ends, and tell those who look."""
+    connection.execute(update(_changes).values(number=_changes.c.number + 1))
+
+
+def _fetched(query: Select[tuple[int, str, str, int, str]], connection: Connection) -> _Page:
+    return connection.execute(query).fetchall()
+
+
+def _inserted(connection: Connection, table: Table, **values: object) -> int:
+    done = connection.execute(insert(table).values(**values))
+    assert done.inserted_primary_key is not None
+    return int(done.inserted_primary_key[0])
+
+
+def _activate(connection: Connection, version: int, at: datetime) -> Activation:
+    return Activation(
+        _inserted(connection, _activations, version=version, at=_microseconds(at)), version, at
+    )
+
+
+def _withdraw(connection: Connection, identifiers: Iterable[int], now: datetime) -> None:
+    connection.execute(
+        update(_activations)
+        .where(_activations.c.id.in_(list(identifiers)))
+        .values(withdrawn=_microseconds(now))
+    )
+
+
+def _drop_old(connection: Connection, keep: int, now: datetime) -> list[int]:
+    """Remove the versions that nobody needs; the IDs of those that stay."""
+    newest_first = select(_versions.c.id).order_by(_versions.c.id.desc())
+    there = [int(found) for found in connection.execute(newest_first).scalars()]
+    schedule = _schedule(connection)
+    needed = {each.version for each in schedule.activations if each.at > now}
+    if (counting := schedule.at(now)) is not None:
+        needed.add(counting.version)
+        if (before := schedule.before(counting)) is not None:
+            needed.add(before.version)
+    stay = needed.union(there[: max(keep, 1)])
+    old = [version for version in there if version not in stay]
+    if old:
+        for table, column in (
+            (_rows, _rows.c.version),
+            (_activations, _activations.c.version),
+            (_versions, _versions.c.id),
+        ):
+            connection.execute(delete(table).where(column.in_(old)))
+    return sorted(stay)
+
+
+def _read_versions(connection: Connection) -> list[Version]:
+    found = connection.execute(select(_versions).order_by(_versions.c.id.desc()))
+    return [
+        Version(
+            id=row["id"],
+            token=row["token"],
+            name=row["name"],
+            loaded=datetime.fromisoformat(row["loaded"]),
+            time_zone=zone_named(row["time_zone"]),
+            tenant_time_zones={
+                tenant: zone_named(zone)
+                for tenant, zone in json.loads(row["tenant_time_zones"]).items()
+            },
+            row_count=row["row_count"],
         )
-        with self._errors(), self._engine.connect() as connection:
-            for row in connection.execute(query):
-                yield row.kind, row.file, row.line, row.row
+        for row in found.mappings()
+    ]
 
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        try:
-            yield
-        except (SQLAlchemyError, ModuleNotFoundError) as problem:
-            reason = str(getattr(problem, "orig", None) or problem).partition("\n")[0]
-            url = self.url
-            with suppress(ArgumentError):
-                url = make_url(url).render_as_string(hide_password=True)
-            raise TrunklineError(
-                "store.unavailable",
-                f"tariff store {url}: {reason}; check that it exists and can be written",
-            ) from problem
+
+def _read_activations(connection: Connection, *, withdrawn: bool) -> list[Activation]:
+    query = select(_activations).order_by(_activations.c.at, _activations.c.id)
+    if not withdrawn:
+        query = query.where(_activations.c.withdrawn.is_(None))
+    return [
+        Activation(
+            row.id,
+            row.version,
+            _time(row.at),
+            None if row.withdrawn is None else _time(row.withdrawn),
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def _schedule(connection: Connection) -> Schedule:
+    return Schedule(tuple(_read_activations(connection, withdrawn=False)))
+
+
+def _check_there(connection: Connection, version: int) -> None:
+    query = select(_versions.c.id).where(_versions.c.id == version)
+    if connection.execute(query).scalar() is None:
+        raise _no_version(version)
+
+
+def _check_ahead(at: datetime, now: datetime) -> None:
+    if at <= now:
+        raise TrunklineError(
+            "store.past", f"{at.isoformat()} is past; leave the time out for at once"
+        )
+
+
+def _no_version(version: int) -> TrunklineError:
+    return TrunklineError(
+        "store.no-version", f"no version {version} is kept; those that are: trunkline rate versions"
+    )
+
+
+def _no_tariff() -> TrunklineError:
+    return TrunklineError(
+        "store.no-tariff", "no tariff is active; load one: trunkline rate load DIR"
+    )
+
+
+def _microseconds(time: datetime) -> int:
+    return (time - _EPOCH) // _MICROSECOND
+
+
+def _time(microseconds: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=microseconds)
+
+
+@contextmanager
+def _errors(url: str) -> Iterator[None]:
+    try:
+        yield
+    except (SQLAlchemyError, ModuleNotFoundError, OSError) as problem:
+        reason = str(getattr(problem, "orig", None) or problem).partition("\n")[0]
+        raise TrunklineError(
+            "store.unavailable",
+            f"tariff store {hide_password(url)}: {reason}; check that it exists and can be written",
+        ) from problem

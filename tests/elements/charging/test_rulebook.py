@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -208,12 +210,52 @@ def test_rules_outlive_the_node_and_reach_the_others(tmp_path: Path, url: str) -
 
     async def gone(here: RuleBook, _: RuleBook) -> None:
         assert here.ids("Attributes", "cgrates.org") == []
-        await here.use(rows, forget=True)
+        await use(here, rows, time.time_ns() // 1000)
         assert said(here.profiles.attributes) == "file"
 
     with_books(rows, url, changes)
     with_books(rows, url, again)
     with_books(rows, url, gone)
+
+
+async def use(book: RuleBook, rows: ChargingRows, since: int) -> None:
+    await book.expect(rows, since)
+    book.turn()
+
+
+def test_the_later_of_a_tariff_and_a_change_counts(tmp_path: Path) -> None:
+    async def main() -> None:
+        moment = 100
+        rows = base(tmp_path)
+        book = RuleBook(rows, Tariffs(TARIFF), clock=lambda: moment)
+        await book.set("Attributes", "cgrates.org", "CARRIER", [carrier("api")])
+        await use(book, rows, 101)
+        assert said(book.profiles.attributes) == "file"
+        await use(book, rows, 100)
+        assert said(book.profiles.attributes) == "file"
+        await use(book, rows, 99)  # taken back
+        assert said(book.profiles.attributes) == "api"
+        await use(book, replace(rows, attributes=[]), 101)
+        assert said(book.profiles.attributes) == "api"  # nothing in its place
+
+    asyncio.run(main())
+
+
+def test_what_waits_is_changed_too(tmp_path: Path) -> None:
+    async def main() -> None:
+        rows = base(tmp_path)
+        book = RuleBook(rows, Tariffs(TARIFF), clock=lambda: 100)
+        await book.expect(replace(rows, attributes=[]), 200)
+        await book.set("Attributes", "cgrates.org", "CARRIER", [carrier("api")])
+        book.turn()
+        assert said(book.profiles.attributes) == "api"
+        await book.expect(replace(rows, attributes=[], filters=[]), 300)
+        with pytest.raises(ProfilesError, match="there is no filter 'DAN'"):
+            await book.set("Attributes", "cgrates.org", "CARRIER", [carrier("no", "DAN")])
+        book.expect_nothing()
+        await book.set("Attributes", "cgrates.org", "CARRIER", [carrier("no", "DAN")])
+
+    asyncio.run(main())
 
 
 def test_a_folder_that_does_not_go_with_what_was_set(tmp_path: Path) -> None:
@@ -228,7 +270,7 @@ def test_a_folder_that_does_not_go_with_what_was_set(tmp_path: Path) -> None:
         with pytest.raises(ProfilesError, match="there is no filter 'DAN'"):
             await book.check(ChargingRows())
         with pytest.raises(ProfilesError, match="there is no filter 'DAN'"):
-            await book.use(ChargingRows(), forget=True)
+            await use(book, ChargingRows(), time.time_ns() // 1000)
         assert said(book.profiles.attributes) == "file"
 
     asyncio.run(main())
@@ -247,7 +289,8 @@ def test_a_node_that_cannot_follow_says_so_once_and_goes_on(tmp_path: Path) -> N
         await asyncio.sleep(1)
         assert [problem.code for problem in failures] == ["charging.profiles"]
         assert there.ids("Attributes", "cgrates.org") == []
-        await there.use(base(tmp_path))
+        await use(there, base(tmp_path), 0)
+        await asyncio.sleep(1)
         assert said(there.profiles.attributes) == "api"
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)

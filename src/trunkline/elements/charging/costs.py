@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final, Protocol
+from typing import Final
 
 from trunkline.config.cgrates import parse_time
 from trunkline.elements.charging.arguments import Duration, Instant
@@ -186,18 +186,11 @@ class Costs:
         return moment
 
 
-class Loader(Protocol):
-    """Who prices by another folder from now on: `Tariffs`, or the engine with its rules."""
-
-    async def load(self, folder: Path, *, dry_run: bool) -> None:
-        """Read ``folder``, and have it count unless ``dry_run``."""
-
-
 class TariffPlans:
     """Loading of tariffs."""
 
-    def __init__(self, loader: Loader) -> None:
-        self._loader = loader
+    def __init__(self, tariffs: Tariffs) -> None:
+        self._tariffs = tariffs
 
     @method("APIerSv1.LoadTariffPlanFromFolder", mandatory=("FolderPath",))
     async def load(self, args: AttrLoadTpFromFolder) -> Json:
@@ -208,7 +201,7 @@ class TariffPlans:
                 raise ApiError("INVALID_PATH")
         except (OSError, ValueError) as problem:  # a name that no file can have
             raise ApiError("INVALID_PATH") from problem
-        await self._loader.load(folder, dry_run=args.dry_run)
+        await self._tariffs.load(folder, dry_run=args.dry_run)
         return "OK"
 
 

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Final, TypeVar
 
 from trunkline.charging.attributes import Result
@@ -84,16 +83,6 @@ class Engine:
     def profiles(self) -> Profiles:
         """The rules that count."""
         return self.rules.profiles
-
-    async def load(self, folder: Path, *, dry_run: bool) -> None:
-        """Read a folder, prices and profiles, and have it count unless ``dry_run``.
-
-        Raises:
-            TrunklineError: all that is wrong with it; what counted before still does.
-        """
-        await self.tariffs.load(folder, dry_run=dry_run, check=self.rules.check)
-        if not dry_run:
-            await self.rules.use(self.tariffs.rows, forget=True)
 
     # Events
 

@@ -121,7 +121,7 @@ class ChargingNode:
         self.registry = Registry(
             Core(plan.name, datetime.now(UTC)),
             Costs(plan.tariffs, self.engine.clock),
-            TariffPlans(self.engine),
+            TariffPlans(plan.tariffs),
             Accounts(self.engine),
             Sessions(self.engine, self.clients, self.steps),
             Records(self.engine),
@@ -142,9 +142,11 @@ class ChargingNode:
         """
         await self.engine.book.prepare()
         await self.engine.rules.start()
+        await self.engine.tariffs.start()
         self._tasks = [
             self.loop.create_task(self._sweep()),
             self.loop.create_task(self.engine.rules.follow(self._unfollowed)),
+            self.loop.create_task(self.engine.tariffs.follow(self._unfollowed_tariff)),
         ]
         settings = self.plan.settings
         bounds = RpcSettings(connections=settings.connections)
@@ -182,11 +184,15 @@ class ChargingNode:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.engine.tariffs.close()
         await self.engine.rules.close()
         await self.engine.book.close()
 
     def _unfollowed(self, problem: TrunklineError) -> None:
         self.log("CHARGING", 3, "RULES", f"others' rules do not count here: {problem.message}")
+
+    def _unfollowed_tariff(self, problem: TrunklineError) -> None:
+        self.log("CHARGING", 3, "TARIFF", f"another tariff cannot count here: {problem.message}")
 
     async def _sweep(self) -> None:
         """Again and again, do what is due for sessions."""

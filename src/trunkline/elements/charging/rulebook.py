@@ -1,9 +1,10 @@
 """The rules that count: those of the tariff, and over them what was set or removed by API.
 
-What is set stands for all rows of its kind, tenant and ID. All rules are checked together before
-they count, those of a folder or a version with what is kept over them, and a change that would not
-do is refused and changes nothing. They are swapped as one: an event under way ends by those that it
-began with.
+What is set stands for all rows of its kind, tenant and ID, until a tariff that has such rows counts
+since a later moment: the last write counts. Where that tariff is taken back, so is this. All rules
+are checked together before they count, those of a folder or a version with what is kept over them,
+and a change that would not do, now or with the tariff that waits, is refused and changes nothing.
+They are swapped as one: an event under way ends by those that it began with.
 
 With a `RuleStore` changes outlive the process, and every node at the same database has them within
 a second; without one they count until the process ends.
@@ -13,9 +14,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final, TypeAlias, cast
 
@@ -34,7 +36,7 @@ from trunkline.config.cgrates import ChargingRows
 from trunkline.elements.charging.rules import Profiles
 from trunkline.elements.charging.tariffs import Tariffs
 from trunkline.errors import TrunklineError
-from trunkline.store.rules import Entries, RuleKey, RuleStore, Writing
+from trunkline.store.rules import Entries, Entry, RuleKey, RuleStore, Writing
 
 __all__ = ["KINDS", "Row", "RuleBook"]
 
@@ -68,25 +70,49 @@ _EVERY: Final = 0.4  # s; from one look for others' changes to the next
 _Held: TypeAlias = "dict[RuleKey, tuple[Row, ...]]"
 
 
+@dataclass(frozen=True, slots=True)
+class _Base:
+    """Rows under the changes, and from when on they count, in microseconds since 1970."""
+
+    rows: ChargingRows
+    since: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """What rows and the changes over them come to."""
+
+    base: _Base
+    held: _Held
+    profiles: Profiles
+
+
 class RuleBook:
     """The rules of ``base``, priced by ``tariffs``, and the changes in ``store``.
+
+    It follows ``tariffs``: when another tariff counts, its rows are the base. ``clock`` gives
+    microseconds since 1970.
 
     Raises:
         ProfilesError: everything that is wrong with ``base``.
     """
 
     def __init__(
-        self, base: ChargingRows, tariffs: Tariffs, store: RuleStore | None = None
+        self,
+        base: ChargingRows,
+        tariffs: Tariffs,
+        store: RuleStore | None = None,
+        clock: Callable[[], int] = lambda: time.time_ns() // 1000,
     ) -> None:
         self._tariffs = tariffs
         self._store = store
-        self._base = base
+        self._clock = clock
         self._entries: Entries = {}
         self._generation = 0
         self._changing = asyncio.Lock()
-        self.profiles = Profiles.of_rows(base, tariffs)
-        """What counts now."""
-        self._held = _by_key(base)
+        self._made = _Made(_Base(base), _by_key(base), Profiles.of_rows(base, tariffs))
+        self._next: _Made | None = None
+        tariffs.rules = self
 
     async def start(self) -> None:
         """Take in what is kept.
@@ -96,7 +122,7 @@ class RuleBook:
         """
         if self._store is not None:
             await self._store.prepare()
-            await self.use(self._base)
+            await self._read()
 
     async def follow(self, failed: Callable[[TrunklineError], None]) -> None:
         """Take in what other nodes change, until cancelled.
@@ -121,7 +147,7 @@ class RuleBook:
             TrunklineError: ``store.unavailable``; or it does not go with the base.
         """
         if self._store is not None and await self._store.generation() != self._generation:
-            await self.use(self._base)
+            await self._read()
 
     async def close(self) -> None:
         """Close the connections."""
@@ -130,16 +156,24 @@ class RuleBook:
 
     # what counts
 
+    @property
+    def profiles(self) -> Profiles:
+        """What counts now."""
+        self._tariffs.turn()
+        return self._made.profiles
+
     def rows(self, kind: str, tenant: str, rule_id: str) -> tuple[Row, ...]:
         """The rows of an ID, of a file or set; none: it is not there.
 
         ``tenant`` is empty for kinds that have none.
         """
-        return self._held.get(RuleKey(kind, tenant, rule_id), ())
+        self._tariffs.turn()
+        return self._made.held.get(RuleKey(kind, tenant, rule_id), ())
 
     def ids(self, kind: str, tenant: str) -> list[str]:
         """The IDs of a kind, of one tenant where the kind has tenants."""
-        return [key.id for key in self._held if (key.kind, key.tenant) == (kind, tenant)]
+        self._tariffs.turn()
+        return [key.id for key in self._made.held if (key.kind, key.tenant) == (kind, tenant)]
 
     # changes
 
@@ -161,57 +195,56 @@ class RuleBook:
             TrunklineError: ``store.unavailable``.
         """
         key = RuleKey(kind, tenant, rule_id)
-        if not self._held.get(key):
+        if not self.rows(kind, tenant, rule_id):
             return False
         await self._put(key, ())
         return True
 
-    async def use(self, base: ChargingRows, *, forget: bool = False) -> None:
-        """Have other rows be those under the changes.
-
-        ``forget``: they are newer than the changes of their IDs. A tariff store forgets those
-        itself when a version is loaded.
-
-        Raises:
-            ProfilesError: what would be wrong then; nothing has changed.
-            TrunklineError: ``store.unavailable``.
-        """
-        async with self._changing:
-            if forget:
-                brought = _by_key(base)
-                async with self._transaction() as (writing, before):
-                    entries = {key: each for key, each in before.items() if key not in brought}
-                    made = await self._made(base, entries)
-                    if writing is not None:
-                        await writing.forget(brought)
-            elif self._store is None:
-                entries = self._entries
-                made = await self._made(base, entries)
-            else:
-                generation, entries = await self._store.read()
-                made = await self._made(base, entries)
-                self._generation = generation
-            self._count(base, entries, made)
-
     async def check(self, base: ChargingRows) -> None:
-        """Whether rows could be used, newer than the changes of their IDs.
+        """Whether rows could be used from now on.
 
         Raises:
             ProfilesError: what is wrong with them.
         """
-        brought = _by_key(base)
-        kept = {key: entry for key, entry in self._entries.items() if key not in brought}
-        await self._made(base, kept)
+        await self._make(self._entries, _Base(base, self._clock()))
+
+    async def expect(self, base: ChargingRows, since: int) -> None:
+        """Make ready what counts of rows from a moment on, microseconds since 1970.
+
+        Raises:
+            ProfilesError: what would be wrong then; nothing has changed.
+        """
+        async with self._changing:
+            [self._next] = await self._make(self._entries, _Base(base, since))
+
+    def expect_nothing(self) -> None:
+        """Have ready nothing."""
+        self._next = None
+
+    def turn(self) -> None:
+        """Have what is ready count."""
+        if self._next is not None:
+            self._made, self._next = self._next, None
+
+    async def _read(self) -> None:
+        """Take in all that is kept."""
+        assert self._store is not None
+        async with self._changing:
+            generation, entries = await self._store.read()
+            made = await self._make(entries, *self._bases())
+            self._generation = generation
+            self._count(entries, made)
 
     async def _put(self, key: RuleKey, rows: tuple[Row, ...]) -> None:
-        entry = json.dumps([row_to_json(row) for row in rows]) if rows else ""
+        text = json.dumps([row_to_json(row) for row in rows]) if rows else ""
+        entry = Entry(text, self._clock())
         async with self._changing:
             async with self._transaction() as (writing, before):
                 entries = {**before, key: entry}
-                made = await self._made(self._base, entries)
+                made = await self._make(entries, *self._bases())
                 if writing is not None:
                     await writing.put(key, entry)
-            self._count(self._base, entries, made)
+            self._count(entries, made)
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[tuple[Writing | None, Entries]]:
@@ -224,24 +257,37 @@ class RuleBook:
             yield writing, self._entries if ours else await writing.read()
         self._generation = writing.generation
 
-    async def _made(self, base: ChargingRows, entries: Entries) -> tuple[_Held, Profiles]:
-        """The rows of both, and the profiles that they make."""
+    def _bases(self) -> list[_Base]:
+        self._tariffs.turn()
+        return [each.base for each in (self._made, self._next) if each is not None]
 
-        def make() -> tuple[_Held, Profiles]:
-            held = _by_key(base)
+    async def _make(self, entries: Entries, *bases: _Base) -> list[_Made]:
+        """What bases and entries come to together."""
+
+        def make(base: _Base) -> _Made:
+            held = _by_key(base.rows)
             for key, entry in entries.items():
+                if key in held and entry.written <= base.since:
+                    continue  # the tariff's rows are the later ones
                 rows = _rows(key, entry)
                 if rows:
                     held[key] = rows
                 else:
                     held.pop(key, None)
-            return held, Profiles.of_rows(_joined(base, held), self._tariffs)
+            profiles = Profiles.of_rows(_joined(base.rows, held), self._tariffs)
+            return _Made(base, held, profiles)
 
-        return await asyncio.to_thread(make)
+        return await asyncio.to_thread(lambda: [make(base) for base in bases])
 
-    def _count(self, base: ChargingRows, entries: Entries, made: tuple[_Held, Profiles]) -> None:
-        self._base, self._entries = base, entries
-        self._held, self.profiles = made
+    def _count(self, entries: Entries, made: Iterable[_Made]) -> None:
+        """Have these be what counts and what is ready, of which one may have become the other."""
+        self._tariffs.turn()
+        self._entries = entries
+        for each in made:
+            if each.base is self._made.base:
+                self._made = each
+            elif self._next is not None and each.base is self._next.base:
+                self._next = each
 
 
 def _by_key(rows: ChargingRows) -> _Held:
@@ -259,8 +305,8 @@ def _joined(base: ChargingRows, held: _Held) -> ChargingRows:
     return replace(base, **lists)  # type: ignore[arg-type]  # each list by its own field
 
 
-def _rows(key: RuleKey, entry: str) -> tuple[Row, ...]:
-    if not entry:
+def _rows(key: RuleKey, entry: Entry) -> tuple[Row, ...]:
+    if not entry.text:
         return ()
     _, cls = KINDS[key.kind]
-    return tuple(row_from_json(cls, each) for each in json.loads(entry))
+    return tuple(row_from_json(cls, each) for each in json.loads(entry.text))

@@ -1,17 +1,23 @@
 """The tariff that a charging node prices by, from a folder or a store, and its replacement.
 
-A call is priced by the tariff that counted when the call came. Another is read beside it, in a
-thread, and counts from the moment when all of it was found good.
+A call is priced by the tariff that counts when the call is asked about. Another is read beside it,
+in a thread, and counts from the moment when all of it was found good; one of a store that waits for
+its moment is read before, and counts from that moment on. Prices change over together with the
+rules that were made of the same tariff's rows.
+
+Whoever asks for what counts (`Tariffs.tariff`, `RuleBook.profiles`) looks at the clock: no timer
+has to run before the first call of the new tariff.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from datetime import UTC
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Protocol
 
 from trunkline.charging.rows import ChargingRows, TariffPlan
 from trunkline.config.cgrates import compile_lines, load_folder
@@ -23,8 +29,13 @@ from trunkline.store.compiled import active_plan, without_collections
 
 if TYPE_CHECKING:
     from trunkline.config.cgrates.csvfolder import Sink
+    from trunkline.store.tariffs import Activation, TariffStore
 
-__all__ = ["Counting", "Tariffs"]
+__all__ = ["Counting", "Rules", "Tariffs"]
+
+_EVERY: Final = 0.4  # s; from one look for another version to the next
+_AFTER_FAILURE: Final = 5.0  # s
+_NEVER_LOOKED: Final = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +45,35 @@ class Counting:
     tariff: Tariff
     costs: EventCosts
     rows: ChargingRows
+    since: int
+    """From when on, in microseconds since 1970."""
+    version: int = 0
+    """Of the store; 0: of none."""
+    activation: int = 0
+
+
+class Rules(Protocol):
+    """What is made of the rows of tariffs, and changes over with them."""
+
+    async def check(self, base: ChargingRows) -> None:
+        """Refuse rows that could not be used now."""
+
+    async def expect(self, base: ChargingRows, since: int) -> None:
+        """Make ready what counts of these rows from a moment on."""
+
+    def expect_nothing(self) -> None:
+        """Have ready nothing."""
+
+    def turn(self) -> None:
+        """Have what is ready count."""
 
 
 class Tariffs:
     """What counts now, and how to load another.
 
     ``store`` is the URL where loaded tariffs are kept; without one, a load counts until the
-    process ends. ``rows`` are those that charging uses.
+    process ends. ``rows`` are those that charging uses. ``clock`` gives microseconds since 1970.
+    ``rules`` follow what counts; ``listeners`` are called when another tariff does.
     """
 
     def __init__(
@@ -49,12 +82,20 @@ class Tariffs:
         rows: ChargingRows | None = None,
         *,
         store: str | None = None,
+        version: int = 0,
         precision: Precision = EXACT,
+        clock: Callable[[], int] = lambda: time.time_ns() // 1000,
     ) -> None:
         self.precision = precision
-        self._store = store
-        self._loading = asyncio.Lock()
-        self._counting = Counting(tariff, EventCosts(), rows or ChargingRows())
+        self.rules: Rules | None = None
+        self.listeners: list[Callable[[], None]] = []
+        self._clock = clock
+        self._store_url = store
+        self._store: TariffStore | None = None
+        self._changes = _NEVER_LOOKED
+        self._changing = asyncio.Lock()
+        self._counting = Counting(tariff, EventCosts(), rows or ChargingRows(), 0, version)
+        self._next: Counting | None = None
 
     @classmethod
     def of_folder(cls, folder: Path, *, precision: Precision = EXACT) -> Tariffs:
@@ -75,83 +116,171 @@ class Tariffs:
             TrunklineError: ``store.unavailable``.
         """
         try:
-            _, plan = active_plan(url, compile_lines)
+            version, plan = active_plan(url, compile_lines)
         except TrunklineError as problem:
             if problem.code != "store.no-tariff":
                 raise
-            plan = TariffPlan(_empty(), ChargingRows())
-        return cls(plan.tariff, plan.rows, store=url, precision=precision)
+            return cls(_empty(), store=url, precision=precision)
+        return cls(plan.tariff, plan.rows, store=url, version=version.id, precision=precision)
+
+    # what counts
 
     @property
     def tariff(self) -> Tariff:
         """The prices that count."""
+        self.turn()
         return self._counting.tariff
 
     @property
     def costs(self) -> EventCosts:
         """What is remembered of prices by that tariff."""
+        self.turn()
         return self._counting.costs
 
     @property
     def rows(self) -> ChargingRows:
-        """The rows of the tariff that counts which charging uses."""
+        """The rows of that tariff which charging uses."""
+        self.turn()
         return self._counting.rows
 
-    async def load(
-        self,
-        folder: Path,
-        *,
-        dry_run: bool,
-        check: Callable[[ChargingRows], Awaitable[None]] | None = None,
-    ) -> None:
-        """Read ``folder``, and have it count unless ``dry_run``, or ``check`` refuses its rows.
+    @property
+    def counting(self) -> Counting:
+        """All of it."""
+        self.turn()
+        return self._counting
+
+    def turn(self) -> None:
+        """Change over, if the moment of what waits has come."""
+        following = self._next
+        if following is None or self._clock() < following.since:
+            return
+        self._next = None
+        self._changes = _NEVER_LOOKED  # what comes after it is to be found yet
+        self._counting = following
+        if self.rules is not None:
+            self.rules.turn()
+        for listener in self.listeners:
+            listener()
+
+    # changes
+
+    async def load(self, folder: Path, *, dry_run: bool) -> None:
+        """Read ``folder``, and have it count unless ``dry_run``.
 
         Raises:
             TrunklineError: all that is wrong with it; the tariff before still counts.
         """
-        async with self._loading:
-            loop = asyncio.get_running_loop()
-
-            def checked(rows: ChargingRows) -> None:
-                if check is not None:
-                    asyncio.run_coroutine_threadsafe(_awaited(check(rows)), loop).result()
-
-            plan = await asyncio.to_thread(self._read, folder, dry_run, checked)
-            if not dry_run:
-                self._counting = Counting(plan.tariff, EventCosts(), plan.rows)
-
-    def _read(
-        self, folder: Path, dry_run: bool, checked: Callable[[ChargingRows], None]
-    ) -> TariffPlan:
-        before = self.tariff
+        loop = asyncio.get_running_loop()
+        rules = self.rules
 
         def read(sink: Sink | None) -> TariffPlan:
+            before = self._counting.tariff
             with without_collections():
                 plan = load_folder(
                     folder, before.time_zone, dict(before.tenant_time_zones), sink=sink
                 ).plan
-            checked(plan.rows)
+            if rules is not None:
+                asyncio.run_coroutine_threadsafe(rules.check(plan.rows), loop).result()
             return plan
 
-        if self._store is None or dry_run:
-            return read(None)
-        from trunkline.store.tariffs import TariffStore  # SQLAlchemy is heavy
-
-        store = TariffStore(self._store, compile_lines)
-        try:
-            _, plan = store.load(
+        def store() -> dict[int, TariffPlan]:
+            before = self._counting.tariff
+            version, plan = self._opened().load(
                 read,
                 name=str(folder),
                 time_zone=before.time_zone,
                 tenant_time_zones=before.tenant_time_zones,
             )
-        finally:
-            store.close()
-        return plan
+            return {version.id: plan}
 
+        async with self._changing:
+            if dry_run or self._store_url is None:
+                plan = await asyncio.to_thread(read, None)
+                if not dry_run:
+                    await self._expect(
+                        Counting(plan.tariff, EventCosts(), plan.rows, self._clock())
+                    )
+            else:
+                await self._look(await asyncio.to_thread(store))
 
-async def _awaited(work: Awaitable[None]) -> None:
-    await work
+    async def start(self) -> None:
+        """Find out since when what counts does, and what waits.
+
+        Raises:
+            TrunklineError: ``store.unavailable``, or why what counts cannot.
+        """
+        if self._store_url is not None:
+            async with self._changing:
+                await self._look({})
+
+    async def follow(self, failed: Callable[[TrunklineError], None]) -> None:
+        """Have count what others load, activate and take back in the store, until cancelled.
+
+        ``failed`` is told why that cannot be, once for each reason; what counted still does.
+        """
+        told = ""
+        while self._store_url is not None:
+            await asyncio.sleep(_AFTER_FAILURE if told else _EVERY)
+            try:
+                async with self._changing:
+                    await self._look({})
+                told = ""
+            except TrunklineError as problem:
+                if problem.message != told:
+                    failed(problem)
+                told = problem.message
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._store is not None:
+            await asyncio.to_thread(self._store.close)
+
+    async def _expect(self, counting: Counting) -> None:
+        """Have this count from its moment on, which may be now."""
+        if self.rules is not None:
+            await self.rules.expect(counting.rows, counting.since)
+        self._next = counting
+        self.turn()
+
+    async def _look(self, known: Mapping[int, TariffPlan]) -> None:
+        """See whether other versions count, or wait; ``known`` are at hand."""
+        changes = await asyncio.to_thread(lambda: self._opened().changes())
+        if changes == self._changes:
+            return
+        now = self._clock()
+        schedule = await asyncio.to_thread(lambda: self._opened().schedule())
+        moment = datetime.fromtimestamp(now / 1_000_000, UTC)
+        counts, waits = schedule.at(moment), schedule.after(moment)
+        if counts is not None and counts.id != self._counting.activation:
+            await self._expect(await asyncio.to_thread(self._counting_of, counts, known))
+        if waits is None:
+            self._next = None
+            if self.rules is not None:
+                self.rules.expect_nothing()
+        elif self._next is None or waits.id != self._next.activation:
+            await self._expect(await asyncio.to_thread(self._counting_of, waits, known))
+        if waits is None or self._next is not None:  # else its moment came meanwhile
+            self._changes = changes
+
+    def _counting_of(self, activation: Activation, known: Mapping[int, TariffPlan]) -> Counting:
+        since = round(activation.at.timestamp() * 1_000_000)
+        for there in (self._counting, self._next):
+            if there is not None and there.version == activation.version:
+                return replace(there, since=since, activation=activation.id)
+        plan = known.get(activation.version)
+        if plan is None:
+            _, plan = self._opened().plan(activation.version)
+        return Counting(
+            plan.tariff, EventCosts(), plan.rows, since, activation.version, activation.id
+        )
+
+    def _opened(self) -> TariffStore:
+        if self._store is None:
+            from trunkline.store.tariffs import TariffStore  # SQLAlchemy is heavy
+
+            assert self._store_url is not None
+            self._store = TariffStore(self._store_url, compile_lines)
+        return self._store
 
 
 def _empty() -> Tariff:
