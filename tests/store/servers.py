@@ -129,6 +129,29 @@ class SqlServer:
             )
         wait_until(self._ready, self._process, log)
 
+    def pause(self) -> None:
+        """Let it hang, with the processes that it has made."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def stop(self) -> None:
+        """End it in good order; whoever is connected is told. (PostgreSQL: a fast shutdown.)"""
+        process, self._process = self._process, None
+        assert process is not None
+        process.send_signal(signal.SIGINT)
+        process.wait(10)
+
+    def _signal(self, number: signal.Signals) -> None:
+        """To the server, then to those that it made: they have groups of their own."""
+        assert self._process is not None
+        parent = self._process.pid
+        os.kill(parent, number)
+        children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+        for child in children:
+            os.kill(int(child), number)
+
     def kill(self) -> None:
         """End it at once, as a power cut does, with the processes that it has made."""
         process, self._process = self._process, None

@@ -83,6 +83,15 @@ class ChargingSettings:
     rpc_bijson: ListenAddress = _local(2014)  # noqa: RUF009 - immutable
     connections: int = 1000
     """That each of them has at once."""
+    lease: Duration = Duration(3 * 3600.0)  # noqa: RUF009 - immutable
+    """A session of which nothing is heard for so long has ended."""
+    debit_interval: Duration = Duration(0.0)  # noqa: RUF009 - immutable
+    """Calls are extended by the node itself, by so much; 0: their switch asks for more."""
+    when_ledger_fails: Literal["deny", "grant"] = "deny"
+    grant_usage: Duration = Duration(300.0)  # noqa: RUF009 - immutable
+    """What one call is granted at most while the ledger fails."""
+    grant_total: Duration = Duration(24 * 3600.0)  # noqa: RUF009 - immutable
+    """What all calls are granted then."""
 
 
 @attrs.frozen

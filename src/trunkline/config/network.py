@@ -447,6 +447,10 @@ def _check_charging(path: Path, text: str, node: str, charging: ChargingSettings
             _line_of(text, (*where, "connections")),
             f"connections: 1 to 100000, not {charging.connections}",
         )
+    if charging.lease.seconds < 1:
+        raise NetworkFileError(
+            path, _line_of(text, (*where, "lease")), "lease: a second at least, or no call lasts"
+        )
 
 
 def _check_charged(

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
 from trunkline import __version__
@@ -25,6 +26,7 @@ from trunkline.elements.charging.core import Core
 from trunkline.elements.charging.costs import Costs, TariffPlans
 from trunkline.elements.charging.engine import Engine
 from trunkline.elements.charging.explain import Explain
+from trunkline.elements.charging.fallback import Fallback
 from trunkline.elements.charging.openapi import document
 from trunkline.elements.charging.profiles import ProfileMethods
 from trunkline.elements.charging.records import Records
@@ -48,7 +50,10 @@ from trunkline.net.jsonrpc import (
 )
 from trunkline.net.loop import new_event_loop
 from trunkline.rating.cost import EXACT, Cgrates
+from trunkline.rating.durations import SECOND
 from trunkline.store.compiled import default_tariff_url
+from trunkline.store.guard import StoreUnavailable
+from trunkline.store.journal import Journal
 from trunkline.store.ledger.book import Book, default_ledger_url
 from trunkline.store.rules import RuleStore
 
@@ -104,6 +109,27 @@ class ChargingPlan:
         self.rules = RuleBook(self.tariffs.rows, self.tariffs, RuleStore(kept) if kept else None)
         self.ledger = settings.ledger or default_ledger_url()
 
+    def steps(self, engine: Engine) -> Steps:
+        """The steps of sessions, as the settings have them.
+
+        Raises:
+            TrunklineError: ``store.journal``.
+        """
+        settings = self.settings
+        lease, interval = settings.lease.seconds, round(settings.debit_interval.seconds * SECOND)
+        if settings.when_ledger_fails == "deny":
+            return Steps(engine, lease=lease, debit_interval=interval, node=self.name)
+        folder = Path(default_ledger_url().removeprefix("sqlite:///")).parent
+        return Fallback(
+            engine,
+            Journal(folder / f"{self.network}-{self.name}.journal"),
+            per_call=round(settings.grant_usage.seconds * SECOND),
+            in_all=round(settings.grant_total.seconds * SECOND),
+            lease=lease,
+            debit_interval=interval,
+            node=self.name,
+        )
+
 
 class ChargingNode:
     """A running node. ``start`` it on its loop, then wait for ``stopped``."""
@@ -116,7 +142,9 @@ class ChargingNode:
         self.log = RouterLog(sys.stdout)
         self.log.listeners.append(self._publish_log)
         self.engine = Engine(plan.tariffs, Book(plan.ledger), plan.rules, lambda: datetime.now(UTC))
-        self.steps = Steps(self.engine)
+        self.steps = plan.steps(self.engine)
+        self._failing = ""
+        self._unprepared = False
         self.clients = Clients(self._switches)
         self.registry = Registry(
             Core(plan.name, datetime.now(UTC)),
@@ -140,7 +168,13 @@ class ChargingNode:
         Raises:
             TrunklineError: ``rpc.bind``, ``control.in-use``, ``store.ledger-unavailable``.
         """
-        await self.engine.book.prepare()
+        try:
+            await self.engine.book.prepare()
+        except StoreUnavailable as problem:
+            if not isinstance(self.steps, Fallback):
+                raise
+            self._unprepared = True
+            self.log("CHARGING", 3, "LEDGER", problem.message)
         await self.engine.rules.start()
         await self.engine.tariffs.start()
         self._tasks = [
@@ -198,23 +232,40 @@ class ChargingNode:
         """Again and again, do what is due for sessions."""
         while True:
             try:
+                await self._settle()
                 for ended in await self.steps.sweep():
-                    session = ended.session
-                    self.log(
-                        "CHARGING",
-                        4,
-                        "ENDED",
-                        f"session {session.origin_id} of {session.origin_host or 'no host'}:"
-                        f" {ended.reason}",
-                    )
                     await self._tell(ended)
+                self._failing = ""
             except TrunklineError as problem:
-                self.log("CHARGING", 3, "LEDGER", problem.message)
+                if problem.message != self._failing:
+                    self.log("CHARGING", 3, "LEDGER", problem.message)
+                self._failing = problem.message
+                if isinstance(problem, StoreUnavailable):
+                    granting = isinstance(self.steps, Fallback)
+                    allowance = self.plan.settings.grant_usage.seconds if granting else 0.0
+                    for ended in self.steps.unpaid(allowance):
+                        await self._tell(ended)
             await self.steps.pause(_SWEEP)
 
+    async def _settle(self) -> None:
+        """Carry out what was granted while the ledger failed."""
+        if not isinstance(self.steps, Fallback):
+            return
+        if self._unprepared:
+            await self.engine.book.prepare()
+            self._unprepared = False
+        if done := await self.steps.settle(self._unsettled):
+            self.log("CHARGING", 5, "SETTLED", f"{done} steps that were granted without the ledger")
+
+    def _unsettled(self, what: str, problem: TrunklineError) -> None:
+        self.log("CHARGING", 3, "UNSETTLED", f"{what}: {problem.message}")
+
     async def _tell(self, ended: Ended) -> None:
+        session = ended.session
+        host = session.origin_host or "no host"
+        self.log("CHARGING", 4, "ENDED", f"session {session.origin_id} of {host}: {ended.reason}")
         try:
-            await self.clients.disconnect(ended.session, ended.reason)
+            await self.clients.disconnect(session, ended.reason)
         except TrunklineError as problem:
             self.log("CHARGING", 4, "UNTOLD", problem.message)
 

@@ -60,11 +60,12 @@ from trunkline.rating.call import VOICE
 from trunkline.rating.durations import HOUR
 from trunkline.store.ledger.model import Duplicate, Keys, SessionRow, View, record_key
 
-__all__ = ["FORCED", "LEASE", "Ended", "Steps"]
+__all__ = ["FORCED", "LEASE", "Ended", "Steps", "wanted"]
 
 FORCED: Final = "FORCED_DISCONNECT"
 LEASE: Final = 3 * 3600.0  # s
 _KEPT: Final = 24 * 3600.0  # s: an ended session waits so long for its record
+_REMEMBERED: Final = 7 * 24 * 3600.0  # s: a step that is done once is known for so long
 _AT_ONCE: Final = 100  # sessions that are looked at side by side
 _UNLIMITED: Final = -1  # as a request's answer is remembered
 _INTERVALS: Final = ("DebitInterval", "CGRDebitInterval")
@@ -88,13 +89,18 @@ class Steps:
         engine: whose events and ledger they are.
         lease: s; a session of which nothing is heard for so long is taken for dead.
         debit_interval: ns; of calls whose event names none. 0: their switch asks for more.
+        node: the node's name, which a session shows.
     """
 
-    def __init__(self, engine: Engine, *, lease: float = LEASE, debit_interval: int = 0) -> None:
+    def __init__(
+        self, engine: Engine, *, lease: float = LEASE, debit_interval: int = 0, node: str = ""
+    ) -> None:
         self._engine = engine
         self._lease = lease
         self._debit_interval = debit_interval
-        self._dues: list[float] = []
+        self._node = node
+        self._dues: list[tuple[float, str]] = []
+        self._running: dict[str, Session] = {}
         self._nearer = asyncio.Event()
 
     # What a switch asks for
@@ -106,9 +112,9 @@ class Steps:
         accounts = await engine.accounts_of(runs)
         tariff, precision = engine.tariffs.tariff, engine.tariffs.precision
         seed = session_id(event.text("OriginID"), event.text("OriginHost"))
-        wanted = _wanted(event, usage)
+        most = wanted(event, usage)
         granted = tuple(
-            authorize(tariff, engine.payers_of(run, accounts), run, wanted, precision, session=seed)
+            authorize(tariff, engine.payers_of(run, accounts), run, most, precision, session=seed)
             for run in runs
         )
         return Step(time=self._now(), granted=granted, usage=_least(granted))
@@ -122,12 +128,20 @@ class Steps:
         return await self._extend(event, usage, used, initial=False)
 
     async def _extend(
-        self, event: Event, usage: int | None, used: int | None, *, initial: bool
+        self,
+        event: Event,
+        usage: int | None,
+        used: int | None,
+        *,
+        initial: bool,
+        granted: int | None = None,
+        once: str = "",
     ) -> Step:
+        """``granted``: what it was answered already, while the ledger failed."""
         identifier, origin, _ = self._engine.session_of(event)
         runs = self._engine.runs_of(event)
-        interval = self._interval(event)
-        wanted = _wanted(event, usage)
+        interval = self._interval(event) if granted is None else 0
+        most = wanted(event, usage) if granted is None else granted
         request = _request("initiate" if initial else "update", event, usage, used)
         clock = self._now()
 
@@ -152,7 +166,7 @@ class Steps:
                     return _again(session, clock)
             now = max(clock, session.updated)
             first = initial and session.debit_interval
-            asked = session.debit_interval if first else wanted
+            asked = session.debit_interval if first else most
             tariff, precision = self._engine.tariffs.tariff, self._engine.tariffs.precision
             done = self._stepped(
                 view,
@@ -170,9 +184,11 @@ class Steps:
             limit = _UNLIMITED if usage is None else usage
             return _stored(done, remembering(after, request, limit), usage)
 
-        return self._later(await self._commit(runs, identifier, step))
+        return self._later(await self._commit(runs, identifier, step, once))
 
-    async def terminate(self, event: Event, usage: int | None, used: int | None = None) -> Step:
+    async def terminate(
+        self, event: Event, usage: int | None, used: int | None = None, *, once: str = ""
+    ) -> Step:
         """End the session of ``event`` after ``usage`` in all, or ``used`` of the last grant.
 
         One that was never opened is charged all the same: its usage was had. One whose record has
@@ -200,7 +216,7 @@ class Steps:
                 lambda run: usage if usage is not None or used is None else run.used + used,
             )
 
-        return await self._commit(runs, identifier, step)
+        return self._later(await self._commit(runs, identifier, step, once))
 
     async def message(self, event: Event, usage: int | None) -> Step:
         """Charge at once what happens at once: prepaid, as far as the balances go.
@@ -212,7 +228,7 @@ class Steps:
         keys = Keys(accounts=await engine.keys_of(runs))
         now = self._now()
         reference = session_id(event.text("OriginID") or event.id, event.text("OriginHost"))
-        wanted = _wanted(event, usage)
+        most = wanted(event, usage)
         request = _request(f"message {event.tenant} {reference}", event, usage, None)
 
         def step(view: View) -> Step:
@@ -225,7 +241,7 @@ class Steps:
                 session,
                 now,
                 lambda run, payers: extend(
-                    tariff, payers, run, wanted, None, precision, session=reference
+                    tariff, payers, run, most, None, precision, session=reference
                 ),
             )
             usage = _least(done.granted)
@@ -254,7 +270,7 @@ class Steps:
         have ended, and whose record never came, are forgotten.
         """
         now = self._now()
-        while self._dues and self._dues[0] <= now:
+        while self._dues and self._dues[0][0] <= now:
             heapq.heappop(self._dues)
         ended: list[Ended] = []
         problem: BaseException | None = None
@@ -272,10 +288,21 @@ class Steps:
             raise problem
         return ended
 
+    def unpaid(self, allowance: float = 0.0) -> list[Ended]:
+        """Calls of this process that the ledger, which fails, could not extend in time.
+
+        ``allowance``: s that they may go on all the same. Each is returned once.
+        """
+        now = self._now()
+        late = [each for each in self._running.values() if each.due + allowance <= now]
+        for session in late:
+            del self._running[session.id]
+        return [Ended(session, "SERVER_ERROR") for session in late]
+
     async def pause(self, most: float) -> None:
         """Wait until something of this process is due, ``most`` seconds at most."""
         self._nearer.clear()
-        wait = min(most, self._dues[0] - self._now()) if self._dues else most
+        wait = min(most, self._dues[0][0] - self._now()) if self._dues else most
         if wait > 0:
             with suppress(TimeoutError):
                 async with asyncio.timeout(wait):
@@ -291,7 +318,7 @@ class Steps:
                 return Step(time=now)
             return self._ended(view, found, max(now, found.updated), FORCED, lambda run: None)
 
-        return await self._commit(session.runs, session.id, step)
+        return self._later(await self._commit(session.runs, session.id, step))
 
     async def hear(self, session: Session) -> None:
         """Note that a session's switch has spoken of it: its lease begins anew."""
@@ -406,18 +433,22 @@ class Steps:
         )
 
     async def _commit(
-        self, runs: Sequence[Run], identifier: str, step: Callable[[View], Step]
+        self, runs: Sequence[Run], identifier: str, step: Callable[[View], Step], once: str = ""
     ) -> Step:
         keys = Keys(accounts=await self._engine.keys_of(runs), sessions=[identifier])
-        done = await self._engine.write(keys, step)
-        assert not isinstance(done, Duplicate), "it has no idempotency key"
-        return done
+        now = self._now()
+        done = await self._engine.write(keys, step, once=once, expires=now + _REMEMBERED)
+        return Step(time=now) if isinstance(done, Duplicate) else done
 
     def _later(self, step: Step) -> Step:
         """Be awake when a session of this step is due."""
-        if step.session is not None and step.session.due:
-            heapq.heappush(self._dues, step.session.due)
+        session = step.session
+        if session is not None and session.due:
+            heapq.heappush(self._dues, (session.due, session.id))
+            self._running[session.id] = session
             self._nearer.set()
+        elif session is not None:
+            self._running.pop(session.id, None)
         return step
 
     def _now(self) -> float:
@@ -434,6 +465,7 @@ class Steps:
             origin_id=origin,
             origin_host=host,
             runs=tuple(runs),
+            node=self._node,
             opened=now,
             debit_interval=interval if by_the_clock else 0,
         )
@@ -475,7 +507,8 @@ class Steps:
         return interval
 
 
-def _wanted(event: Event, usage: int | None) -> int:
+def wanted(event: Event, usage: int | None) -> int:
+    """What is asked for: ``usage``, or what its type of record asks for where nothing is said."""
     if usage is not None:
         return usage
     return _USAGES.get(event.text("ToR"), 3 * HOUR)
