@@ -24,6 +24,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
 from glob import glob
@@ -32,6 +33,8 @@ from socket import socket
 
 from trunkline.charging.model import Account, Balance, Movement
 from trunkline.charging.money import subtract
+from trunkline.charging.sessions import RequestType, Run, Session
+from trunkline.rating.call import Call
 from trunkline.store.ledger.book import Book
 from trunkline.store.ledger.model import (
     Change,
@@ -56,12 +59,19 @@ TITLES = {
 
 _UNIT = Decimal("0.0125")
 _FUNDS = Decimal(1_000_000)
+_ANSWERED = datetime(2026, 1, 5, 12, tzinfo=UTC)
 _DOCUMENT = '{"Tenant": "cgrates.org", "Category": "call", "Destination": "61412345678"}'
 _AT_ONCE = 256  # sessions
 
 
 def _key(number: int) -> str:
     return f"cgrates.org:{number:06d}"
+
+
+def _session(name: str) -> Session:
+    call = Call(destination="61412345678", time=_ANSWERED, usage=0, tenant="cgrates.org")
+    run = Run(id="*default", request_type=RequestType.PREPAID, call=call)
+    return Session(id=name, tenant="cgrates.org", origin_id=name, runs=(run,))
 
 
 def _taken(view: View, key: str, reference: str) -> tuple[Account, Movement]:
@@ -91,7 +101,7 @@ def _step(key: str, session: str, step: int) -> Callable[[View], Change]:
                 time=0.0,
                 accounts={key: account},
                 movements=[movement],
-                sessions={session: SessionRow(session, key, 60.0 * step, _DOCUMENT)},
+                sessions={session: SessionRow(key, 60.0 * step, _session(session))},
                 answer='{"MaxUsage": 60000000000}',
             )
         record = RecordRow(

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from trunkline.charging.model import Account, Balance, Movement
 from trunkline.charging.money import add
+from trunkline.charging.sessions import Session
 from trunkline.errors import TrunklineError
 from trunkline.store.ledger.model import Change, RecordRow, SessionRow, View, record_key
 from trunkline.store.ledger.schema import METADATA
@@ -90,13 +91,18 @@ def transfer(source: str, target: str, amount: Decimal) -> Callable[[View], Chan
     return function
 
 
+def a_session(name: str) -> Session:
+    """One that nobody looks into."""
+    return Session(id=name, tenant="t", origin_id=name)
+
+
 def initiate(key: str, session: str) -> Callable[[View], Change]:
     """A session takes a unit."""
 
     def function(view: View) -> Change:
         assert view.sessions[session] is None
         new, movement = moved(view.accounts[key], key, -UNIT, reference=session)
-        row = SessionRow(session, key, 60.0, "{}")
+        row = SessionRow(key, 60.0, a_session(session))
         return Change(time=0.0, accounts={key: new}, movements=[movement], sessions={session: row})
 
     return function

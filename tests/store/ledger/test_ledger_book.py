@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import TypeVar
 
 import pytest
-from tests.store.ledger.made import account, initiate, moved, put, terminate, transfer
+from tests.store.ledger.made import a_session, account, initiate, moved, put, terminate, transfer
 
 from trunkline.errors import TrunklineError
 from trunkline.store.guard import StoreUnavailable
@@ -68,7 +68,7 @@ def test_what_is_written_comes_back(url: str) -> None:
             [entry] = await book.movements(account=A)
             assert (entry.time, entry.movement) == (5.5, done.change.movements[0])
 
-            session = SessionRow("call 'ü' 1", A, 10.5, '{"text": "日本\\n"}')
+            session = SessionRow(A, 10.5, replace(a_session("call 'ü' 1"), node="日本\n"))
             record = RecordRow(
                 id="abc",
                 run="*default",
@@ -228,7 +228,7 @@ def test_commit_only_what_has_not_changed(url: str) -> None:
             await book.update(Keys(accounts=[A]), put(A, ONE))
             loaded = await book.load(Keys(accounts=[A], sessions=["s"]))
             change = replace(
-                put(A, ONE)(loaded.view), sessions={"s": SessionRow("s", A, 1.0, "{}")}
+                put(A, ONE)(loaded.view), sessions={"s": SessionRow(A, 1.0, a_session("s"))}
             )
             done = await book.commit(change, loaded.versions, once="k")
             assert done == Committed(change)
@@ -422,7 +422,7 @@ def removed(view: View) -> Change:
 
 
 def undeclared(view: View) -> Change:
-    return replace(put(A, ONE)(view), sessions={"s": SessionRow("s", A, 0.0, "{}")})
+    return replace(put(A, ONE)(view), sessions={"s": SessionRow(A, 0.0, a_session("s"))})
 
 
 def misnamed(view: View) -> Change:

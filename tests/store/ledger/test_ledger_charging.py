@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,7 +16,6 @@ from tests.store.ledger.made import put
 from trunkline.charging.charges import Payers
 from trunkline.charging.model import DEFAULT_BALANCE
 from trunkline.charging.money import total
-from trunkline.charging.session_documents import session_from_json, session_to_json
 from trunkline.charging.sessions import Granted, RequestType, Run, Session, close, extend
 from trunkline.rating import Call
 from trunkline.rating.durations import SECOND
@@ -45,7 +43,7 @@ CALL = Call(
 
 
 def row(session: Session) -> SessionRow:
-    return SessionRow(session.id, ACCOUNT, 0.0, json.dumps(session_to_json(session)))
+    return SessionRow(ACCOUNT, 0.0, session)
 
 
 def step(
@@ -57,7 +55,7 @@ def step(
         stored = view.sessions[name]
         session = Session(id=name, tenant="cgrates.org", origin_id=name)
         if stored is not None:
-            session = session_from_json(json.loads(stored.document))
+            session = stored.session
         before = session.runs or (Run(id="*default", request_type=RequestType.PREPAID, call=CALL),)
         done = work(Payers(account=account), before[0])
         accounts = done.debit.accounts if done.debit else ()

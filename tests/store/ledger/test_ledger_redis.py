@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import time
 from dataclasses import replace
@@ -10,10 +11,11 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from tests.store.ledger.made import initiate, put, terminate
+from tests.store.ledger.made import a_session, initiate, put, terminate
 from tests.store.ledger.test_ledger_failures import checked, killed, writing
 from tests.store.servers import free_port, redis_server
 
+from trunkline.charging.session_documents import session_to_json
 from trunkline.errors import TrunklineError
 from trunkline.store.guard import StoreUnavailable
 from trunkline.store.ledger import redis as driver
@@ -303,6 +305,10 @@ def a_query(chance: random.Random) -> RecordQuery:
     )
 
 
+_DOCUMENT = json.dumps(session_to_json(a_session("s2")))
+_OF_NOBODY = "1 " + json.dumps(["cgrates.org:nobody", 1.0, _DOCUMENT])
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_redis_answers_as_sqlite_does(seed: int, redis_url: str, sqlite_url: str) -> None:
     chance = random.Random(seed)
@@ -313,9 +319,8 @@ def test_redis_answers_as_sqlite_does(seed: int, redis_url: str, sqlite_url: str
             await book.prepare()
         for _ in range(80):
             name = str(chance.randrange(12))
-            session = SessionRow(
-                name, chance.choice([A, B, ""]), float(chance.randrange(9)), chance.choice("ab")
-            )
+            held = replace(a_session(name), node=chance.choice("ab"))
+            session = SessionRow(chance.choice([A, B, ""]), float(chance.randrange(9)), held)
             record = a_record(chance, f"r{name}")
             task = TaskRow(name, float(chance.randrange(9)), "[1,2]")
             gone = chance.random() < 0.3
@@ -362,7 +367,7 @@ def test_redis_answers_as_sqlite_does(seed: int, redis_url: str, sqlite_url: str
     ("words", "found"),
     [
         (("HDEL", "account", B), {("gone", B, "b")}),
-        (("HSET", "session", "s2", '1 ["cgrates.org:nobody",1.0,"{}"]'),
+        (("HSET", "session", "s2", _OF_NOBODY),
          {("session", "cgrates.org:nobody", "s2")}),
         (("DEL", "moved:s1"), {("record", "", "*default/s1")}),
         (("LPOP", f"moves:{B}"), {("sum", B, "b")}),

@@ -7,7 +7,6 @@ The steps of sessions are in ``steps``, records in ``recorder``.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -18,7 +17,6 @@ from trunkline.charging.attributes import Result
 from trunkline.charging.charges import Payers
 from trunkline.charging.event import Event, EventError, Sources
 from trunkline.charging.model import Account
-from trunkline.charging.session_documents import session_from_json
 from trunkline.charging.sessions import Granted, RequestType, Run, Session, session_id
 from trunkline.elements.charging.rulebook import RuleBook
 from trunkline.elements.charging.rules import EventSources, Profiles
@@ -267,7 +265,7 @@ def _keys_of(run: Run) -> Iterable[str]:
 
 def stored_session(row: SessionRow | None) -> Session | None:
     """The session that a row of the ledger is."""
-    return None if row is None else session_from_json(json.loads(row.document))
+    return None if row is None else row.session
 
 
 def _json(value: object) -> Json:

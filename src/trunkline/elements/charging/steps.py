@@ -32,7 +32,6 @@ from typing import Final
 
 from trunkline.charging.charges import End, Payers
 from trunkline.charging.event import Event, time_text
-from trunkline.charging.session_documents import session_from_json, session_to_json
 from trunkline.charging.sessions import (
     Granted,
     Run,
@@ -259,7 +258,7 @@ class Steps:
         found: list[Session] = []
         last = ""
         while page := await self._engine.book.sessions(after=last):
-            found += [session_from_json(json.loads(row.document)) for row in page]
+            found += [row.session for row in page]
             last = page[-1].id
         return found
 
@@ -335,7 +334,7 @@ class Steps:
 
     async def _look(self, row: SessionRow, now: float) -> Step:
         """Do what is due for one session."""
-        runs = session_from_json(json.loads(row.document)).runs
+        runs = row.session.runs
 
         def step(view: View) -> Step:
             session = stored_session(view.sessions[row.id])
@@ -550,9 +549,5 @@ def _stored(step: Step, session: Session, usage: int | None) -> Step:
 
 def _row(session: Session) -> SessionRow:
     payer = next((run for run in session.runs if run.call.account), None)
-    return SessionRow(
-        session.id,
-        "" if payer is None else account_key(payer),
-        session.look_at,
-        json.dumps(session_to_json(session)),
-    )
+    account = "" if payer is None else account_key(payer)
+    return SessionRow(account, session.look_at, session)

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Final, Generic, TypeAlias, TypeVar
 
 from trunkline.charging.model import Account, Movement
+from trunkline.charging.sessions import Session
 from trunkline.errors import TrunklineError
 
 __all__ = [
@@ -52,13 +53,17 @@ _LONGEST = 255  # characters of a key: what an index of every database takes
 class SessionRow:
     """A session that is under way: what it reserved, and until when."""
 
-    id: str
     account: str
     """The key of the account that pays; empty: none does."""
     lease_until: float
     """After this time whoever held it may be taken for dead."""
-    document: str
-    """JSON; the ledger does not look into it."""
+    session: Session
+    """The ledger does not look into it."""
+
+    @property
+    def id(self) -> str:
+        """The name of the session in the ledger."""
+        return self.session.id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

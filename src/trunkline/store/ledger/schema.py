@@ -18,6 +18,7 @@ from sqlalchemy.types import TypeEngine
 
 from trunkline.charging.documents import account_from_json, account_to_json
 from trunkline.charging.model import Account, Movement
+from trunkline.charging.session_documents import session_from_json, session_to_json
 from trunkline.store.ledger.model import (
     ACCOUNT,
     RECORD,
@@ -203,13 +204,14 @@ def movement_row(time: float, movement: Movement) -> Cells:
 
 
 def _session_cells(stored: Stored) -> Cells:
-    session = cast(SessionRow, stored)
-    return session.account, session.lease_until, session.document
+    row = cast(SessionRow, stored)
+    return row.account, row.lease_until, _compact(session_to_json(row.session))
 
 
-def _session(key: str, cells: Cells) -> Stored:
+def _session(_: str, cells: Cells) -> Stored:
     account, lease_until, document = cells
-    return SessionRow(key, cast(str, account), cast(float, lease_until), cast(str, document))
+    session = session_from_json(json.loads(cast(str, document)))
+    return SessionRow(cast(str, account), cast(float, lease_until), session)
 
 
 _RECORD_TEXTS = (
@@ -277,7 +279,11 @@ def _task(key: str, cells: Cells) -> Stored:
 
 def account_text(account: Account) -> str:
     """The document of an account."""
-    return json.dumps(account_to_json(account), separators=(",", ":"), ensure_ascii=False)
+    return _compact(account_to_json(account))
+
+
+_compact = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+"""The shortest JSON of a document. (``json.dumps`` makes an encoder each time.)"""
 
 
 def account_of(text: str) -> Account:
