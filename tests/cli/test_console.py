@@ -7,10 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from prompt_toolkit.application import create_app_session
+from prompt_toolkit.completion import CompleteEvent
+from prompt_toolkit.document import Document
+from prompt_toolkit.input import create_pipe_input
+from prompt_toolkit.output import DummyOutput
 from tests.elements.charging.support import network_file, running
 from typer.testing import CliRunner, Result
 
 from trunkline.cli.app import build
+from trunkline.cli.console import keys
+from trunkline.cli.prompt import CommandCompleter, interact
 from trunkline.elements.charging.process import ChargingNode
 from trunkline.errors import TrunklineError
 
@@ -87,6 +94,84 @@ def test_other_commands(node: ChargingNode) -> None:
     assert refused("console", COST).code == "store.no-tariff"
     assert refused("console", "nothing").code == "console.verb"
     assert refused("console", "--rpc", "127.0.0.1:1", "ping").code == "rpc.unreachable"
+
+
+def test_lines_one_after_another(node: ChargingNode) -> None:
+    host, port = node.servers["rpc_json"].local
+    lines = [
+        'account_set Tenant="cgrates.org" Account="1001"',
+        'balance_add Account="1001" BalanceType="*monetary" Value=10 Balance={"ID":"money"}',
+        'balance_debit Account="1001" BalanceType="*monetary" Value=2.5 Balance={"ID":"money"}',
+        'filter_set ID="D" Rules=[{"Type":"*string","Element":"~*req.Account","Values":["1001"]}]',
+        'attributes_profile_set ID="A" FilterIDs=["D"] Attributes=[{"Path":"*req.B","Value":"x"}]',
+        'attributes_profile_ids Tenant="cgrates.org"',
+        'attributes_process_event Event={"Account":"1001","Usage":60000000000}',
+        'chargers_profile_set ID="C" RunID="raw" AttributeIDs=["*none"]',
+        'chargers_for_event Event={"Account":"1001"}',
+        'routes_profile_set ID="R" Routes=[{"ID":"r1","Weight":10}]',
+        'routes Event={"Account":"1001"}',
+        'session_initiate InitSession=true Tenant="cgrates.org" Event={"OriginID":"1",'
+        '"Account":"1001","Subject":"1001","Destination":"614","RequestType":"*rated",'
+        '"AnswerTime":"2014-08-04T13:00:00Z","Usage":60000000000}',
+        "active_sessions",
+        "",
+        "sharedgroup Item=SG",
+        "cache_reload",
+        "balanc_set",
+        "help",
+        "quit",
+        "never read",
+    ]
+    result = CliRunner().invoke(
+        build(),
+        ["rate", "console", "--rpc", f"{host}:{port}"],
+        input="\n".join(lines) + "\n",
+    )
+    assert result.exit_code == 0, result.output
+    answers = [part.partition("\n")[2] for part in result.stdout.split("cgr> ")[1:]]
+    ok = '"OK"\n'
+    assert answers[:5] == [ok] * 5
+    assert answers[5] == '[\n "A"\n]\n'
+    assert '"Usage": "1m0s"' in answers[6]
+    assert json.loads(answers[8])[0]["RunID"] == "raw"
+    assert json.loads(answers[10])["SortedRoutes"][0]["RouteID"] == "r1"
+    [session] = json.loads(answers[12])
+    assert session["Usage"] == "1m0s"
+    assert answers[13] == ""
+    assert answers[14].startswith("APIerSv1.GetSharedGroup: NOT_FOUND")
+    assert answers[15] == ok
+    assert "near it: balance_set" in answers[16]
+    assert "session_authorize_event" in answers[17]
+    assert len(answers) == 19
+
+
+def test_typed_lines() -> None:
+    with (
+        create_pipe_input() as keyboard,
+        create_app_session(input=keyboard, output=DummyOutput()),
+    ):
+        keyboard.send_text("given up\x03balance_a\t\rstatus\r\x04")
+        assert list(interact("cgr> ", keys)) == ["balance_add ", "status"]
+
+
+def test_what_tab_offers() -> None:
+    def offered(text: str) -> list[str]:
+        completer = CommandCompleter(keys)
+        found = completer.get_completions(Document(text), CompleteEvent())
+        return [each.text for each in found]
+
+    assert offered("balance_") == [
+        "balance_add ",
+        "balance_debit ",
+        "balance_remove ",
+        "balance_set ",
+    ]
+    assert offered("ping ca") == ["caches"]
+    assert offered("filter_set ") == ["ActivationInterval=", "ID=", "Rules=", "Tenant="]
+    assert offered('filter_set ID="x" i') == []
+    assert offered('filter_set Tenant="x" i') == ["ID="]
+    assert offered("APIerSv2.GetFilter t") == ["Tenant="]
+    assert offered("sharedgroup ") == offered("nothing ") == []
 
 
 def test_loading_over_the_api(node: ChargingNode, tmp_path: Path) -> None:

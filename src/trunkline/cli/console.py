@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from collections.abc import Collection
 from contextlib import closing
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -21,14 +22,21 @@ from trunkline.cli.rate import (
     load,
     print_cost,
 )
-from trunkline.config.cgrates.commands import COST, Command, parse_command, parse_loader
+from trunkline.config.cgrates.commands import (
+    COST,
+    DURATIONS,
+    VERBS,
+    Command,
+    parse_command,
+    parse_loader,
+)
 from trunkline.errors import TrunklineError
 from trunkline.jsonrpc import Answer, Call, Json, decode, parse
 from trunkline.net.jsonrpc import Peer, connect
 from trunkline.rating.durations import format_duration
 from trunkline.store.compiled import default_tariff_url
 
-__all__ = ["ALL_ARGUMENTS", "EXAMPLES", "console", "loader"]
+__all__ = ["ALL_ARGUMENTS", "EXAMPLES", "PROMPT", "console", "keys", "loader"]
 
 EXAMPLES = """\b
 Examples:
@@ -36,6 +44,7 @@ Examples:
   trunkline rate console 'cost Category="call" Tenant="cgrates.org" Subject="3005"
      Destination="614" AnswerTime="2014-08-04T13:00:00Z" Usage="60s"'
   trunkline rate console --rpc 127.0.0.1:2012 'APIerSv1.GetCost Tenant="cgrates.org" …'
+  trunkline rate console --rpc 127.0.0.1:2012
 """
 ALL_ARGUMENTS = {
     "allow_extra_args": True,
@@ -44,7 +53,7 @@ ALL_ARGUMENTS = {
 }
 """What lets ``loader`` read its options as Go does."""
 
-_DURATIONS = frozenset({"Usage", "GroupIntervalStart", "RateIncrement", "RateUnit"})
+PROMPT = "cgr> "
 
 RpcOption = Annotated[
     str | None,
@@ -60,18 +69,60 @@ RpcOption = Annotated[
 
 def console(
     line: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
-            metavar="LINE",
-            help='As cgr-console takes it: a command, then Key="value"; lists and maps as JSON.',
+            metavar="[LINE]",
+            help='As cgr-console takes it: a command, then Key="value"; lists and maps as JSON. '
+            "Without one, lines are read until `quit`.",
         ),
-    ],
+    ] = None,
     rpc: RpcOption = None,
     tariff: TariffOption = None,
     store: StoreOption = None,
 ) -> None:
-    """Take a line of cgr-console, and print what it prints."""
-    text = joined(line)
+    """Take a line of cgr-console, or one after another, and print what it prints."""
+    if line:
+        _carry_out(joined(line), rpc, tariff, store)
+        return
+
+    def answer(text: str) -> None:
+        try:
+            _carry_out(text, rpc, tariff, store)
+        except TrunklineError as problem:
+            typer.echo(f"{problem.message} [{problem.code}]")
+
+    if sys.stdin.isatty():
+        from trunkline.cli.prompt import interact  # prompt_toolkit is heavy
+
+        lines = interact(PROMPT, keys)
+    else:
+        lines = (text.rstrip("\r\n") for text in sys.stdin)
+    for text in lines:
+        if not sys.stdin.isatty():
+            typer.echo(f"{PROMPT}{text}")
+        match text.split():
+            case []:
+                continue
+            case ["quit" | "exit" | "bye" | "close", *_]:
+                return
+            case ["help", *_]:
+                typer.echo(f"Commands: {', '.join(VERBS)}, ping, quit.")
+                typer.echo("Or a method by its name: APIerSv2.GetAccounts.")
+            case _:
+                answer(text)
+
+
+def keys(verb: str) -> list[str]:
+    """The keys that may follow a word of the console, or a method's name."""
+    from trunkline.elements.charging.arguments import wire_names
+    from trunkline.elements.charging.process import SERVICES
+    from trunkline.elements.charging.registry import argument_of
+
+    found = argument_of(VERBS.get(verb, verb), *SERVICES)
+    return [] if found is None else wire_names(found)
+
+
+def _carry_out(text: str, rpc: str | None, tariff: Path | None, store: str | None) -> None:
     command = parse_command(text)
     if rpc is None and command.verb == COST:
         print_cost([text], tariff, store)
@@ -82,12 +133,14 @@ def console(
             name: value if isinstance(value, str) else json.dumps(value)
             for name, value in command.arguments.items()
         }
+    if command.method == "APIerSv1.GetSharedGroup":  # takes no object: the ID, whatever its key
+        arguments = next(iter(cast("dict[str, Json]", arguments).values()), "")
     if rpc is None:
         result = _here(command, arguments, tariff, store)
     else:
         with closing(connect(rpc, timeout=300.0)) as client:  # the console's own patience
             result = client.call(command.method, arguments)
-    shown = _with_durations(result) if command.verb == COST else result
+    shown = _with_durations(result, DURATIONS.get(command.verb, frozenset()))
     typer.echo(json.dumps(shown, indent=1, sort_keys=True, ensure_ascii=False, default=_number))
 
 
@@ -122,13 +175,13 @@ def _here(command: Command, arguments: Json, tariff: Path | None, store: str | N
     return answered.result
 
 
-def _with_durations(value: Json, name: str = "") -> Json:
-    """Durations as text, as the console shows those of ``cost``."""
+def _with_durations(value: Json, names: Collection[str], name: str = "") -> Json:
+    """Durations as text, as the console shows those of ``names``."""
     if isinstance(value, dict):
-        return {key: _with_durations(member, key) for key, member in value.items()}
+        return {key: _with_durations(member, names, key) for key, member in value.items()}
     if isinstance(value, list):
-        return [_with_durations(item) for item in value]
-    if name in _DURATIONS and isinstance(value, int):
+        return [_with_durations(item, names) for item in value]
+    if name in names and isinstance(value, int):
         return format_duration(value)
     return value
 

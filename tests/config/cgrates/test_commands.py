@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from trunkline.config.cgrates.commands import (
+    DURATIONS,
+    PINGS,
+    VERBS,
     Command,
     LoaderOptions,
     parse_command,
     parse_loader,
 )
 from trunkline.errors import DecodeError, TrunklineError
+
+NAMES = Path(__file__).resolve().parents[3] / "tools" / "charging_methods.txt"
 
 
 @pytest.mark.parametrize(
@@ -74,6 +81,35 @@ def test_mistakes(line: str, code: str, offset: int) -> None:
         parse_command(line)
     assert (caught.value.code, caught.value.offset) == (code, offset)
     assert caught.value.message.startswith(f"column {offset + 1}: ")
+
+
+def test_every_command_is_a_method_of_the_reference() -> None:
+    known: set[str] = set()
+    for line in NAMES.read_text().splitlines():
+        if line and not line.startswith("#"):
+            service, _, methods = line.partition(":")
+            known |= {f"{service}.{each}" for each in methods.split()}
+    assert known.issuperset(VERBS.values())
+    assert known.issuperset(f"{service}.Ping" for service in PINGS.values())
+    assert set(DURATIONS) <= set(VERBS)
+
+
+@pytest.mark.parametrize(
+    ("line", "near"),
+    [
+        ("balanc_set", "near it: balance_set"),
+        ("account", ""),
+        ("attribute_profile", "attributes_profile, "),
+        ("xyz", "or a method, APIerSv2.GetAccounts"),
+    ],
+)
+def test_an_unknown_command_is_told_what_is_near(line: str, near: str) -> None:
+    if not near:
+        assert parse_command(line).verb == line
+        return
+    with pytest.raises(DecodeError) as caught:
+        parse_command(line)
+    assert near in caught.value.message
 
 
 @given(st.text("cost ping.A=\"'{}[]\\,:1\n“") | st.text())

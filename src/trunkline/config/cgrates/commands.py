@@ -10,7 +10,7 @@ A line is a word and what goes with it::
 The word is one of the console's (``accounts``, ``balance_add`` …), or a method by its own name,
 ``APIerSv2.GetAccounts``. Keys are those of the method and go to it as they are.
 
-Left out: the console's own prompt, its history and its help.
+Left out: ``parse`` and ``help`` of the console, which ask no server.
 """
 
 from __future__ import annotations
@@ -19,13 +19,23 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
 from trunkline.config.cgrates.problems import closest, shown
 from trunkline.errors import DecodeError, TrunklineError
 
-__all__ = ["COST", "PINGS", "VERBS", "Command", "LoaderOptions", "parse_command", "parse_loader"]
+__all__ = [
+    "COST",
+    "DURATIONS",
+    "PINGS",
+    "VERBS",
+    "Command",
+    "LoaderOptions",
+    "parse_command",
+    "parse_loader",
+]
 
 Value: TypeAlias = "bool | int | float | str | list[Value] | dict[str, Value] | None"
 
@@ -37,48 +47,122 @@ VERBS: Final[Mapping[str, str]] = MappingProxyType(
         "account_actionplan_get": "APIerSv1.GetAccountActionPlan",
         "account_remove": "APIerSv1.RemoveAccount",
         "account_set": "APIerSv2.SetAccount",
+        "account_trigger_add": "APIerSv1.AddAccountActionTriggers",
+        "account_trigger_remove": "APIerSv1.RemoveAccountActionTriggers",
+        "account_trigger_reset": "APIerSv1.ResetAccountActionTriggers",
+        "account_trigger_set": "APIerSv1.SetAccountActionTriggers",
+        "account_triggers": "APIerSv1.GetAccountActionTriggers",
         "accounts": "APIerSv2.GetAccounts",
         "action_execute": "APIerSv1.ExecuteAction",
         "actionplan_get": "APIerSv1.GetActionPlan",
         "actionplan_remove": "APIerSv1.RemoveActionPlan",
         "actionplan_set": "APIerSv1.SetActionPlan",
         "actions": "APIerSv2.GetActions",
+        "actions_remove": "APIerSv1.RemoveActions",
         "active_sessions": "SessionSv1.GetActiveSessions",
         "attributes": "APIerSv1.GetAttributeProfile",
         "attributes_for_event": "AttributeSv1.GetAttributeForEvent",
+        "attributes_ids": "APIerSv1.GetAttributeProfileIDs",
         "attributes_process_event": "AttributeSv1.ProcessEvent",
+        "attributes_profile": "APIerSv1.GetAttributeProfile",
+        "attributes_profile_ids": "APIerSv1.GetAttributeProfileIDs",
+        "attributes_profile_rem": "APIerSv1.RemoveAttributeProfile",
+        "attributes_profile_set": "APIerSv2.SetAttributeProfile",
+        "attributes_remove": "APIerSv1.RemoveAttributeProfile",
+        "attributes_set": "APIerSv2.SetAttributeProfile",
         "balance_add": "APIerSv1.AddBalance",
         "balance_debit": "APIerSv1.DebitBalance",
         "balance_remove": "APIerSv1.RemoveBalances",
         "balance_set": "APIerSv1.SetBalance",
-        "cdrs": "APIerSv2.GetCDRs",
+        "cache_clear": "CacheSv1.Clear",
+        "cache_group_item_ids": "CacheSv1.GetGroupItemIDs",
+        "cache_has_group": "CacheSv1.HasGroup",
+        "cache_has_item": "CacheSv1.HasItem",
+        "cache_item_expiry_time": "CacheSv1.GetItemExpiryTime",
+        "cache_item_ids": "CacheSv1.GetItemIDs",
+        "cache_precache_status": "CacheSv1.PrecacheStatus",
+        "cache_reload": "CacheSv1.ReloadCache",
+        "cache_remove_group": "CacheSv1.RemoveGroup",
+        "cache_remove_item": "CacheSv1.RemoveItem",
+        "cache_stats": "CacheSv1.GetCacheStats",
+        "cdrs": "CDRsV1.GetCDRs",
+        "cdrs_export": "APIerSv1.ExportCDRs",
         "chargers": "APIerSv1.GetChargerProfile",
         "chargers_for_event": "ChargerSv1.GetChargersForEvent",
+        "chargers_ids": "APIerSv1.GetChargerProfileIDs",
         "chargers_process_event": "ChargerSv1.ProcessEvent",
+        "chargers_profile": "APIerSv1.GetChargerProfile",
+        "chargers_profile_ids": "APIerSv1.GetChargerProfileIDs",
+        "chargers_profile_rem": "APIerSv1.RemoveChargerProfile",
+        "chargers_profile_set": "APIerSv1.SetChargerProfile",
+        "chargers_remove": "APIerSv1.RemoveChargerProfile",
+        "chargers_set": "APIerSv1.SetChargerProfile",
         COST: "APIerSv1.GetCost",
         "datacost": "APIerSv1.GetDataCost",
         "debit": "Responder.Debit",
         "debit_max": "Responder.MaxDebit",
+        "destination_set": "APIerSv1.SetDestination",
         "destinations": "APIerSv2.GetDestinations",
         "filter": "APIerSv1.GetFilter",
+        "filter_ids": "APIerSv1.GetFilterIDs",
+        "filter_remove": "APIerSv1.RemoveFilter",
+        "filter_set": "APIerSv1.SetFilter",
+        "get_load_times": "APIerSv1.GetLoadTimes",
+        "load_history": "APIerSv1.GetLoadHistory",
         "load_tp_from_folder": "APIerSv1.LoadTariffPlanFromFolder",
+        "load_tp_from_stordb": "APIerSv1.LoadTariffPlanFromStorDb",
         "maxduration": "Responder.GetMaxSessionTime",
+        "maxusage": "APIerSv1.GetMaxUsage",
+        "passive_sessions": "SessionSv1.GetPassiveSessions",
         "ratingprofile": "APIerSv1.GetRatingProfile",
+        "ratingprofile_ids": "APIerSv1.GetRatingProfileIDs",
+        "ratingprofile_rem": "APIerSv1.RemoveRatingProfile",
         "ratingprofile_set": "APIerSv1.SetRatingProfile",
+        "route_profile_ids": "APIerSv1.GetRouteProfileIDs",
         "routes": "RouteSv1.GetRoutes",
         "routes_profile": "APIerSv1.GetRouteProfile",
+        "routes_profile_remove": "APIerSv1.RemoveRouteProfile",
+        "routes_profile_set": "APIerSv1.SetRouteProfile",
+        "routes_profiles_for_event": "RouteSv1.GetRouteProfilesForEvent",
+        "scheduler_execute": "SchedulerSv1.ExecuteActions",
+        "scheduler_queue": "APIerSv1.GetScheduledActions",
         "scheduler_reload": "SchedulerSv1.Reload",
-        "session_authorize_event": "SessionSv1.AuthorizeEvent",
+        "session_authorize_event": "SessionSv1.AuthorizeEventWithDigest",
         "session_force_disconnect": "SessionSv1.ForceDisconnect",
-        "session_initiate": "SessionSv1.InitiateSession",
+        "session_initiate": "SessionSv1.InitiateSessionWithDigest",
         "session_process_cdr": "SessionSv1.ProcessCDR",
         "session_process_message": "SessionSv1.ProcessMessage",
         "session_terminate": "SessionSv1.TerminateSession",
         "session_update": "SessionSv1.UpdateSession",
+        "sharedgroup": "APIerSv1.GetSharedGroup",
+        "sleep": "CoreSv1.Sleep",
         "status": "CoreSv1.Status",
+        "supplier_profiles_for_event": "SupplierSv1.GetSupplierProfilesForEvent",
+        "suppliers": "SupplierSv1.GetSuppliers",
+        "trigger_remove": "APIerSv1.RemoveActionTrigger",
+        "trigger_set": "APIerSv1.SetActionTrigger",
+        "triggers": "APIerSv1.GetActionTriggers",
     }
 )
-"""The console's words and the methods behind them."""
+"""The console's words and the methods behind them, the older words among them."""
+
+_SESSIONS: Final = frozenset({"Usage", "DurationIndex", "MaxRateUnit", "DebitInterval"})
+_COSTS: Final = frozenset({"Usage", "GroupIntervalStart", "RateIncrement", "RateUnit"})
+DURATIONS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
+    {
+        COST: _COSTS,
+        "datacost": _COSTS,
+        "account_triggers": frozenset({"MinSleep"}),
+        "accounts": frozenset({"MinSleep"}),
+        "active_sessions": _SESSIONS,
+        "attributes_process_event": frozenset({"Usage"}),
+        "cdrs": _COSTS,
+        "chargers_process_event": frozenset({"Usage"}),
+        "passive_sessions": _SESSIONS,
+        "triggers": frozenset({"MinSleep"}),
+    }
+)
+"""The members of a word's answer that are shown as ``1m0s``, where the wire has nanoseconds."""
 
 PINGS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -96,6 +180,7 @@ PINGS: Final[Mapping[str, str]] = MappingProxyType(
         "schedulers": "SchedulerSv1",
         "sessions": "SessionSv1",
         "stats": "StatSv1",
+        "suppliers": "SupplierSv1",
         "thresholds": "ThresholdSv1",
     }
 )
@@ -138,7 +223,8 @@ def parse_command(line: str) -> Command:
     else:
         method = VERBS.get(verb, verb if "." in verb else "")
         if not method:
-            hint = closest(verb, [*VERBS, "ping"], "or a method's name, APIerSv2.GetAccounts")
+            near = get_close_matches(verb, [*VERBS, "ping"], 5)
+            hint = f"near it: {', '.join(near)}" if near else "or a method, APIerSv2.GetAccounts"
             raise _error("console.verb", found.start(1), f"no command {shown(verb)!r}; {hint}")
         if word:
             message = f'{shown(word)!r} stands alone; write {shown(word)}="value"'

@@ -26,7 +26,16 @@ from typing import ClassVar, Final, NewType, TypeVar, cast
 from trunkline.jsonrpc import Json, encode
 from trunkline.jsonrpc.values import kind
 
-__all__ = ["ArgumentError", "Duration", "Instant", "hints_of", "is_zero", "reader", "wire_name"]
+__all__ = [
+    "ArgumentError",
+    "Duration",
+    "Instant",
+    "hints_of",
+    "is_zero",
+    "reader",
+    "wire_name",
+    "wire_names",
+]
 
 _T = TypeVar("_T")
 
@@ -100,6 +109,12 @@ _Read = Callable[[Json, str], object]
 def wire_name(name: str) -> str:
     """The reference's name of a field: ``AnswerTime`` for ``answer_time``."""
     return "".join(_WORDS.get(part) or part[:1].upper() + part[1:] for part in name.split("_"))
+
+
+def wire_names(argument: type[object]) -> list[str]:
+    """The reference's names of the fields of a dataclass; none of what is no dataclass."""
+    fields: dict[str, dataclasses.Field[object]] = getattr(argument, "__dataclass_fields__", {})
+    return [str(each.metadata.get("name") or wire_name(name)) for name, each in fields.items()]
 
 
 def hints_of(declared: object) -> dict[str, object]:

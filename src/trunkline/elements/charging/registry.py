@@ -38,7 +38,7 @@ from trunkline.jsonrpc.messages import (
 )
 from trunkline.net.jsonrpc import Peer
 
-__all__ = ["ApiError", "Declared", "Registry", "method", "names_of", "server_error"]
+__all__ = ["ApiError", "Declared", "Registry", "argument_of", "method", "names_of", "server_error"]
 
 _F = TypeVar("_F", bound=Callable[..., object])
 _Body: TypeAlias = "Callable[..., Json | Awaitable[Json]]"
@@ -121,6 +121,20 @@ def names_of(*services: object) -> list[str]:
                 found.update(marked.names)
     found |= {f"{name.rpartition('.')[0]}.Ping" for name in found}
     return sorted(found)
+
+
+def argument_of(name: str, *services: object) -> type[object] | None:
+    """The type that the method of this name takes, of those of classes or objects."""
+    service, _, own = name.rpartition(".")
+    wanted = {f"{each}.{own}" for each in (service, *_HEIRS.get(service, ()))}
+    for each in services:
+        for _, function in inspect.getmembers(each, callable):
+            marked = getattr(function, _MARK, None)
+            if isinstance(marked, _Marked) and wanted.intersection(marked.names):
+                hints = hints_of(function)
+                names = [each for each in inspect.signature(function).parameters if each != "self"]
+                return cast("type[object]", hints[names[0]])
+    return None
 
 
 class Registry:
