@@ -417,3 +417,37 @@ def test_a_file_of_records_is_rated(tmp_path: Path) -> None:
     found = json.loads(CliRunner().invoke(build(), [*command, "--json"]).stdout)
     assert (found["records"], found["priced"]) == (2, 1)
     assert found["errors"] == {"UNAUTHORIZED_DESTINATION": 1}
+
+
+def test_versions_wait_and_are_taken_back() -> None:
+    assert "No tariff is loaded" in good("versions")
+    good("load", str(TUTORIAL))
+    waiting = good("load", str(TUTORIAL), "--at", "+1h")
+    assert re.match(rf"{TUTORIAL} will be the active tariff from .* UTC on, version 2, ", waiting)
+    assert f"{TUTORIAL} is stored as version 3, " in good("load", str(TUTORIAL), "--inactive")
+    rows = {each["version"]: each for each in json.loads(good("versions", "--json"))}
+    assert [rows[number]["active"] for number in (1, 2, 3)] == [True, False, False]
+    assert [len(rows[number]["activations"]) for number in (1, 2, 3)] == [1, 1, 0]
+    lines = good("versions").splitlines()
+    assert [line.split()[:2] for line in lines[1:]][2] == ["*", "1"]
+    assert "  17    never yet" in lines[1]
+    assert re.search(r"from \d{4}-.* UTC on ", lines[2])
+    assert "since " in lines[3]
+    assert good("cancel", "2") == "Version 2 waits no more\n"
+    assert good("cancel", "2") == "Version 2 did not wait\n"
+    assert good("activate", "3").startswith("Version 3 is the active tariff since ")
+    assert good("rollback") == f"Version 1 is the active tariff again, not 3: {TUTORIAL}\n"
+    assert "taken back" in good("versions").splitlines()[1]
+    assert json.loads(good("activate", "3", "--json"))["version"] == 3
+    assert "followed by another" in good("versions").splitlines()[3]
+    assert json.loads(good("rollback", "--json")) == {"from": 3, "to": 1}
+    assert refusal("rollback").code == "store.no-version"
+    assert refusal("activate", "9").code == "store.no-version"
+    assert refusal("activate", "3", "--at", "2014-01-01T00:00:00Z").code == "store.past"
+    assert refusal("activate", "3", "--at", "0").code == "store.past"
+
+
+def test_a_dry_run_loads_nothing(tmp_path: Path) -> None:
+    assert good("load", "--dry-run", str(TUTORIAL)) == good("check", str(TUTORIAL))
+    assert run("load", "--dry-run", copy(tmp_path / "x", "Rates.csv", ",22,", ",x,")).exit_code == 1
+    assert "No tariff is loaded" in good("versions")

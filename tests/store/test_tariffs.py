@@ -24,6 +24,7 @@ from trunkline.errors import TrunklineError
 from trunkline.rating.cost import price
 from trunkline.store import compiled
 from trunkline.store.compiled import (
+    KEPT,
     Line,
     Version,
     active_plan,
@@ -31,7 +32,7 @@ from trunkline.store.compiled import (
     default_tariff_url,
     zone_named,
 )
-from trunkline.store.tariffs import KEPT, TariffStore
+from trunkline.store.tariffs import TariffStore
 
 TUTORIAL = Path(__file__).resolve().parents[2] / "examples/tutorial-tariff"
 CALL = parse_cost_line('Destination="614" AnswerTime="2014-08-04T13:00:00Z" Usage="60s"')

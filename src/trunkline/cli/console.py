@@ -17,7 +17,6 @@ import typer
 from trunkline.cli.rate import (
     StoreOption,
     TariffOption,
-    check,
     joined,
     load,
     print_cost,
@@ -207,6 +206,4 @@ def loader(context: typer.Context) -> None:
     if options.verbose:
         place = options.store or default_tariff_url()
         print(f"Reading {folder.resolve()}; tariffs are kept in {place}", file=sys.stderr)
-    if options.dry_run:
-        check(folder, zones)
-    load(folder, zones, options.store or None)
+    load(folder, dry_run=options.dry_run, time_zone=zones, store=options.store or None)

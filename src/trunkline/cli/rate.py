@@ -20,6 +20,17 @@ from rich.text import Text
 from trunkline.cli.auditing import audit
 from trunkline.cli.output import JsonOption, console, grid, print_json, print_table
 from trunkline.cli.progress import Bar
+from trunkline.cli.versions import (
+    AtOption,
+    StoreOption,
+    activate,
+    cancel,
+    moment,
+    opened,
+    rollback,
+    shown,
+    versions,
+)
 from trunkline.config.cgrates import (
     Loaded,
     LoadReport,
@@ -36,6 +47,7 @@ from trunkline.rating.cost import EXACT, Cgrates, Cost, Exact, price
 from trunkline.rating.durations import format_usage
 from trunkline.rating.result import event_cost_text
 from trunkline.store.compiled import (
+    KEPT,
     active_tariff,
     default_tariff_url,
     without_collections,
@@ -46,7 +58,6 @@ if TYPE_CHECKING:
     from trunkline.config.cgrates.csvfolder import Sink
     from trunkline.rating.decision import Candidate, Decision
     from trunkline.rating.tariff import Tariff
-    from trunkline.store.tariffs import TariffStore
 
 __all__ = [
     "StoreOption",
@@ -124,32 +135,43 @@ ZoneOption = Annotated[
         "May be repeated. Default: UTC, or what the tariff was loaded with.",
     ),
 ]
-StoreOption = Annotated[
-    str | None,
-    typer.Option(
-        "--store",
-        metavar="URL",
-        envvar="TRUNKLINE_TARIFF_STORE",
-        help="Where loaded tariffs are kept, as an SQL URL. Default: a SQLite file of yours.",
-    ),
-]
 
 
 @app.command()
 def load(
     folder: FolderArgument,
+    at: AtOption = None,
+    inactive: Annotated[
+        bool, typer.Option("--inactive", help="Store it only; `activate` has it count.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what is wrong with it, as `check`.")
+    ] = False,
+    keep: Annotated[
+        int,
+        typer.Option(
+            "--keep",
+            min=1,
+            metavar="N",
+            help="So many of the newest versions stay, and those that count, counted before, "
+            "or wait.",
+        ),
+    ] = KEPT,
     time_zone: ZoneOption = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check a tariff folder and make it the active tariff.
+    """Check a tariff folder, store it as a version and make it the active tariff.
 
-    All of the folder counts, or, if anything is wrong with it, nothing: then the tariff before
-    stays active.
+    All of the folder counts, prices, profiles and actions, or, if anything is wrong with it,
+    nothing: then the tariff before stays active. Running nodes change over within a second.
     """
+    if dry_run:
+        check(folder, time_zone, as_json)
     start = time.monotonic()
     zone, zones = _zones(time_zone or [])
-    target = _store(store)
+    since = moment(at)
+    target = opened(store)
     loaded: list[Loaded] = []
 
     def read(sink: Sink) -> TariffPlan:
@@ -158,7 +180,13 @@ def load(
 
     try:
         version, _ = target.load(
-            read, name=str(folder), time_zone=zone or UTC, tenant_time_zones=zones
+            read,
+            name=str(folder),
+            time_zone=zone or UTC,
+            tenant_time_zones=zones,
+            activate=not inactive,
+            at=since,
+            keep=keep,
         )
     finally:
         target.close()
@@ -176,7 +204,13 @@ def load(
         return
     for problem in report.warnings:
         typer.echo(f"trunkline: warning: {folder}/{problem}", err=True)
-    typer.echo(f"{folder} is the active tariff, version {version.id}, after {seconds:.2f} s")
+    if inactive:
+        how = f"is stored as version {version.id}"
+    elif since is not None:
+        how = f"will be the active tariff from {shown(since)} on, version {version.id}"
+    else:
+        how = f"is the active tariff, version {version.id}"
+    typer.echo(f"{folder} {how}, after {seconds:.2f} s")
     _print_rows(report)
 
 
@@ -224,6 +258,10 @@ def check(
     raise typer.Exit(1 if error_count else 0)
 
 
+app.command()(versions)
+app.command()(activate)
+app.command()(cancel)
+app.command()(rollback)
 app.command()(audit)
 
 
@@ -323,12 +361,6 @@ def _zones(texts: Iterable[str]) -> tuple[tzinfo | None, dict[str, tzinfo]]:
         else:
             zone = zone_named(name)
     return zone, zones
-
-
-def _store(url: str | None) -> TariffStore:
-    from trunkline.store.tariffs import TariffStore  # SQLAlchemy is heavy
-
-    return TariffStore(url or default_tariff_url(), compile_lines)
 
 
 def _read(folder: Path, zone: tzinfo, zones: dict[str, tzinfo], sink: Sink | None) -> Loaded:

@@ -32,6 +32,7 @@ from trunkline.errors import TrunklineError
 from trunkline.rating.tariff import Tariff
 
 __all__ = [
+    "KEPT",
     "Compiler",
     "Line",
     "Version",
@@ -44,6 +45,10 @@ __all__ = [
     "write_compiled",
     "zone_named",
 ]
+
+KEPT = 5
+"""So many of the newest versions are kept where nobody says another number; beside them stay the
+one that counts, the one before it, and those that wait for their moment."""
 
 Line = tuple[str, str, int, str]
 """Kind, file, line number and text of a row."""

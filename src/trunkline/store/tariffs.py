@@ -52,6 +52,7 @@ from trunkline.charging.rows import TariffPlan
 from trunkline.errors import TrunklineError
 from trunkline.store import sqlite
 from trunkline.store.compiled import (
+    KEPT,
     Compiler,
     Line,
     Version,
@@ -66,7 +67,6 @@ from trunkline.store.guard import hide_password
 from trunkline.store.sql import driver_url
 
 __all__ = [
-    "KEPT",
     "Activation",
     "Read",
     "Schedule",
@@ -75,10 +75,6 @@ __all__ = [
     "default_tariff_url",
     "zone_named",
 ]
-
-KEPT = 5
-"""So many of the newest versions are kept where nobody says another number; beside them stay the
-one that counts, the one before it, and those that wait for their moment."""
 
 Read = Callable[[Callable[[Sequence[Line]], None]], TariffPlan]
 """Reads a tariff and hands every row of it over; raises, if it is not good."""

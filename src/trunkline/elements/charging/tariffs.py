@@ -68,6 +68,10 @@ class Rules(Protocol):
         """Have what is ready count."""
 
 
+def _microseconds() -> int:
+    return time.time_ns() // 1000
+
+
 class Tariffs:
     """What counts now, and how to load another.
 
@@ -84,7 +88,7 @@ class Tariffs:
         store: str | None = None,
         version: int = 0,
         precision: Precision = EXACT,
-        clock: Callable[[], int] = lambda: time.time_ns() // 1000,
+        clock: Callable[[], int] = _microseconds,
     ) -> None:
         self.precision = precision
         self.rules: Rules | None = None
@@ -109,7 +113,13 @@ class Tariffs:
         return cls(loaded.tariff, loaded.rows, precision=precision)
 
     @classmethod
-    def of_store(cls, url: str, *, precision: Precision = EXACT) -> Tariffs:
+    def of_store(
+        cls,
+        url: str,
+        *,
+        precision: Precision = EXACT,
+        clock: Callable[[], int] = _microseconds,
+    ) -> Tariffs:
         """Take the active tariff of a store; before the first load, one that has no price.
 
         Raises:
@@ -120,8 +130,15 @@ class Tariffs:
         except TrunklineError as problem:
             if problem.code != "store.no-tariff":
                 raise
-            return cls(_empty(), store=url, precision=precision)
-        return cls(plan.tariff, plan.rows, store=url, version=version.id, precision=precision)
+            return cls(_empty(), store=url, precision=precision, clock=clock)
+        return cls(
+            plan.tariff,
+            plan.rows,
+            store=url,
+            version=version.id,
+            precision=precision,
+            clock=clock,
+        )
 
     # what counts
 

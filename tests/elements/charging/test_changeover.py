@@ -1,0 +1,217 @@
+"""Running nodes change over to another version of the tariff, prices and rules together."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from tests.elements.charging.reference_client import JSONClient
+from tests.elements.charging.support import network_file, running, write_folder
+from tests.elements.charging.test_costs import ASKED, RETAIL
+
+from trunkline.charging.rows import ChargerRow, ChargingRows
+from trunkline.config.cgrates import compile_lines, load_folder
+from trunkline.elements.charging.rulebook import RuleBook
+from trunkline.elements.charging.tariffs import Tariffs
+from trunkline.errors import TrunklineError
+from trunkline.store.tariffs import TariffStore, Version
+
+
+def changed(files: dict[str, str], old: str, new: str) -> dict[str, str]:
+    assert any(old in text for text in files.values())
+    return {name: text.replace(old, new) for name, text in files.items()}
+
+
+def charger(name: str) -> str:
+    return f"cgrates.org,{name},,,first,*none,20\n"
+
+
+class Office:
+    """A store, and folders that are loaded into it as the command does."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.url = f"sqlite:///{folder}/tariffs.sqlite"
+        self.store = TariffStore(self.url, compile_lines)
+
+    def load(self, name: str, files: dict[str, str], at: datetime | None = None) -> Version:
+        folder = write_folder(self.folder / name, files)
+        version, _ = self.store.load(
+            lambda sink: load_folder(folder, sink=sink).plan, name=str(folder), at=at
+        )
+        return version
+
+
+def within(seconds: float, condition: Callable[[], bool]) -> float:
+    """How long it took until ``condition`` held."""
+    start = time.monotonic()
+    while not condition():
+        assert time.monotonic() - start < seconds
+        time.sleep(0.01)
+    return time.monotonic() - start
+
+
+def test_nodes_of_one_store_follow_within_a_second(tmp_path: Path) -> None:
+    office = Office(tmp_path)
+    office.load("old", RETAIL | {"Chargers.csv": charger("OLD")})
+    paths = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        paths.append(network_file(tmp_path / name, name, store=office.url))
+    with (
+        running(paths[0]) as one,
+        running(paths[1]) as two,
+        closing(JSONClient(one.servers["rpc_json"].local)) as first,
+        closing(JSONClient(two.servers["rpc_json"].local)) as second,
+    ):
+
+        def shows(cost: float, rule: str) -> bool:
+            """Whether both have the cost and the rule; each never has one without the other."""
+            found = []
+            for client in (first, second):
+                event = {"Tenant": "cgrates.org", "ID": "1", "Event": {"Account": "1001"}}
+                got = client.call("APIerSv1.GetCost", ASKED)
+                runs = client.call("ChargerSv1.ProcessEvent", event)
+                assert isinstance(got, dict)
+                assert isinstance(runs, list)
+                found.append((got["Cost"], [run["ChargerSProfile"] for run in runs]))
+            return found == [(cost, [rule])] * 2
+
+        assert shows(0.65, "OLD")
+        dear = changed(RETAIL, ",0.2,", ",0.4,") | {"Chargers.csv": charger("NEW")}
+        office.load("new", dear)
+        within(2, lambda: not shows(0.65, "OLD"))
+        got = first.call("APIerSv1.GetCost", ASKED)
+        assert isinstance(got, dict)
+        cost = got["Cost"]
+        assert isinstance(cost, float)
+        assert cost != 0.65
+        within(2, lambda: shows(cost, "NEW"))
+        office.store.rollback()
+        within(2, lambda: shows(0.65, "OLD"))
+        soon = datetime.now(UTC) + timedelta(seconds=2)
+        office.load("later", dear, at=soon)
+        while datetime.now(UTC) < soon - timedelta(seconds=0.3):
+            assert shows(0.65, "OLD")
+        time.sleep(max(0.0, (soon - datetime.now(UTC)).total_seconds()))
+        assert shows(cost, "NEW")  # read before, so that nothing is late
+    office.store.close()
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.microseconds = time.time_ns() // 1000
+
+    def __call__(self) -> int:
+        return self.microseconds
+
+
+def test_what_waits_counts_to_the_microsecond(tmp_path: Path) -> None:
+    office = Office(tmp_path)
+    office.load("old", RETAIL | {"Chargers.csv": charger("OLD")})
+    hour = datetime.now(UTC) + timedelta(hours=1)
+    waiting = office.load("new", RETAIL | {"Chargers.csv": charger("NEW")}, at=hour)
+
+    async def main() -> None:
+        clock = Clock()
+        tariffs = Tariffs.of_store(office.url, clock=clock)
+        rules = RuleBook(tariffs.rows, tariffs)
+        turns: list[int] = []
+        tariffs.listeners.append(lambda: turns.append(tariffs.counting.version))
+        await tariffs.start()
+        assert turns == [1]
+        clock.microseconds = int(hour.timestamp() * 1_000_000) - 1
+        assert (Path(tariffs.tariff.name).name, rules.ids("Chargers", "cgrates.org")) == (
+            "old",
+            ["OLD"],
+        )
+        clock.microseconds += 1
+        assert rules.ids("Chargers", "cgrates.org") == ["NEW"]
+        assert Path(tariffs.tariff.name).name == "new"
+        assert turns == [1, waiting.id]
+        await tariffs.close()
+
+    asyncio.run(main())
+    office.store.close()
+
+
+def test_what_waits_and_is_cancelled_never_counts(tmp_path: Path) -> None:
+    office = Office(tmp_path)
+    office.load("old", RETAIL)
+    hour = datetime.now(UTC) + timedelta(hours=1)
+    waiting = office.load("new", RETAIL, at=hour)
+    failures: list[TrunklineError] = []
+
+    async def main() -> None:
+        clock = Clock()
+        tariffs = Tariffs.of_store(office.url, clock=clock)
+        RuleBook(tariffs.rows, tariffs)
+        await tariffs.start()
+        following = asyncio.create_task(tariffs.follow(failures.append))
+        await asyncio.to_thread(office.store.cancel, waiting.id)
+        await asyncio.sleep(1)
+        clock.microseconds += 3_600_000_000
+        assert Path(tariffs.tariff.name).name == "old"
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+        await tariffs.close()
+
+    asyncio.run(main())
+    assert failures == []
+    office.store.close()
+
+
+def test_a_version_that_does_not_go_with_what_was_set_does_not_count(tmp_path: Path) -> None:
+    office = Office(tmp_path)
+    filters = {"Filters.csv": "cgrates.org,MINE,*string,~*req.Account,1,\n"}
+    office.load("old", RETAIL | filters)
+
+    async def main() -> None:
+        tariffs = Tariffs.of_store(office.url)
+        rules = RuleBook(tariffs.rows, tariffs)
+        await tariffs.start()
+        row = ChargerRow(tenant="cgrates.org", id="SET", filters=("MINE",), attributes=("*none",))
+        await rules.set("Chargers", "cgrates.org", "SET", [row])
+        failures: list[TrunklineError] = []
+        following = asyncio.create_task(tariffs.follow(failures.append))
+        folder = write_folder(tmp_path / "new", RETAIL)
+        with pytest.raises(TrunklineError, match="there is no filter 'MINE'"):
+            await tariffs.load(folder, dry_run=False)
+        assert len(await asyncio.to_thread(office.store.versions)) == 1
+        await asyncio.to_thread(office.load, "new", RETAIL)  # by a command, which cannot know
+        await asyncio.sleep(1)
+        assert [problem.code for problem in failures] == ["charging.profiles"]
+        assert (Path(tariffs.tariff.name).name, rules.ids("Chargers", "cgrates.org")) == (
+            "old",
+            ["SET"],
+        )
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+        await tariffs.close()
+
+    asyncio.run(main())
+    office.store.close()
+
+
+def test_a_node_without_a_store(tmp_path: Path) -> None:
+    async def main() -> None:
+        folder = write_folder(tmp_path / "new", RETAIL | {"Chargers.csv": charger("NEW")})
+        tariffs = Tariffs.of_folder(folder)
+        rules = RuleBook(ChargingRows(), tariffs)
+        await tariffs.start()
+        row = ChargerRow(tenant="cgrates.org", id="NEW", run_id="set", attributes=("*none",))
+        await rules.set("Chargers", "cgrates.org", "NEW", [row])
+        await tariffs.load(folder, dry_run=True)
+        assert rules.rows("Chargers", "cgrates.org", "NEW") == (row,)
+        await tariffs.load(folder, dry_run=False)
+        [loaded] = rules.rows("Chargers", "cgrates.org", "NEW")
+        assert loaded == replace(row, run_id="first", weight=loaded.weight, source=loaded.source)  # type: ignore[union-attr]
+        await tariffs.close()
+
+    asyncio.run(main())
