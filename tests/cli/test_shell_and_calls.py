@@ -217,7 +217,7 @@ def test_calls_outlive_the_lab(lab: Network) -> None:
     assert "cost 12.5" in lines
     assert "account cgrates.org:3005 (*prepaid)" in lines
     assert "charged for 12.5s" in lines
-    assert "ended because the money ended: it was granted 12.5s in all" in lines
+    assert "released the money ended: it was granted 12.5s in all" in lines
     assert lines[-2:] == [
         "charging 0.000 s AuthorizeEvent 10s: 10s granted",
         "12.900 s GetCDRs: it cost 12.5",

@@ -21,7 +21,7 @@ from trunkline.cli.output import (
     print_json,
     print_table,
 )
-from trunkline.lab.answers import Charged, Record
+from trunkline.lab.answers import Record
 from trunkline.rating.durations import format_duration
 
 __all__ = ["app", "print_records"]
@@ -86,7 +86,7 @@ def show(
         ("DPC", record.dpc or "-"),
         ("CIC", _circuit(record.cic)),
         ("cost", record.cost or _unpriced(record)),
-        *_charged(record.charging),
+        *_charged(record),
     ):
         table.add_row(Text(name, style="dim"), value)
     print_table(console(), table)
@@ -94,14 +94,16 @@ def show(
         console().print_json(data=record.rating, sort_keys=True)
 
 
-def _charged(charging: Charged | None) -> Iterator[tuple[str, str]]:
+def _charged(record: Record) -> Iterator[tuple[str, str]]:
     """What is known of a call that was charged, line by line."""
+    charging = record.charging
     if charging is None:
         return
     yield "account", f"{charging.account} ({charging.request_type})"
-    yield "charged for", format_duration(charging.usage)
+    if record.answer is not None:
+        yield "charged for", format_duration(charging.usage)
     if charging.ended:
-        yield "ended because", charging.ended
+        yield "released" if record.answer is not None else "refused", charging.ended
     for number, (seconds, text) in enumerate(charging.steps):
         yield "" if number else "charging", f"{seconds:8.3f} s  {text}"
 

@@ -284,7 +284,9 @@ def _print_status(found: LabStatus, as_json: bool) -> None:
     )
     nodes = grid(*columns)
     for node in found.nodes:
-        role = "exchange" if node.exchange else "transfer point"
+        role = Text("exchange" if node.exchange else "transfer point")
+        if node.charging is False:
+            role.append(", charging is out of reach", style="red")
         nodes.add_row(Text(node.name, style="bold"), node.point_code, role, *_process(node))
     for proxy in found.proxies:
         code = ["–"] if found.nodes else []

@@ -108,6 +108,7 @@ class _Control:
             "sctp_backend": node.stack.backend,
             "links": links,
             "exchange": node.exchange is not None,
+            "charging": None if node.charging is None else node.charging.connection.up,
         }
 
     def counters(self, _: Connection, __: Params) -> Json:

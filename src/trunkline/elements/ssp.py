@@ -209,7 +209,10 @@ class Exchange:
         if self.authorising.pop(call.id, None) is not None:
             self._log("CHARGING", 5, "REFUSED", f"{place}: {end.why}")
             call.credit.admitted.set_exception(
-                TrunklineError("exchange.not-authorised", f"{self.name} may not call: {end.why}")
+                TrunklineError(
+                    "exchange.not-authorised",
+                    f"{call.calling} may not call {call.called}: {end.why}",
+                )
             )
             self._finish(call, end.cause, end.location)
             return

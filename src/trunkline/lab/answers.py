@@ -73,6 +73,8 @@ class NodeStatus:
     uptime: float
     links: list[LinkStatus]
     exchange: bool = False
+    charging: bool | None = None
+    """Whether the node that charges its calls can be reached; ``None``: they are not charged."""
 
     def link(self, linkset: str, slc: int) -> LinkStatus | None:
         """The link with this linkset and SLC."""

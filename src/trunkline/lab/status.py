@@ -48,6 +48,8 @@ class NodeView:
     point_code: str
     exchange: bool
     uptime: float
+    charging: bool | None = None
+    """Whether it reaches the node that charges its calls; ``None``: they are not charged."""
 
 
 @frozen
@@ -142,9 +144,9 @@ class LabStatus:
 
     @property
     def all_up(self) -> bool:
-        """Whether every node answers and every link that should be up is."""
+        """Whether every node answers, and every link that should be up is, to charging too."""
         return (
-            all(node.answers for node in self.nodes)
+            all(node.answers and node.charging is not False for node in self.nodes)
             and all(node.answers for node in self.charging)
             and all(proxy.well for proxy in self.proxies)
             and all(link.up for link in self.links if link.expected)
@@ -180,6 +182,7 @@ def lab_status(state: LabState) -> LabStatus:
             point_code=(status and status.point_code) or network.routers[name].point_code_text,
             exchange=network.routers[name].exchange,
             uptime=status.uptime if status else 0.0,
+            charging=status.charging if status else None,
         )
         for name, status in statuses.items()
     ]

@@ -199,7 +199,7 @@ def test_no_iam_without_money(calling: str, why: str) -> None:
             with pytest.raises(TrunklineError) as refused:
                 await make(lab, calling)
             assert refused.value.code == "exchange.not-authorised"
-            assert refused.value.message == f"ExchangeA may not call: {why}"
+            assert refused.value.message == f"{calling} may not call {MOBILE}: {why}"
             [out] = (await records(lab, 1)).values()
             assert (out["cause"], out["location"], out["dpc"], out["answer"]) == (21, 2, None, None)
             assert (out["cost"], out["charging"]["ended"]) == (None, why)

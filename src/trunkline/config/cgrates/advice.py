@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Final
 
+from trunkline.charging.rows import ChargingRows
 from trunkline.config.cgrates.assemble import Assembly, first
 from trunkline.config.cgrates.prefixes import Shared
 from trunkline.config.cgrates.problems import Place, Problems
@@ -43,9 +44,9 @@ class _Offer:
     timing: Timing
 
 
-def give(assembly: Assembly, problems: Problems) -> None:
-    """Note the warnings about what ``assembly`` took."""
-    _unused(assembly, problems)
+def give(assembly: Assembly, rows: ChargingRows, problems: Problems) -> None:
+    """Note the warnings about what ``assembly`` took; ``rows`` use some of it, too."""
+    _unused(assembly, rows, problems)
     for timing in assembly.timings.values():
         if not _ever(timing):
             problems.warn(
@@ -68,10 +69,18 @@ def _place(source: Source | None, column: int = 1) -> Place:
     return Place(source.file, source.line, column) if source else Place("")
 
 
-def _unused(assembly: Assembly, problems: Problems) -> None:
+def _unused(assembly: Assembly, rows: ChargingRows, problems: Problems) -> None:
     bindings = [b for rows in assembly.destination_rates.values() for b in rows]
     entries = [e for rows in assembly.plans.values() for e in rows]
     activations = [a for rows in assembly.profiles.values() for a in rows.values()]
+
+    balances = [each.balance for each in rows.actions]
+    balances += [each.balance for each in rows.action_triggers]
+    timings = {name for balance in balances for name in balance.timings or ()}
+    timings |= {each.timing_id for each in rows.action_plans}
+    destinations = {
+        name.removeprefix("!") for balance in balances for name in balance.destinations or ()
+    }
 
     def check(
         kind: str, there: Iterable[tuple[str, Source | None]], used: set[str], where: str
@@ -90,13 +99,13 @@ def _unused(assembly: Assembly, problems: Problems) -> None:
     check(
         "Timing",
         ((t.id, t.source) for t in assembly.timings.values()),
-        {e.timing_id for e in entries},
+        {e.timing_id for e in entries} | timings,
         "RatingPlans",
     )
     check(
         "Destination",
         ((d.id, d.source) for d in assembly.destinations),
-        {b.destination_id for b in bindings},
+        {b.destination_id for b in bindings} | destinations,
         "DestinationRates",
     )
     check(
@@ -114,7 +123,7 @@ def _unused(assembly: Assembly, problems: Problems) -> None:
     check(
         "RatingPlan",
         ((tag, rows[0].source) for tag, rows in assembly.plans.items()),
-        {a.plan_id for a in activations},
+        {a.plan_id for a in activations} | {p for r in rows.routes for p in r.rating_plans},
         "RatingProfiles",
     )
 

@@ -214,7 +214,7 @@ def _finished(
         for problem in located(folder, wrong_profiles, assembly):
             problems.add_error(problem)
         if not problems.error_count:
-            advice.give(assembly, problems)
+            advice.give(assembly, reader.rows, problems)
         found = problems.errors + problems.warnings
         places = [(problem.place.file, problem.place.line) for problem in found]
         problems.quote(texts_of(folder, places))

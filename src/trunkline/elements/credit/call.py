@@ -24,6 +24,7 @@ from trunkline.ss7.isup.cause import CauseValue, Location
 __all__ = ["Admit", "Ask", "Charge", "CreditCall", "Done", "EndCall", "Output"]
 
 _AGAIN: Final = 1.0  # s
+_MILLISECOND: Final = SECOND // 1000  # the clock here knows no more
 _LOCATION: Final = Location.PUBLIC_NETWORK_LOCAL_USER  # it serves the caller
 _SESSIONS: Final = "SessionSv1"
 _COST: Final = "CDRsV1.GetCDRs"
@@ -256,7 +257,8 @@ class CreditCall:
         """The usage that is charged for."""
         if self._talk is None:
             return 0
-        return min(max(round((now - self._talk) * SECOND), 0), self._limit())
+        elapsed = round((now - self._talk) * 1000) * _MILLISECOND
+        return min(max(elapsed, 0), self._limit())
 
     # The table
 
