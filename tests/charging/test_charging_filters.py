@@ -7,8 +7,11 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from trunkline.charging.event import Event, EventError, Scope
+from trunkline.charging.filter_types import WITHOUT_VALUES
 from trunkline.charging.filters import (
     TYPES,
     Filters,
@@ -301,6 +304,40 @@ def test_what_cannot_be_judged_is_refused(rule: str, fields: dict[str, object], 
     with pytest.raises(EventError) as refused:
         condition.holds(scope(fields))
     assert refused.value.code == code
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.decimals(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@pytest.mark.parametrize("type_", sorted(TYPES))
+@settings(max_examples=60)
+@given(value=ANYTHING)
+def test_whatever_a_field_is_each_type_judges_it_or_refuses(type_: str, value: object) -> None:
+    element, text = CASES[type_][0][:2]
+    values = text.split(";") if text else []
+    rules = [Rule.make(f"{start}{type_[1:]}", element, values) for start in ("*", "*not")]
+    fields = {"A": value, "T": value}
+    try:
+        held, failed = (rule.holds(scope(fields)) for rule in rules)
+    except EventError:
+        return
+    assert held is not failed
+
+
+@pytest.mark.parametrize("type_", sorted(TYPES))
+def test_each_type_needs_what_it_looks_at_and_by(type_: str) -> None:
+    for kind in (type_, f"*not{type_[1:]}"):
+        with pytest.raises(DecodeError) as refused:
+            Rule.make(kind, "", [] if type_ in WITHOUT_VALUES else ["1001"])
+        assert refused.value.code in ("charging.filter-element", "charging.path")
+        if type_ not in WITHOUT_VALUES:
+            with pytest.raises(DecodeError) as refused:
+                Rule.make(kind, "~*req.A", [])
+            assert refused.value.code == "charging.filter-value"
 
 
 @pytest.mark.parametrize("rule", ["*timings:~*req.A:WORK", "*destinations:~*req.A:DST"])

@@ -28,9 +28,10 @@ from trunkline.errors import DecodeError
 from trunkline.rating.errors import Problem, Source
 from trunkline.rating.model import DEFAULT_TENANT
 
-__all__ = ["ChargerProfile", "Chargers", "Run"]
+__all__ = ["NONE", "ChargerProfile", "Chargers", "Run"]
 
 NONE: Final = "*none"
+"""The attribute ID of a charger that changes nothing."""
 CONTEXT: Final = "*chargers"
 
 

@@ -268,6 +268,15 @@ def test_a_separator_in_a_value_is_kept(tmp_path: Path) -> None:
             "charger CPP_1: a rule asks for *stats, but nothing here keeps stats yet",
         ),
         (
+            "SetChargerProfile",
+            {
+                **CHARGER,
+                "FilterIDs": [],
+                "AttributeIDs": ["*variable:*req.A:~*resources.RES.Usage"],
+            },
+            "charger CPP_1: a rule asks for *resources, but nothing here keeps resources yet",
+        ),
+        (
             "SetRouteProfile",
             {**ROUTES, "FilterIDs": [], "Sorting": "*best"},
             "route profile ROUTE_1: there is no sorting '*best'",

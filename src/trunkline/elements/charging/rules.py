@@ -8,8 +8,8 @@ from datetime import tzinfo
 from decimal import Decimal
 from typing import Protocol, TypeVar
 
-from trunkline.charging.attributes import Attributes
-from trunkline.charging.chargers import Chargers
+from trunkline.charging.attributes import AttributeProfile, Attributes
+from trunkline.charging.chargers import NONE, Chargers
 from trunkline.charging.event import ITEMS
 from trunkline.charging.filters import Condition, Filters, ProfilesError
 from trunkline.charging.groups import SharedGroup, shared_groups
@@ -119,7 +119,12 @@ def _looks(
         for each in attributes_of.attributes:
             yield what, _roots(each.condition) | each.value.roots(), each.source
     for charger in chargers.selection:
-        yield f"charger {charger.id}", _roots(charger.condition), charger.source
+        what = f"charger {charger.id}"
+        yield what, _roots(charger.condition), charger.source
+        for inline in charger.attribute_ids:
+            if inline.startswith("*") and inline != NONE:
+                for each in AttributeProfile.inline(charger.tenant, inline).attributes:
+                    yield what, each.value.roots(), charger.source
     for routes_of in routes.selection:
         what = f"route profile {routes_of.id}"
         yield what, _roots(routes_of.condition), routes_of.source
