@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from tests.elements.charging.reference_client import AnsweredError, JSONClient
@@ -53,10 +53,11 @@ def node(tmp_path: Path) -> Iterator[ChargingNode]:
 class Switch:
     """A client that calls and is called on one connection."""
 
-    def __init__(self, node: ChargingNode, answer: str | None) -> None:
+    def __init__(self, address: tuple[str, int], answer: str | None) -> None:
         self.told: list[Any] = []
+        self.known: list[dict[str, str]] = []
         self._answer = answer
-        self._socket = socket.create_connection(node.servers["rpc_bijson"].local, 10)
+        self._socket = socket.create_connection(address, 10)
         self._lines = self._socket.makefile("r", encoding="utf-8")
         self._answered = threading.Event()
         self._last: Any = None
@@ -88,13 +89,16 @@ class Switch:
                 self._answered.set()
                 continue
             self.told.append(value)
+            if value["method"] == "SessionSv1.GetActiveSessionIDs":
+                self._send({"id": value["id"], "result": self.known, "error": None})
+                continue
             if self._answer is not None:
                 error = None if self._answer == "OK" else self._answer
                 self._send({"id": value["id"], "result": self._answer, "error": error})
 
 
 def opened(node: ChargingNode, answer: str | None) -> Switch:
-    switch = Switch(node, answer)
+    switch = Switch(node.servers["rpc_bijson"].local, answer)
     argument = {"InitSession": True, "Tenant": "cgrates.org", "ID": "1", "Event": EVENT}
     assert switch.call("SessionSv1.InitiateSession", argument)["MaxUsage"] == 60 * 10**9
     return switch
@@ -148,7 +152,7 @@ def test_a_switch_that_refuses_or_has_gone(node: ChargingNode) -> None:
             assert switch.told[0]["params"][0]["EventStart"] == EVENT
         event = EVENT | {"OriginID": "call-2"}
         argument = {"InitSession": True, "Tenant": "cgrates.org", "ID": "2", "Event": event}
-        gone = Switch(node, "OK")
+        gone = Switch(node.servers["rpc_bijson"].local, "OK")
         gone.call("SessionSv1.InitiateSession", argument)
         assert len(node.clients) == 1
         gone.close()
@@ -158,6 +162,36 @@ def test_a_switch_that_refuses_or_has_gone(node: ChargingNode) -> None:
             time.sleep(0.01)
         assert len(node.clients) == 0
         assert client.call(FORCE, {"Limit": 1}) == "OK"
+
+
+def test_a_switch_is_asked_what_it_still_has(node: ChargingNode) -> None:
+    with (
+        closing(Switch(node.servers["rpc_bijson"].local, "OK")) as switch,
+        closing(JSONClient(node.servers["rpc_json"].local)) as client,
+    ):
+        for name in ("call-1", "call-2"):
+            event = EVENT | {"OriginID": name}
+            argument = {"InitSession": True, "Tenant": "cgrates.org", "Event": event}
+            switch.call("SessionSv1.InitiateSession", argument)
+        switch.known = [{"OriginHost": "switch", "OriginID": "call-2"}]
+        assert client.call("SessionSv1.SyncSessions", {}) == "OK"
+        assert switch.told.pop()["method"] == "SessionSv1.GetActiveSessionIDs"
+        left = cast("list[Any]", client.call("SessionSv1.GetActiveSessions", {}))
+        assert [each["OriginID"] for each in left] == ["call-2"]
+        assert len(node.clients) == 1
+
+
+def test_nobody_holds_it_so_everybody_is_told(node: ChargingNode) -> None:
+    address = node.servers["rpc_bijson"].local
+    argument = {"InitSession": True, "Tenant": "cgrates.org", "Event": EVENT}
+    with closing(JSONClient(node.servers["rpc_json"].local)) as client:
+        client.call("SessionSv1.InitiateSession", argument)
+        with closing(Switch(address, "NOT_FOUND")) as other, closing(Switch(address, "OK")) as own:
+            while len(node.servers["rpc_bijson"].connections) < 2:
+                time.sleep(0.01)
+            assert client.call(FORCE, {}) == "OK", "one of them had it"
+            assert [len(each.told) for each in (other, own)] == [1, 1]
+            assert own.told[0]["params"][0]["EventStart"] == EVENT
 
 
 def test_one_way_connections_hold_nothing(node: ChargingNode) -> None:
