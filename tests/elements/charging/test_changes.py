@@ -222,6 +222,15 @@ def test_a_value_as_one_text(tmp_path: Path) -> None:
     node(tmp_path, script)
 
 
+def test_runs_have_an_end(tmp_path: Path) -> None:
+    async def script(ask: Ask) -> None:
+        for asked in ({"ProcessRuns": 101}, {"Opts": {"*processRuns": 1 << 40}}):
+            answer = await ask("AttributeSv1.ProcessEvent", {"Event": {}, **asked})
+            assert answer == "SERVER_ERROR: ProcessRuns is at most 100"
+
+    node(tmp_path, script)
+
+
 def test_a_separator_in_a_value_is_kept(tmp_path: Path) -> None:
     async def script(ask: Ask) -> None:
         attribute = {"Path": "*req.B", "Type": "*constant", "Value": [{"Rules": "a;b"}]}

@@ -41,7 +41,7 @@ class Caches:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    @method("CacheSv1.ReloadCache", "CacheSv1.LoadCache")
+    @method("CacheSv1.ReloadCache", "CacheSv1.LoadCache", "APIerSv1.ReloadCache")
     async def reload(self, args: CacheIDs) -> Json:
         """Take in what other nodes have changed."""
         await self._engine.rules.refresh()

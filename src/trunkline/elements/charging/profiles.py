@@ -36,7 +36,9 @@ class CgrEvent:
     id: str = ""
     time: Instant | None = None
     event: Mapping[str, Json] = field(default_factory=dict)
+    opts: Mapping[str, Json] = field(default_factory=dict)
     api_opts: Mapping[str, Json] = field(default_factory=dict)
+    """The later name of the former."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,9 +53,13 @@ class RouteArgs:
     id: str = ""
     time: Instant | None = None
     event: Mapping[str, Json] = field(default_factory=dict)
+    opts: Mapping[str, Json] = field(default_factory=dict)
     api_opts: Mapping[str, Json] = field(default_factory=dict)
+    """The later name of the former."""
 
 
+MOST_RUNS: Final = 100
+"""Two profiles that undo each other run until they are used up."""
 _SUPPLIERS: Final[Mapping[str, str]] = {
     "Routes": "Suppliers",
     "RouteParameters": "SupplierParameters",
@@ -81,13 +87,18 @@ class ProfileMethods:
     def attributes(self, args: CgrEvent) -> Json:
         """The event as the attribute profiles of a context make it."""
         engine = self._engine
+        event = event_of(args)
+        asked = event.opts.get("*processRuns")
+        runs = args.process_runs or (asked if isinstance(asked, int) else 0) or 1
+        if runs > MOST_RUNS:
+            raise ApiError(f"SERVER_ERROR: ProcessRuns is at most {MOST_RUNS}")
         with refusing():
             found = engine.profiles.attributes.process(
-                event_of(args),
+                event,
                 engine.clock(),
                 context=args.context or "",
                 profile_ids=args.attribute_ids,
-                process_runs=args.process_runs or 1,
+                process_runs=runs,
                 sources=engine.sources,
             )
             return as_json(found.as_reply())
@@ -168,7 +179,7 @@ def event_of(args: CgrEvent | RouteArgs) -> Event:
         id=args.id,
         time=None if args.time is None else args.time.time,
         fields=dict(args.event),
-        opts=dict(args.api_opts),
+        opts={**args.opts, **args.api_opts},
     )
 
 
