@@ -6,8 +6,8 @@ lines. Under ``$ trunkline shell NODE`` the lines with the node's prompt are typ
 A command that fails has to be followed by ``$ echo $?``, so that the reader sees its status too. A
 command that ends in ``&`` runs until the page ends; its output is what it says at first.
 
-The SIP examples listen on 127.0.0.1 and its neighbours. Here they are moved to 127.N.M, for what
-somebody else runs on this machine is left in peace; commands and outputs are translated.
+SIP and charging examples listen on 127.0.0.1 and its neighbours. Here they are moved to 127.N.M, for
+what somebody else runs on this machine is left in peace; commands and outputs are translated.
 """
 
 from __future__ import annotations
@@ -162,7 +162,8 @@ def reader(tmp_path: Path) -> Iterator[Reader]:
         environment["XDG_RUNTIME_DIR"] = environment["XDG_STATE_HOME"] = runtime
         environment["HOME"] = runtime
         someone = Reader(tmp_path, environment, free_network())
-        move(tmp_path / "examples" / "sip", someone.network)
+        for folder in ("sip", "prepaid"):
+            move(tmp_path / "examples" / folder, someone.network)
         try:
             yield someone
         finally:
@@ -184,7 +185,7 @@ def _copy_examples(folder: Path) -> None:
 
 
 def free_network() -> str:
-    """The beginning of loopback addresses, as long as 127.0.0., on which nobody does SIP."""
+    """The beginning of loopback addresses, as long as 127.0.0., on which nobody listens."""
     numbers = [(n, m) for n in range(1, 10) for m in range(1, 10)]
     random.shuffle(numbers)
     for n, m in numbers:
@@ -192,6 +193,10 @@ def free_network() -> str:
         with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
             for port in (5060, 5061, 5353):
                 probe = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+                probe.bind((f"{network}1", port))
+            for port in (2012, 2014, 2080):
+                probe = stack.enter_context(socket.socket())
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 probe.bind((f"{network}1", port))
             return network
     pytest.fail("every loopback network is in use")

@@ -93,6 +93,9 @@ def test_other_commands(node: ChargingNode) -> None:
     assert refused(*local, "Usage=1").code == "console.missing"
     assert refused("console", COST).code == "store.no-tariff"
     assert refused("console", "nothing").code == "console.verb"
+    migrator = ("cgr-migrator", "-exec=*set_versions", "-stordb_passwd=CGRateS.org")
+    assert refused("console", *migrator).code == "console.needless"
+    assert "no such option: --rcp" in run("console", "--rcp", "127.0.0.1:1", "ping").stderr
     assert refused("console", "--rpc", "127.0.0.1:1", "ping").code == "rpc.unreachable"
 
 

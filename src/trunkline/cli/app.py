@@ -66,7 +66,11 @@ def build() -> typer.Typer:
     app.add_typer(imports.app, name="import")
     app.add_typer(lab.app, name="lab")
     rate.app.command("batch", epilog=batch.EXAMPLE)(batch.batch)
-    rate.app.command("console", epilog=console.EXAMPLES)(console.console)
+    rate.app.command(
+        "console",
+        epilog=console.EXAMPLES,
+        context_settings={"ignore_unknown_options": True},  # cgr-migrator -exec=… is told why not
+    )(console.console)
     rate.app.command("loader", context_settings=console.ALL_ARGUMENTS)(console.loader)
     app.add_typer(rate.app, name="rate")
     app.add_typer(sip.app, name="sip")

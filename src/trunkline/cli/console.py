@@ -81,6 +81,8 @@ def console(
 ) -> None:
     """Take a line of cgr-console, or one after another, and print what it prints."""
     if line:
+        if line[0].startswith("-"):
+            raise typer.BadParameter(f"no such option: {line[0]}")
         _carry_out(joined(line), rpc, tariff, store)
         return
 

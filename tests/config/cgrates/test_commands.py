@@ -61,6 +61,21 @@ def test_lines(line: str, method: str, arguments: dict[str, object]) -> None:
 
 
 @pytest.mark.parametrize(
+    "line",
+    [
+        "cgr-migrator -exec=*set_versions -stordb_passwd=CGRateS.org",
+        "./setup_cgr_db.sh root CGRateS.org localhost",
+        "setup_cgr_db.sh",
+    ],
+)
+def test_what_is_needless_is_told_why(line: str) -> None:
+    with pytest.raises(DecodeError) as caught:
+        parse_command(line)
+    assert caught.value.code == "console.needless"
+    assert "there are no versions of data to set" in caught.value.message
+
+
+@pytest.mark.parametrize(
     ("line", "code", "offset"),
     [
         ("", "console.empty", 0),
@@ -145,6 +160,7 @@ def test_the_loader_s_options() -> None:
         (["-"], "loader.option", "is no option"),
         (["-stordb_passwd=CGRateS.org"], "loader.option", "has no meaning here"),
         (["-from_stordb"], "loader.option", "has no meaning here"),
+        (["-exec=*set_versions"], "loader.option", "-exec is cgr-migrator's: nothing of the kind"),
         (["-flush"], "loader.option", "there are: -verbose"),
     ],
 )

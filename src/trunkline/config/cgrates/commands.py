@@ -205,12 +205,22 @@ class Command:
     arguments: Mapping[str, Value]
 
 
+_NEEDLESS: Final = ("setup_cgr_db.sh", "cgr-migrator")
+_WHY_NEEDLESS: Final = (
+    "nothing of the kind is needed: whoever opens a database here makes the tables that are missing"
+    " in it, and there are no versions of data to set"
+)
+
+
 def parse_command(line: str) -> Command:
     """Read a line.
 
     Raises:
         DecodeError: ``console.…``; ``offset`` is the column of the mistake, from 0.
     """
+    program = line.split(maxsplit=1)[0].rpartition("/")[2] if line.strip() else ""
+    if program in _NEEDLESS:
+        raise DecodeError("console.needless", f"{program}: {_WHY_NEEDLESS}", offset=0)
     found = _VERB.match(line)
     if found is None:
         raise _error("console.empty", 0, "no command; the console's words: " + ", ".join(VERBS))
@@ -348,6 +358,8 @@ def parse_loader(words: Sequence[str]) -> LoaderOptions:
                     raise TrunklineError("loader.value", f"-{name} needs a value")
                 value = waiting.pop(0)
             found[_TEXTS[name]] = value
+        elif name == "exec":
+            raise TrunklineError("loader.option", f"-exec is cgr-migrator's: {_WHY_NEEDLESS}")
         elif name.startswith(_ELSEWHERE):
             raise TrunklineError(
                 "loader.option",
