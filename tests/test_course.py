@@ -6,8 +6,8 @@ lines. Under ``$ trunkline shell NODE`` the lines with the node's prompt are typ
 A command that fails has to be followed by ``$ echo $?``, so that the reader sees its status too. A
 command that ends in ``&`` runs until the page ends; its output is what it says at first.
 
-SIP and charging examples listen on 127.0.0.1 and its neighbours. Here they are moved to 127.N.M, for
-what somebody else runs on this machine is left in peace; commands and outputs are translated.
+SIP and charging examples listen on 127.0.0.1 and its neighbours. Here they are moved to 127.N.M,
+for what somebody else runs on this machine is left in peace; commands and outputs are translated.
 """
 
 from __future__ import annotations
