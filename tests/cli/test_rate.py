@@ -279,7 +279,10 @@ def test_warnings_do_not_refuse(tmp_path: Path) -> None:
     assert json.loads(good("check", "--json", folder))["unused_files"] == ["DispatcherHosts.csv"]
 
 
-def test_problems_beyond_the_bound_are_counted(tmp_path: Path) -> None:
+def test_problems_beyond_the_bound_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trunkline.config.cgrates.problems.KEPT", 100)
     folder = copy(tmp_path / "x")
     (tmp_path / "x" / "Rates.csv").write_text("RT,x,0,60s,60s,0s\n" + "RT,0,0\n" * 149)
     assert "\n... and 53 errors more\n" in run("check", folder).stdout

@@ -128,7 +128,8 @@ def test_a_version_has_the_rows_of_all_files(url: str, tmp_path: Path) -> None:
     shutil.copytree(TUTORIAL, folder)
     for name, text in FILES.items():
         with (folder / name).open("a") as file:
-            file.write(text.replace(";*none", "") + "\n")
+            text = text.replace(";*none", "").replace("RP1", "RP_AUS").replace("RP2", "RP_AUS")
+            file.write(f"{text}\n")
     now = datetime(2026, 1, 1, tzinfo=UTC)
     expected = load_folder(folder, now=now).rows
     assert all(getattr(expected, each.name) for each in fields(ChargingRows))

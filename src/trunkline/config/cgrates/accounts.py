@@ -7,12 +7,14 @@ Destinations.csv are read too: balances and action plans name their IDs.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 from pathlib import Path
 from typing import Final
 
+from trunkline.charging.filters import read_inline
 from trunkline.charging.rows import (
     AccountActionsRow,
     ActionPlanRow,
@@ -45,6 +47,9 @@ from trunkline.rating.model import BUILT_IN_TIMINGS
 __all__ = ["ChargingReader", "load_charging"]
 
 _ANY: Final = "*any"
+_KINDS_OF_RULES: Final[dict[str, Kind]] = {"destinations": "Destinations", "timings": "Timings"}
+_NAMING: Final = ("*destinations:", "*notdestinations:", "*timings:", "*nottimings:")
+"""Inline filters whose values name rows of another file."""
 _NONE: Final = "*none"
 _FLAGS: Final = {"": False, "false": False, "true": True}
 _STARTS_ACTIONS: Final = frozenset({*BUILT_IN_TIMINGS, "*asap"})
@@ -74,7 +79,7 @@ def load_charging(
     for found in files:
         for first, lines in Pieces(found, problems, advance):
             reader.take(found.kind, found.file, enumerate(lines, first))
-    reader.check_names()
+    reader.check_names(prices=False)
     places = [(problem.place.file, problem.place.line) for problem in problems.errors]
     problems.quote(texts_of(folder, places))
     problems.raise_errors(str(folder))
@@ -164,6 +169,8 @@ class ChargingReader:
         self._zone = assembly.zone
         self._now = assembly.now
         self._names: list[_Name] = []
+        self._noted: list[_Name] = []
+        """The same, where a wrong name is only doubtful."""
         self._takers: dict[Kind, Callable[[_Fields, Source], None]] = {
             "SharedGroups": self._shared_group,
             "Actions": self._action,
@@ -206,7 +213,20 @@ class ChargingReader:
         found = fields.words(index)
         stored = [word for word in found if not word.startswith("*")]
         self._refer(fields, index, "Filters", *((tenant, word) for word in stored))
+        for word in found:
+            if word.startswith(_NAMING):
+                with suppress(DecodeError):  # said when the profile is made
+                    type_, _, values = read_inline(word)
+                    self._note(fields, index, type_, values)
         return found
+
+    def _note(self, fields: _Fields, index: int, type_: str, values: Iterable[str]) -> None:
+        """Remember what the values of a rule name, if its type has such."""
+        kind = _KINDS_OF_RULES.get(type_.removeprefix("*").removeprefix("not"))
+        if kind is not None:
+            named = [value for value in values if not value.startswith(("*", "~"))]
+            place = fields.row.place(index)
+            self._noted += (_Name(kind, (tag,), place, fields.name(index)) for tag in named)
 
     def _thresholds(self, fields: _Fields, index: int, tenant: str) -> tuple[str, ...]:
         found = fields.words(index)
@@ -214,8 +234,15 @@ class ChargingReader:
         self._refer(fields, index, "Thresholds", *((tenant, word) for word in stored))
         return found
 
-    def check_names(self) -> None:
-        """Note what is named and is not there."""
+    def named(self) -> dict[Kind, set[tuple[str, ...]]]:
+        """All tags that rows name, by the file where they should be."""
+        found: dict[Kind, set[tuple[str, ...]]] = {}
+        for name in (*self._names, *self._noted):
+            found.setdefault(name.kind, set()).add(name.tag)
+        return found
+
+    def check_names(self, *, prices: bool) -> None:
+        """Note what is named and is not there; of rating plans only where ``prices`` were read."""
         rows = self.rows
         there: dict[Kind, Collection[tuple[str, ...]]] = {
             "Actions": {(row.id,) for row in rows.actions},
@@ -228,25 +255,38 @@ class ChargingReader:
             "Stats": {(row.tenant, row.id) for row in rows.stats},
             "Resources": {(row.tenant, row.id) for row in rows.resources},
             "Timings": {(tag,) for tag in self.assembly.timings},
+            "RatingPlans": {(tag,) for tag in self.assembly.plans},
         }
-        prefixes = self.assembly.prefixes
-        for name in self._names:
-            if name.kind == "Destinations":
-                known = name.tag[0] in prefixes
-            else:
-                known = name.tag in there[name.kind]
-            if not known:
-                self._unknown(name, there.get(name.kind, ()))
 
-    def _unknown(self, name: _Name, there: Iterable[tuple[str, ...]]) -> None:
+        def known(name: _Name) -> bool:
+            if name.kind == "Destinations":
+                return name.tag[0] in self.assembly.prefixes
+            if name.kind == "RatingPlans" and not prices:
+                return True
+            tag = name.tag[-1]
+            return name.tag in there[name.kind] or (name.kind, tag) in self.assembly.refused
+
+        for name in self._names:
+            if not known(name):
+                self._unknown(name, there.get(name.kind, ()), self._problems.error)
+        for name in self._noted:
+            if not known(name):
+                self._unknown(name, there.get(name.kind, ()), self._problems.warn)
+
+    def _unknown(
+        self, name: _Name, there: Iterable[tuple[str, ...]], note: Callable[..., None]
+    ) -> None:
         *tenant, tag = name.tag
         where = f" of tenant {tenant[0]}" if tenant else ""
-        same = [other[-1] for other in there if list(other[:-1]) == tenant]
-        self._problems.error(
+        hint = f"add a row to {name.kind}.csv, or mend the name"
+        if self._problems.hinting:
+            same = [other[-1] for other in there if list(other[:-1]) == tenant]
+            hint = closest(tag, same, hint)
+        note(
             "cgrates.unknown-tag",
             f"{name.column} {shown(tag)!r} is not in {name.kind}.csv{where}",
             name.place,
-            closest(tag, same, f"add a row to {name.kind}.csv, or mend the name"),
+            hint,
             name.column,
             tag,
         )
@@ -359,14 +399,16 @@ class ChargingReader:
         )
 
     def _filter(self, fields: _Fields, source: Source) -> None:
+        # An empty value is a value: the missing start of a *ai.
+        values = tuple(split(fields.text(4))) if fields.text(4) else ()
+        self._note(fields, 4, fields.text(2), values)
         self.rows.filters.append(
             FilterRow(
                 tenant=fields.tag(0),
                 id=fields.tag(1),
                 type=fields.tag(2),
                 element=fields.text(3),
-                # An empty value is a value: the missing start of a *ai.
-                values=tuple(split(fields.text(4))) if fields.text(4) else (),
+                values=values,
                 activation=fields.interval(5, self._zone, self._now),
                 source=source,
             )
@@ -411,7 +453,8 @@ class ChargingReader:
 
     def _route(self, fields: _Fields, source: Source) -> None:
         tenant = fields.tag(0)
-        resources, stats = fields.words(10), fields.words(11)
+        plans, resources, stats = fields.words(9), fields.words(10), fields.words(11)
+        self._refer(fields, 9, "RatingPlans", *((word,) for word in plans))
         self._refer(fields, 10, "Resources", *((tenant, word) for word in resources))
         self._refer(fields, 11, "Stats", *((tenant, word.partition(":")[0]) for word in stats))
         self.rows.routes.append(
@@ -425,7 +468,7 @@ class ChargingReader:
                 route=fields.text(6),
                 route_filters=self._filters(fields, 7, tenant),
                 accounts=fields.words(8),
-                rating_plans=fields.words(9),
+                rating_plans=plans,
                 resources=resources,
                 stats=stats,
                 route_weight=fields.amount(12),

@@ -6,13 +6,13 @@ Nothing here changes a price. Each rule says which entry wins instead.
 from __future__ import annotations
 
 import calendar
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Final
 
-from trunkline.charging.rows import ChargingRows
 from trunkline.config.cgrates.assemble import Assembly, first
+from trunkline.config.cgrates.files import Kind
 from trunkline.config.cgrates.prefixes import Shared
 from trunkline.config.cgrates.problems import Place, Problems
 from trunkline.rating.durations import SECOND, format_duration
@@ -44,9 +44,11 @@ class _Offer:
     timing: Timing
 
 
-def give(assembly: Assembly, rows: ChargingRows, problems: Problems) -> None:
-    """Note the warnings about what ``assembly`` took; ``rows`` use some of it, too."""
-    _unused(assembly, rows, problems)
+def give(
+    assembly: Assembly, problems: Problems, named: Mapping[Kind, Set[tuple[str, ...]]]
+) -> None:
+    """Note the warnings about what ``assembly`` took; ``named`` is what charging's rows name."""
+    _unused(assembly, problems, named)
     for timing in assembly.timings.values():
         if not _ever(timing):
             problems.warn(
@@ -69,24 +71,19 @@ def _place(source: Source | None, column: int = 1) -> Place:
     return Place(source.file, source.line, column) if source else Place("")
 
 
-def _unused(assembly: Assembly, rows: ChargingRows, problems: Problems) -> None:
+def _unused(
+    assembly: Assembly, problems: Problems, named: Mapping[Kind, Set[tuple[str, ...]]]
+) -> None:
     bindings = [b for rows in assembly.destination_rates.values() for b in rows]
     entries = [e for rows in assembly.plans.values() for e in rows]
     activations = [a for rows in assembly.profiles.values() for a in rows.values()]
 
-    balances = [each.balance for each in rows.actions]
-    balances += [each.balance for each in rows.action_triggers]
-    timings = {name for balance in balances for name in balance.timings or ()}
-    timings |= {each.timing_id for each in rows.action_plans}
-    destinations = {
-        name.removeprefix("!") for balance in balances for name in balance.destinations or ()
-    }
-
     def check(
         kind: str, there: Iterable[tuple[str, Source | None]], used: set[str], where: str
     ) -> None:
+        also = named.get(f"{kind}s", ())
         for tag, source in there:
-            if tag not in used:
+            if tag not in used and (tag,) not in also:
                 problems.warn(
                     "cgrates.unused",
                     f"{kind} {tag} is in no row of {where}.csv",
@@ -99,13 +96,13 @@ def _unused(assembly: Assembly, rows: ChargingRows, problems: Problems) -> None:
     check(
         "Timing",
         ((t.id, t.source) for t in assembly.timings.values()),
-        {e.timing_id for e in entries} | timings,
+        {e.timing_id for e in entries},
         "RatingPlans",
     )
     check(
         "Destination",
         ((d.id, d.source) for d in assembly.destinations),
-        {b.destination_id for b in bindings} | destinations,
+        {b.destination_id for b in bindings},
         "DestinationRates",
     )
     check(
@@ -123,7 +120,7 @@ def _unused(assembly: Assembly, rows: ChargingRows, problems: Problems) -> None:
     check(
         "RatingPlan",
         ((tag, rows[0].source) for tag, rows in assembly.plans.items()),
-        {a.plan_id for a in activations} | {p for r in rows.routes for p in r.rating_plans},
+        {a.plan_id for a in activations},
         "RatingProfiles",
     )
 

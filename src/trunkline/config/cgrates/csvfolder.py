@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from trunkline.charging.rows import ChargingRows, TariffPlan
-from trunkline.config.cgrates import advice
+from trunkline.config.cgrates import advice, charging_advice
 from trunkline.config.cgrates.accounts import ChargingReader
 from trunkline.config.cgrates.assemble import Assembly
 from trunkline.config.cgrates.files import ALL_KINDS, CHARGING_KINDS, KINDS, Kind
@@ -189,7 +189,7 @@ def _finished(
     unused: tuple[str, ...],
 ) -> Loaded:
     assembly = reader.assembly
-    reader.check_names()
+    reader.check_names(prices=True)
     if not problems.error_count and not assembly.profiles:
         note = problems.warn if any(assembly.counts[kind] for kind in _WITHOUT) else problems.error
         note(
@@ -214,7 +214,9 @@ def _finished(
         for problem in located(folder, wrong_profiles, assembly):
             problems.add_error(problem)
         if not problems.error_count:
-            advice.give(assembly, reader.rows, problems)
+            named = reader.named()
+            advice.give(assembly, problems, named)
+            charging_advice.give(reader.rows, assembly, named)
         found = problems.errors + problems.warnings
         places = [(problem.place.file, problem.place.line) for problem in found]
         problems.quote(texts_of(folder, places))

@@ -15,6 +15,7 @@ from trunkline.rating.model import ANY, BUILT_IN_TIMINGS
 
 __all__ = ["located", "texts_of"]
 
+_HINTED: Final = 100  # problems; a hint looks through all the names there are
 _NAMES: Final[dict[str, Kind]] = {
     "DestinationID": "Destinations",
     "RatesTag": "Rates",
@@ -35,7 +36,7 @@ def located(
         if folder is None
         else texts_of(folder, [(source.file, source.line) for source in sources])
     )
-    for problem in found:
+    for number, problem in enumerate(found):
         source = problem.source
         if source is None:
             yield Problem(problem.code, problem.message, Place(str(folder or "")))
@@ -52,7 +53,7 @@ def located(
             named = _NAMES[problem.field]
             if (named, value) in assembly.refused:
                 continue
-            near = nearest(value, _tags(named, assembly))
+            near = nearest(value, _tags(named, assembly)) if number < _HINTED else None
             hint = f"did you mean {near!r}?" if near else ""
         yield Problem(
             problem.code, problem.message, row.place(index), hint, problem.field, shown(value)

@@ -10,8 +10,10 @@ from trunkline.errors import TrunklineError
 
 __all__ = ["KEPT", "Place", "Problem", "Problems", "TariffErrors", "closest", "nearest", "shown"]
 
-KEPT = 100
+KEPT = 10_000
 """So many errors, and as many warnings, are kept with their text; the rest are counted."""
+
+_HINTED = 100  # errors; a hint looks through all the names there are
 
 _SHOWN = 90  # characters of a line
 _MARGIN = 30
@@ -92,6 +94,11 @@ class Problems:
         self.warnings: list[Problem] = []
         self.error_count = 0
         self.warning_count = 0
+
+    @property
+    def hinting(self) -> bool:
+        """Whether the next error is worth the time that the search for a near name takes."""
+        return self.error_count < _HINTED
 
     def error(
         self,
