@@ -22,6 +22,7 @@ from pathlib import Path
 
 from bench import (
     api,
+    batch,
     breakdown,
     idle,
     ledger,
@@ -314,6 +315,28 @@ def _sip_breakdown_table(figures: _Figures, plan: _Plan) -> str:
     )
 
 
+def _measure_batch(plan: _Plan, progress: _Progress) -> _Figures:
+    quick = plan.runs == 1
+    return batch.measure(300_000 if quick else 10_000_000, min(plan.runs, 3), progress)
+
+
+def _batch_table(figures: _Figures, plan: _Plan) -> str:
+    files = {name: row for name, row in figures.items() if name != "kernel"}
+    kernel = figures["kernel"]
+    whole = table(
+        ("one process, CPython", *files),
+        (
+            (text, *(f"{row[name]:,.2f}" for row in files.values()))
+            for name, text in batch.TITLES.items()
+        ),
+    )
+    parts = table(
+        ("one core", "figure"),
+        ((text, f"{kernel[name].median:,.2f}") for name, text in batch.KERNEL.items()),
+    )
+    return f"{whole}\n\n{parts}"
+
+
 _BENCHES: dict[str, _Bench] = {
     "waiting": _Bench("python -m bench.waiting", _measure_waiting, _waiting_table),
     "transport": _Bench("python -m bench.transport", _measure_transport, _transport_table),
@@ -358,6 +381,7 @@ _BENCHES: dict[str, _Bench] = {
         _sip_breakdown_table,
     ),
     "rating": _Bench("python -m bench.rating", _measure_rating, _rating_table),
+    "batch": _Bench("python -m bench.batch", _measure_batch, _batch_table),
     "api": _Bench("python -m bench.api", _measure_api, _api_table),
     "ledger": _Bench("python -m bench.ledger", _measure_ledger, _ledger_table),
 }

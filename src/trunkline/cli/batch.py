@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +25,13 @@ Example:
 """
 
 
+class EngineName(StrEnum):
+    """Those of ``trunkline.store.batch``, which is loaded when it is needed."""
+
+    DUCKDB = "duckdb"
+    RAY = "ray"
+
+
 def batch(
     source: Annotated[
         Path,
@@ -40,6 +48,12 @@ def batch(
     tariff: TariffOption = None,
     time_zone: ZoneOption = None,
     store: StoreOption = None,
+    engine: Annotated[
+        EngineName,
+        typer.Option(
+            help="Where: on this machine, or on a Ray cluster, that of RAY_ADDRESS or a local one."
+        ),
+    ] = EngineName.DUCKDB,
     as_json: JsonOption = False,
 ) -> None:
     """Rate a file of usage records, of any size; an interrupted run goes on where it was.
@@ -49,7 +63,7 @@ def batch(
     Exit code 0: every record has a price; 1: some have none, and their Error says why.
     """
     try:
-        from trunkline.store.batch import rate_file, record_count  # heavy, and an extra
+        from trunkline.store.batch import Engine, rate_file, record_count  # heavy, and an extra
     except ModuleNotFoundError as problem:
         raise TrunklineError(
             "batch.absent",
@@ -64,6 +78,7 @@ def batch(
             target,
             fingerprint=_fingerprint(chosen),
             zone=chosen.time_zone,
+            engine=Engine(engine),
             advance=bar.advance,
         )
     seconds = time.monotonic() - began

@@ -1,57 +1,55 @@
 """The batch kernel: the price alone of very many calls at once, over columns.
 
-The rules and the integers are those of ``number.price_number``; here they are applied to arrays.
-What one price covers from end to end (nearly everything) is answered; whatever is less usual (a
-number that is not all digits, a call over a change of timing or plan, fallback subjects, several
-IDs on one prefix, a ``*free`` maximum, sums that 64 bits do not hold, a refusal) is left open, for
-the caller to price one by one. A property test holds the two together.
+The rules and the integers are those of ``cost.price``; here they are applied to arrays. What one
+price covers from end to end (nearly everything) is one multiplication for each rate slot. What
+runs into another price or plan, and what a ``*free`` maximum may cap, is walked through: all such
+calls take a step together, from where their last increment ended to where the price, the slot or
+the plan changes, until the last of them is through.
 
-Prefixes are looked up as numbers: the prefixes that have a price in a plan are laid out as
-intervals that do not overlap, over numbers of 18 digits, so that the longest prefix of a million
-calls is one binary search over a sorted array.
+Left open, for the caller to price one by one, is what may need more than one way through the
+tariff (fallback subjects, a profile before its first plan, a prefix without a price at that
+moment, several destination IDs on one prefix whose prices change with the hour), what is refused
+for a less usual reason, and sums that 64 bits do not hold. A property test holds this and the
+engine together.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from fractions import Fraction
-from typing import TypeAlias
+from datetime import UTC, datetime, tzinfo
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trunkline.rating.call import FIRST_YEAR, VOICE, epoch_nanoseconds
-from trunkline.rating.clock import offset_runs
-from trunkline.rating.index import (
-    ALWAYS_ACTIVE,
-    DAY,
-    DayTable,
-    Entry,
-    Group,
-    Plan,
-    Segments,
-    Terms,
+from trunkline.rating.columns import Flags, Ints, Offsets
+from trunkline.rating.layout import (
+    LARGEST,
+    MIDDLE,
+    NEVER,
+    NONE,
+    OPEN,
+    UP,
+    Activations,
+    Prefixes,
+    Prices,
+    Schedule,
 )
 from trunkline.rating.model import ANY
-from trunkline.rating.rounding import RoundingMethod
 from trunkline.rating.tariff import Tariff
 
-__all__ = ["DIGITS", "Batch", "Kernel", "Priced"]
+__all__ = ["REFUSALS", "Batch", "Kernel", "Priced"]
 
-Ints: TypeAlias = NDArray[np.int64]
-Flags: TypeAlias = NDArray[np.bool_]
+REFUSALS: Final = ("", "RATING_PLAN_NOT_FOUND", "UNAUTHORIZED_DESTINATION", "MAX_USAGE_EXCEEDED")
+"""What ``Priced.refused`` means, in the reference's words."""
+_NO_PLAN, _NO_DESTINATION, _TOO_LONG = 1, 2, 3
 
-DIGITS = 18
-"""Digits of a number that count. No tariff's prefix is longer and still looked up here."""
-
-_LARGEST = 2**62
-_NEVER = np.iinfo(np.int64).max
-_OPEN = -1
-_EPOCH_ORDINAL = datetime(1970, 1, 1, tzinfo=UTC).toordinal()
 _EARLIEST = epoch_nanoseconds(datetime(FIRST_YEAR, 1, 1, tzinfo=UTC))
-_ROUNDINGS = {RoundingMethod.UP: 0, RoundingMethod.MIDDLE: 1, RoundingMethod.DOWN: 2}
+_POWERS = 10 ** np.arange(19)
+_TIGHT = 2.0**61
+"""Sums in floating point that stay below it are sums within 62 bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,305 +60,271 @@ class Batch:
     tor: str
     """``*voice``, ``*data``, …"""
     profile: Ints
-    """For each call the position of its (category, subject) in ``profiles``; -1: it has none."""
-    profiles: Sequence[tuple[str, str]]
+    """The number of the rating profile, as ``Kernel.profiles`` has it; -1: none."""
     number: Ints
-    """The first `DIGITS` digits of the destination, filled up with zeros; -1: not all are digits.
-    """
-    length: Ints
-    """How many characters the destination has."""
+    """The key of the destination, as ``columns.number_keys`` makes it."""
+    plain: Flags
+    """Whether the destination is a plain number."""
     time: Ints
     """When it was answered, nanoseconds since the epoch."""
     usage: Ints
 
+    def __len__(self) -> int:
+        return len(self.number)
+
 
 @dataclass(frozen=True, slots=True)
 class Priced:
-    """What was found: ``amount`` is money in units of 10 to the minus ``decimals``."""
+    """What was found: ``amount`` is money in units of 10 to the minus ``Kernel.decimals``."""
 
     amount: Ints
     found: Flags
-    """False: price this call by itself."""
-    decimals: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Layout:
-    """A plan's prefixes as intervals: of what begins at ``starts[k]`` the price is ``held[k]``."""
-
-    starts: Ints
-    held: Ints
-    """A position in ``_prices``, or `_OPEN`."""
-    lengths: Ints
-    """Of the prefix: a shorter number does not have it."""
+    refused: NDArray[np.int8]
+    """Why there is no price, as a position in ``REFUSALS``. Neither found nor refused: price this
+    call by itself."""
 
 
 class Kernel:
-    """Prices batches of calls by one tariff. It holds no state beside the tariff's layout."""
+    """Prices batches of calls by one tariff. Several threads may use it at once."""
 
     def __init__(self, tariff: Tariff) -> None:
         self.tariff = tariff
-        self._prices: list[Entry | Group] = []
-        """All prices of all plans that were asked for."""
-        self._price_numbers: dict[int, int] = {}
-        self._layouts: dict[str, _Layout] = {}
-        self._terms: list[Terms] = []
-        self._term_numbers: dict[int, int] = {}
-        self._tables: list[DayTable] = []
-        self._table_numbers: dict[int, int] = {}
-        for plan in tariff.index.plans.values():
-            for held in plan.prices.values():
-                for entry in (held,) if isinstance(held, Entry) else held.entries:
-                    self._number_terms(entry.terms)
-        self.decimals = max((terms.decimals for terms in self._terms), default=0)
-        self._arrange_terms()
+        index = tariff.index
+        self._prices = Prices(index.plans.values())
+        self._activations = Activations(index.profiles.values(), index.plans.values())
+        self._prefixes = Prefixes(index, self._prices)
+        self._schedules: dict[tzinfo, Schedule] = {}
+        self._numbers = {key: number for number, key in enumerate(index.profiles)}
+        self._subjects: dict[str, list[str]] = {}
+        for tenant, subject in {(tenant, subject) for tenant, _, subject in index.profiles}:
+            self._subjects.setdefault(tenant, []).append(subject)
+        self._found_profiles: dict[tuple[str, str], Ints] = {}
 
-    # What a tariff is laid out as
+    @property
+    def decimals(self) -> int:
+        """Decimals of the amounts."""
+        return self._prices.decimals
 
-    def _number_terms(self, terms: Terms) -> int:
-        number = self._term_numbers.get(id(terms))
-        if number is None:
-            number = self._term_numbers[id(terms)] = len(self._terms)
-            self._terms.append(terms)
-        return number
+    @property
+    def places(self) -> int:
+        """Decimals that a price of this tariff may have, ours and those that are left open."""
+        return self._prices.places
 
-    def _arrange_terms(self) -> None:
-        """All terms' numbers as arrays; those that 64 bits do not hold get a limit of 0."""
-        terms = self._terms
-        slots = max((len(each.slots) for each in terms), default=1)
-        shape = (slots, max(len(terms), 1))
-        self._end = np.full(shape, _NEVER)
-        self._increment = np.ones(shape, np.int64)
-        self._price = np.zeros(shape, np.int64)
-        self._fee, self._denominator, self._power, self._scale, self._limit = (
-            np.zeros(shape[1], np.int64) for _ in range(5)
-        )
-        self._rounding = np.zeros(shape[1], np.int64)
-        self._slots = slots
-        for number, each in enumerate(terms):
-            limit = _usage_limit(each, self.decimals)
-            self._limit[number] = limit
-            if not limit:
-                self._denominator[number] = self._power[number] = self._scale[number] = 1
-                continue
-            for position, slot in enumerate(each.slots):
-                self._end[position, number] = _NEVER if slot.end is None else slot.end
-                self._increment[position, number] = slot.increment
-                self._price[position, number] = slot.price
-            for position in range(len(each.slots), slots):
-                self._end[position, number] = 0
-            self._fee[number] = each.fee
-            self._denominator[number] = each.denominator
-            self._power[number] = each.power
-            self._scale[number] = 10 ** (self.decimals - each.decimals)
-            self._rounding[number] = _ROUNDINGS[each.rounding]
+    def subjects(self, tenant: str) -> Sequence[str]:
+        """The subjects that some profile of the tenant names."""
+        return self._subjects.get(tenant, [])
 
-    def _number_price(self, held: Entry | Group) -> int:
-        number = self._price_numbers.get(id(held))
-        if number is None:
-            number = self._price_numbers[id(held)] = len(self._prices)
-            self._prices.append(held)
-        return number
-
-    def _layout(self, plan: Plan) -> _Layout:
-        layout = self._layouts.get(plan.id)
-        if layout is None:
-            layout = self._layouts[plan.id] = self._lay_out(plan)
-        return layout
-
-    def _lay_out(self, plan: Plan) -> _Layout:
-        base = plan.prices.get(ANY)
-        under = (0, _OPEN if base is None else self._number_price(base))
-        found: list[tuple[int, int, int, int]] = []  # start, length, end, price
-        for prefix, tag in self.tariff.index.prefixes.items():
-            if isinstance(tag, str):
-                held = plan.prices.get(tag)
-                if held is None:
-                    continue
-                number = self._number_price(held)
-            else:
-                number = _OPEN
-            if not (prefix.isascii() and prefix.isdigit() and len(prefix) <= DIGITS):
-                continue  # no number of digits alone begins so
-            width = 10 ** (DIGITS - len(prefix))
-            first = int(prefix) * width
-            found.append((first, len(prefix), first + width, number))
-        found.sort()
-        starts, held_at, lengths = [0], [under[1]], [0]
-
-        def begin(at: int, price: int, length: int) -> None:
-            if starts[-1] == at:
-                held_at[-1], lengths[-1] = price, length
-            else:
-                starts.append(at)
-                held_at.append(price)
-                lengths.append(length)
-
-        inside: list[tuple[int, int, int]] = []  # end, price, length
-        for first, length, end, price in found:
-            while inside and inside[-1][0] <= first:
-                ended = inside.pop()[0]
-                begin(ended, *(inside[-1][1:] if inside else (under[1], 0)))
-            begin(first, price, length)
-            inside.append((end, price, length))
-        while inside:
-            ended = inside.pop()[0]
-            begin(ended, *(inside[-1][1:] if inside else (under[1], 0)))
-        return _Layout(np.array(starts), np.array(held_at), np.array(lengths))
-
-    # Pricing
-
-    def price(self, batch: Batch) -> Priced:
-        """The prices of a batch, as far as they are usual."""
-        count = len(batch.number)
-        price = np.full(count, _OPEN)
-        if max(self.tariff.index.lengths, default=0) <= DIGITS:
-            order = np.argsort(batch.profile, kind="stable")
-            bounds = np.searchsorted(batch.profile[order], np.arange(len(batch.profiles) + 1))
-            for position, (category, subject) in enumerate(batch.profiles):
-                rows = order[bounds[position] : bounds[position + 1]]
-                if len(rows):
-                    self._look_up(batch, rows, category, subject, price)
-        found = price != _OPEN
-        found &= (batch.usage > 0) & (batch.usage <= self.tariff.usage_limit(batch.tor))
-        found &= batch.time >= _EARLIEST
-        entries = self._entries(batch, price, found)
-        return self._sum_up(batch.usage, entries, found)
-
-    def _look_up(
-        self,
-        batch: Batch,
-        rows: Ints,
-        category: str,
-        subject: str,
-        price: Ints,
-    ) -> None:
-        profiles = self.tariff.index.profiles
-        profile = profiles.get((batch.tenant, category, subject)) or profiles.get(
-            (batch.tenant, category, ANY)
-        )
-        if profile is None or profile.only is None:
-            return
-        active = profile.only
-        if active.time != ALWAYS_ACTIVE:
-            rows = rows[batch.time[rows] >= epoch_nanoseconds(active.time)]
-        layout = self._layout(active.plan)
-        number = batch.number[rows]
-        at = np.searchsorted(layout.starts, number, "right") - 1
-        # Filled up with zeros, a number that is too short may seem to have a longer prefix.
-        usual = (number >= 0) & (
-            (layout.lengths[at] <= batch.length[rows]) & (batch.length[rows] >= 1)
-        )
-        price[rows] = np.where(usual, layout.held[at], _OPEN)
-
-    def _entries(self, batch: Batch, price: Ints, found: Flags) -> Ints:
-        """For each call the number of its terms, or `_OPEN`."""
-        steady = np.full(max(len(self._prices), 1), _OPEN)
-        timed: dict[int, list[int]] = {}
-        tables: dict[int, DayTable] = {}
-        for number, held in enumerate(self._prices):
-            entry = held if isinstance(held, Entry) else held.steady
-            if entry is not None:
-                steady[number] = self._term_numbers[id(entry.terms)]
-            else:
-                assert isinstance(held, Group)
-                assert held.table is not None
-                timed.setdefault(id(held.table), []).append(number)
-                tables[id(held.table)] = held.table
-        terms = np.where(found, steady[price], _OPEN)
-        if timed:
-            asked = found & (terms == _OPEN)
-            for key, numbers in timed.items():
-                of_table = np.zeros(len(self._prices), np.bool_)
-                of_table[numbers] = True
-                rows = np.nonzero(asked & of_table[price])[0]
-                if len(rows):
-                    self._time(batch, rows, tables[key], numbers, price, terms)
-        found &= terms != _OPEN
-        return terms
-
-    def _time(
-        self,
-        batch: Batch,
-        rows: Ints,
-        table: DayTable,
-        numbers: Sequence[int],
-        price: Ints,
-        terms: Ints,
-    ) -> None:
-        """Choose where prices change with the hour; what runs into a change stays open."""
-        zone = self.tariff.zone(batch.tenant)
-        time = batch.time[rows]
-        usage = batch.usage[rows] if batch.tor == VOICE else np.zeros(len(rows), np.int64)
-        first, last = int(time.min()), int(time.max() + usage.max()) + 1
-        runs = offset_runs(zone, first, last)
-        until = np.array([end for end, _ in runs])
-        run = np.minimum(np.searchsorted(until, time, "right"), len(runs) - 1)
-        local = time + np.array([offset for _, offset in runs])[run]
-        day, of_day = np.divmod(local, DAY)
-        ends = of_day + usage
-        steady_clock = time + usage < until[run]
-        winners = self._winners(table, numbers)
-        choice = np.full(len(rows), _OPEN)
-        kept: dict[int, Segments] = {}
-        days, of_which = np.unique(day, return_inverse=True)
-        kinds = np.empty(len(days), np.int64)
-        for position, each in enumerate(days.tolist()):
-            segments = table.day(each + _EPOCH_ORDINAL)
-            kinds[position] = id(segments)
-            kept[id(segments)] = segments
-        kind = kinds[of_which]
-        for key, segments in kept.items():
-            segment_ends = np.array([end for end, _ in segments])
-            who = np.array([_OPEN if winner is None else winner for _, winner in segments])
-            here = np.nonzero(kind == key)[0]
-            at = np.minimum(np.searchsorted(segment_ends, of_day[here], "right"), len(who) - 1)
-            usual = (ends[here] <= segment_ends[at]) & steady_clock[here]
-            choice[here] = np.where(usual, who[at], _OPEN)
-        chosen = choice != _OPEN
-        terms[rows] = np.where(chosen, winners[price[rows], choice], _OPEN)
-
-    def _winners(self, table: DayTable, numbers: Sequence[int]) -> Ints:
-        """By price and winning position, the number of the terms."""
-        found = np.full((len(self._prices), len(table.timings)), _OPEN)
-        for number in numbers:
-            held = self._prices[number]
-            assert isinstance(held, Group)
-            for position, entry in enumerate(held.entries):
-                found[number, position] = self._term_numbers[id(entry.terms)]
+    def profiles(self, tenant: str, category: str) -> Ints:
+        """The number of the profile of each of ``subjects``, and in the end of any other."""
+        found = self._found_profiles.get((tenant, category))
+        if found is None:
+            anyone = self._numbers.get((tenant, category, ANY), OPEN)
+            found = self._found_profiles[tenant, category] = np.array(
+                [
+                    *(
+                        self._numbers.get((tenant, category, subject), anyone)
+                        for subject in self.subjects(tenant)
+                    ),
+                    anyone,
+                ]
+            )
         return found
 
-    def _sum_up(self, usage: Ints, terms: Ints, found: Flags) -> Priced:
+    def price(self, batch: Batch) -> Priced:
+        """The prices of a batch, and whether there is one."""
+        usage, prices = batch.usage, self._prices
+        refused = np.zeros(len(batch), np.int8)
+        valid = (usage >= 0) & (batch.time >= _EARLIEST)
+        too_long = usage > self.tariff.usage_limit(batch.tor)
+        refused[valid & too_long] = _TOO_LONG
+        valid &= ~too_long
+        refused[valid & (batch.profile < 0)] = _NO_PLAN
+
+        activation = self._activations.at(batch.profile, batch.time)
+        price = self._look_up(batch, activation)
+        refused[valid & (price == NONE)] = _NO_DESTINATION
+        terms, until = self._timed(batch.tenant, price, batch.time)
+        found = valid & (terms >= 0)
+        found &= usage <= prices.limit.take(terms, mode="clip")
+
+        walked = prices.capped.take(terms, mode="clip")
+        if batch.tor == VOICE:
+            until = np.minimum(until, self._activations.until.take(activation, mode="clip"))
+            walked |= until - usage < batch.time  # NEVER less a usage is later than any time
+        rows = np.nonzero(walked & found & (usage > 0))[0]
+        amount = self._sum_up(usage, terms)
+        if len(rows):
+            self._walk(batch, rows, activation[rows], amount, found)
+        amount[usage == 0] = 0
+        return Priced(amount, found, refused)
+
+    # Finding prices
+
+    def _look_up(self, batch: Batch, activation: Ints) -> Ints:
+        plan = np.where(activation >= 0, self._activations.plan.take(activation, mode="clip"), OPEN)
+        price = self._prefixes.look_up(plan, batch.number)
+        if self._prefixes.odd:
+            price = np.where(batch.plain, price, OPEN)
+        elsewhere = (price == NONE) & self._activations.has_fallbacks.take(activation, mode="clip")
+        price[elsewhere] = OPEN
+        return price
+
+    def _timed(self, tenant: str, price: Ints, time: Ints) -> tuple[Ints, Ints]:
+        """For each price the terms at that time, below 0 where there are none, and until when."""
+        prices = self._prices
+        until = np.full(len(price), NEVER)
+        rows = np.nonzero(price >= prices.count)[0]
+        if not len(rows):
+            return price, until
+        terms = price.copy()
+        zone = self.tariff.zone(tenant)
+        schedule = self._schedules.get(zone)
+        if schedule is None:
+            schedule = self._schedules[zone] = Schedule(prices.tables, Offsets(zone))
+        group = price[rows] - prices.count
+        winner, until[rows] = schedule.at(prices.table_of.take(group), time[rows])
+        chosen = prices.winners.take(prices.first_winner.take(group) + winner, mode="clip")
+        terms[rows] = np.where(winner >= 0, chosen, OPEN)
+        return terms, until
+
+    # What they come to
+
+    def _sum_up(self, usage: Ints, terms: Ints) -> Ints:
         """Fee and increments in parts of the denominator, rounded as the tariff says."""
-        found &= usage <= self._limit[terms]
-        amount = self._fee[terms]
-        reached = np.zeros(len(usage), np.int64)
-        for position in range(self._slots):
-            increment = self._increment[position][terms]
-            rest = np.minimum(usage, self._end[position][terms]) - reached
-            count = np.maximum(-(-rest // increment), 0)
-            amount += count * self._price[position][terms]
-            if position + 1 < self._slots:
-                reached += count * increment
-        denominator = self._denominator[terms]
-        whole, rest = np.divmod(amount * self._power[terms], denominator)
-        rounding = self._rounding[terms]
-        more = (rest > 0) & ((rounding == 0) | ((rounding == 1) & (2 * rest >= denominator)))
-        whole += more
-        return Priced(whole * self._scale[terms], found, self.decimals)
+        prices = self._prices
+        terms = np.maximum(terms, 0)
+        amount = prices.fee.take(terms)
+        reached: Ints | int = 0
+        for position in range(prices.slots):
+            increment = prices.increment[position].take(terms)
+            to = np.minimum(usage, prices.end[position].take(terms))
+            count = np.maximum(-((reached - to) // increment), 0)
+            amount += count * prices.price[position].take(terms)
+            if position + 1 < prices.slots:
+                count *= increment
+                reached = reached + count
+        amount *= prices.power.take(terms)
+        whole = _rounded(amount, prices.divisor.take(terms), prices.rounding.take(terms))
+        return whole * prices.scale.take(terms)
+
+    def _walk(self, batch: Batch, rows: Ints, activation: Ints, amount: Ints, found: Flags) -> None:
+        """Price calls that run into another price or plan, or up to a maximum."""
+        walk = _Walk(self._prices, len(rows))
+        calls = Batch(
+            batch.tenant,
+            batch.tor,
+            batch.profile[rows],
+            batch.number[rows],
+            batch.plain[rows],
+            batch.time[rows],
+            batch.usage[rows],
+        )
+        voice = batch.tor == VOICE
+        start = np.zeros(len(rows), np.int64)
+        while True:
+            # One plan: its price must hold when it begins, even if an increment reaches over that.
+            end = calls.usage
+            if voice:
+                until = self._activations.until[activation]
+                end = np.where(until - calls.usage < calls.time, until - calls.time, end)
+            price = self._look_up(calls, activation)
+            terms, _ = self._timed(batch.tenant, price, calls.time + start)
+            walk.good &= terms >= 0
+            going = np.nonzero(walk.good & (walk.reached < end))[0]
+            while len(going):
+                time = calls.time[going]
+                at = time + walk.reached[going] if voice else time
+                terms, until = self._timed(batch.tenant, price[going], at)
+                to = end[going]
+                if voice:
+                    to = np.where(until - to < time, until - time, to)
+                walk.bill(going, terms, to)
+                going = going[walk.good[going] & (walk.reached[going] < end[going])]
+            on = walk.good & (end < calls.usage)
+            if not on.any():
+                break
+            activation = activation + on
+            start = np.where(on, end, start)
+        amount[rows] = walk.total()
+        found[rows] = walk.good
 
 
-def _usage_limit(terms: Terms, decimals: int) -> int:
-    """Up to which usage all sums stay within 62 bits; 0: these terms are priced elsewhere."""
-    if terms.free_after is not None:
-        return 0
-    factor = terms.power * 10 ** (decimals - terms.decimals)
-    # Each slot may bill one increment more than the usage that it has.
-    most = terms.fee + sum(slot.price for slot in terms.slots)
-    if 2 * terms.denominator >= _LARGEST or most * factor >= _LARGEST:
-        return 0
-    reach = _LARGEST - sum(slot.increment for slot in terms.slots)
-    steepest = max(Fraction(slot.price, slot.increment) for slot in terms.slots)
-    if steepest:
-        reach = min(reach, int((Fraction(_LARGEST, factor) - most) / steepest))
-    return max(reach - 1, 0)
+def _rounded(amount: Ints, denominator: Ints, rounding: Ints) -> Ints:
+    whole: Ints
+    whole, rest = np.divmod(amount, denominator)
+    whole += (rest > 0) & ((rounding == UP) | ((rounding == MIDDLE) & (2 * rest >= denominator)))
+    return whole
+
+
+class _Walk:
+    """How far some calls have been billed, and what that comes to.
+
+    Beside the exact sums, which have a denominator for each call, run the same in floating point:
+    a call whose sum comes near what 62 bits hold is no longer ``good``.
+    """
+
+    def __init__(self, prices: Prices, count: int) -> None:
+        self._prices = prices
+        self.good = np.ones(count, np.bool_)
+        self.reached = np.zeros(count, np.int64)
+        """In units of usage: where the last increment ended."""
+        self._amount = np.zeros(count, np.int64)
+        self._denominator = np.ones(count, np.int64)
+        self._by = np.full(count, OPEN)
+        """The terms that round: those with most decimals, of them the first."""
+
+    def bill(self, rows: Ints, terms: Ints, to: Ints) -> None:
+        """Bill from where each row's last increment ended up to ``to``, by its terms."""
+        prices = self._prices
+        good = (terms >= 0) & (prices.limit.take(terms, mode="clip") > 0)
+        terms = np.maximum(terms, 0)
+        own, other = self._denominator[rows], prices.denominator.take(terms)
+        common = np.gcd(own, other)
+        times, factor = other // common, own // common
+        amount = self._amount[rows]
+        good &= (amount + 1.0) * times < _TIGHT
+        good &= 1.0 * own * times < _TIGHT
+        rough = 1.0 * amount * times
+        amount = amount * times
+        first = self._by[rows] == OPEN
+        fee = np.where(first, prices.fee.take(terms), 0)
+        amount += fee * factor
+        rough += 1.0 * fee * factor
+        maximum = prices.maximum.take(terms)
+        good &= ~prices.capped.take(terms) | (1.0 * maximum * factor < _TIGHT)
+        maximum = np.where(prices.capped.take(terms), maximum * factor, LARGEST)
+        reached = self.reached[rows]
+        for position in range(prices.slots):
+            increment = prices.increment[position].take(terms)
+            stop = np.minimum(to, prices.end[position].take(terms))
+            count = np.maximum(-((reached - stop) // increment), 0)
+            price = prices.price[position].take(terms)
+            amount += count * price * factor
+            rough += 1.0 * count * price * factor
+            good &= rough < _TIGHT
+            over = (count > 0) & (amount >= maximum)
+            amount = np.where(over, maximum, amount)
+            reached = reached + count * increment
+        decimals = prices.asked_decimals
+        more = first | (decimals.take(terms) > decimals.take(self._by[rows], mode="clip"))
+        self._by[rows] = np.where(more, terms, self._by[rows])
+        self._amount[rows] = amount
+        self._denominator[rows] = own * times
+        self.reached[rows] = reached
+        self.good[rows] &= good
+
+    def total(self) -> Ints:
+        """The sums, rounded, in units of the kernel's decimals."""
+        prices = self._prices
+        by = np.maximum(self._by, 0)
+        asked = prices.asked_decimals.take(by)
+        decimals = np.minimum(asked, prices.decimals)
+        # With fewer decimals than are asked for, the sum must be exact.
+        self.good &= (asked == decimals) | (_POWERS[prices.decimals] % self._denominator == 0)
+        power = _POWERS.take(decimals)
+        self.good &= (1.0 * self._amount * power < _TIGHT) & (self._denominator < LARGEST // 2)
+        whole = _rounded(self._amount * power, self._denominator, prices.rounding.take(by))
+        scale = _POWERS.take(prices.decimals - decimals)
+        self.good &= 1.0 * whole * scale < _TIGHT
+        amount: Ints = whole * scale
+        return amount

@@ -1,58 +1,54 @@
 """Bulk rating: a file of usage records in, the same records with their cost out.
 
-DuckDB reads the file a piece at a time and makes columns of numbers of its text, the kernel
-(``trunkline.rating.batch``) prices them, and what it leaves open is priced one by one by the
-single-call engine: the cost is that engine's to the last digit. A record without a price has no
-``Cost`` and its reason in ``Error``.
+DuckDB reads the file a piece at a time, workers price and encode pieces side by side
+(``trunkline.store.batch_worker``), in threads here or on the machines of a Ray cluster, and the
+output grows by one piece after another, in the order of the input. The cost is the single-call
+engine's to the last digit. A record without a price has no ``Cost`` and its reason in ``Error``.
 
-Every piece becomes a file beside the output as soon as it is priced. A run that was interrupted
-goes on after the last of them; in the end they become the output at once.
+What an unfinished output has is noted beside it after each piece, so that a run that was
+interrupted goes on after the last of them.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
-import shutil
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta, tzinfo
-from decimal import Decimal
+from datetime import UTC, tzinfo
+from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
 import duckdb
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from trunkline.errors import DecodeError, TrunklineError
-from trunkline.rating.batch import DIGITS, Batch, Ints, Kernel
-from trunkline.rating.call import VOICE, Call
-from trunkline.rating.durations import parse_duration
-from trunkline.rating.errors import RatingError
-from trunkline.rating.model import ANY, DEFAULT_CATEGORY, DEFAULT_TENANT
-from trunkline.rating.number import price_number
+from trunkline.errors import TrunklineError
 from trunkline.rating.tariff import Tariff
-from trunkline.rating.times import parse_time
+from trunkline.store.batch_worker import COST, ERROR, Piece, Worker, csv_header
+from trunkline.store.parquet import MAGIC, join_footers
 
-__all__ = ["BatchReport", "rate_file", "record_count"]
+__all__ = ["BatchReport", "Engine", "rate_file", "record_count"]
 
 _REQUIRED: Final = ("Destination", "AnswerTime", "Usage")
 _OPTIONAL: Final = ("Tenant", "Category", "Subject", "Account", "ToR")
-_COST, _ERROR = "Cost", "Error"
-_OWN = "trunkline."  # begins the names of columns that are ours alone
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_FARTHEST = 2**63 // 1000 - 1  # µs: what 64 bits hold in nanoseconds
-_AT_ONCE = 2  # pieces that are priced while the next is read
-_PRECISION = 38  # digits of a Parquet decimal
-_MEMORY = "1GB"  # DuckDB's
 _FORMATS: Final = {".csv": "csv", ".parquet": "parquet"}
-_TIME = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)"
+_MEMORY = "600MB"  # DuckDB's
+_PIECE = 245_760  # records that are priced at once, and that make a row group
+_WAITING = 2  # pieces for each worker that are under way at once
+
+
+class Engine(StrEnum):
+    """Where pieces are priced."""
+
+    DUCKDB = "duckdb"
+    """On this machine, on all its processors."""
+    RAY = "ray"
+    """On a Ray cluster: that of ``RAY_ADDRESS``, or one that is started here for the run."""
 
 
 @dataclass(slots=True)
@@ -60,23 +56,34 @@ class BatchReport:
     """What became of the records."""
 
     records: int = 0
-    priced: int = 0
     one_by_one: int = 0
-    """Of them, those that the kernel left open."""
+    """Records that the kernel left open."""
     resumed: int = 0
     """Records that an earlier run had done."""
     errors: Counter[str] = field(default_factory=Counter)
     """Records without a price, by reason."""
 
+    @property
+    def priced(self) -> int:
+        """Records with a price."""
+        return self.records - self.errors.total()
+
+    def add(self, piece: Piece) -> None:
+        """Count one piece more."""
+        self.records += piece.records
+        self.one_by_one += piece.one_by_one
+        self.errors += piece.errors
+
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """How to read a file: what stands for it in a query, and its columns by our names."""
+    """How to read a file: what stands for it in a query, and its columns."""
 
     table: str
-    columns: tuple[str, ...]
-    known: Mapping[str, tuple[str, str]]
-    """Our name to the file's and its type."""
+    columns: Mapping[str, str]
+    """Those that go along, and their types."""
+    names: Mapping[str, str]
+    """Our name of a column to the file's."""
 
 
 def rate_file(
@@ -86,7 +93,8 @@ def rate_file(
     *,
     fingerprint: str = "",
     zone: tzinfo = UTC,
-    piece: int = 1_000_000,
+    engine: Engine = Engine.DUCKDB,
+    piece: int = _PIECE,
     advance: Callable[[int], None] | None = None,
 ) -> BatchReport:
     """Rate the records of ``source`` into ``target``; both are CSV or Parquet, by their suffix.
@@ -98,28 +106,46 @@ def rate_file(
         target: Gets all columns of the source, ``Cost`` and ``Error``. It appears at the end.
         fingerprint: Of the tariff: a run is resumed only with the same.
         zone: Of times without an offset.
+        engine: Where the work is done.
         piece: Records that are priced at once.
         advance: Told how many records more are done.
 
     Raises:
-        TrunklineError: ``batch.source``, ``batch.columns``, ``batch.target``, ``batch.parts``.
+        TrunklineError: ``batch.source``, ``batch.columns``, ``batch.target``,
+            ``batch.unfinished``, ``batch.ray``.
     """
-    wanted = _format(target, "batch.target")
+    kind = _format(target, "batch.target")
     connection = duckdb.connect()
     try:
         connection.execute(f"SET memory_limit = '{_MEMORY}'")
         connection.execute("SET TimeZone = 'UTC'")
         found = _describe(connection, source)
-        parts = _Parts(source, target, fingerprint, piece)
-        report = BatchReport(resumed=parts.done)
-        worker = _Worker(tariff, found, zone)
-        if parts.done and advance:
-            advance(parts.done)
+        report = BatchReport()
+        plan: dict[str, str | int] = {
+            "source": str(source.resolve()),
+            "size": source.stat().st_size,
+            "modified": source.stat().st_mtime_ns,
+            "tariff": fingerprint,
+        }
         try:
-            for rows in _priced(connection, found, worker, parts, report):
-                if advance:
-                    advance(rows)
-            parts.finish(connection, found, wanted, report)
+            with _Output(target, kind, csv_header([*found.columns, COST, ERROR]), plan) as output:
+                report.records = report.resumed = output.records
+                report.errors = output.errors
+                if report.resumed and advance:
+                    advance(report.resumed)
+                tables = _pieces(connection, found, kind, report.resumed, piece)
+                for each in _ENGINES[engine]((tariff, found.names, zone, kind), tables):
+                    output.add(each)
+                    report.add(each)
+                    if advance:
+                        advance(each.records)
+                if not report.records:  # an empty Parquet file has its columns, too
+                    output.add(
+                        Worker(tariff, found.names, zone, kind).price(
+                            _nothing(connection, found, kind)
+                        )
+                    )
+                output.finish()
         except OSError as problem:
             raise TrunklineError(
                 "batch.target", f"{target}: cannot be written: {problem.strerror or problem}"
@@ -180,358 +206,185 @@ def _describe(connection: duckdb.DuckDBPyConnection, source: Path) -> _Source:
     described = connection.execute(f"DESCRIBE SELECT * FROM {table}").fetchall()
     types = {str(row[0]): str(row[1]) for row in described}
     named = {re.sub("[_ ]", "", name).lower(): name for name in types}
-    known = {
-        each: (named[each.lower()], types[named[each.lower()]])
-        for each in (*_REQUIRED, *_OPTIONAL)
-        if each.lower() in named
+    names = {
+        each: named[each.lower()] for each in (*_REQUIRED, *_OPTIONAL) if each.lower() in named
     }
-    missing = [each for each in _REQUIRED if each not in known]
+    missing = [each for each in _REQUIRED if each not in names]
     if missing:
         raise TrunklineError(
             "batch.columns",
             f"{source}: no column {', '.join(missing)}; it has {', '.join(types)}."
             " The names are those of the reference's CDRs",
         )
-    columns = tuple(name for name in types if name not in (_COST, _ERROR))
-    return _Source(table, columns, known)
+    columns = {name: kind for name, kind in types.items() if name not in (COST, ERROR)}
+    return _Source(table, columns, names)
 
 
-def _text(source: _Source, name: str) -> str:
-    """A column as text that is never NULL."""
-    if name not in source.known:
-        return "''"
-    return f"coalesce(CAST({_name(source.known[name][0])} AS VARCHAR), '')"
-
-
-def _number_of(source: _Source) -> str:
-    digits = _text(source, "Destination")
-    return (
-        f"CASE WHEN regexp_full_match({digits}, '[0-9]+')"
-        f" THEN CAST(rpad(left({digits}, {DIGITS}), {DIGITS}, '0') AS BIGINT) ELSE -1 END"
-    )
-
-
-def _time_of(source: _Source, zone: tzinfo) -> str:
-    """Microseconds since the epoch; NULL: read it by itself."""
-    column, kind = source.known["AnswerTime"]
-    name = _name(column)
-    if kind == "TIMESTAMP WITH TIME ZONE" or (kind == "TIMESTAMP" and zone is UTC):
-        return f"epoch_us({name})"
-    if kind != "VARCHAR":
-        return "CAST(NULL AS BIGINT)"
-    return (
-        f"CASE WHEN regexp_full_match({name}, {_quoted(_TIME)})"
-        f" THEN epoch_us(TRY_CAST({name} AS TIMESTAMPTZ)) END"
-    )
-
-
-def _usage_of(source: _Source) -> str:
-    """Nanoseconds, or units; NULL: read it by itself."""
-    column, kind = source.known["Usage"]
-    name = _name(column)
-    if kind in ("BIGINT", "INTEGER", "UINTEGER", "SMALLINT"):
-        return f"CAST({name} AS BIGINT)"
-    if kind != "VARCHAR":
-        return "CAST(NULL AS BIGINT)"
-    return (
-        f"CASE WHEN regexp_full_match({name}, '[0-9]{{1,18}}') THEN CAST({name} AS BIGINT)"
-        f" WHEN regexp_full_match({name}, '[0-9]{{1,9}}s')"
-        f" THEN CAST(left({name}, length({name}) - 1) AS BIGINT) * 1000000000 END"
-    )
+def _query(source: _Source, kind: str) -> str:
+    columns = []
+    for name, of in source.columns.items():
+        nested = of.endswith("]") or of.startswith(("STRUCT", "MAP", "UNION"))
+        column = _name(name)
+        columns.append(
+            f"CAST({column} AS VARCHAR) AS {column}" if nested and kind == "csv" else column
+        )
+    return f"SELECT {', '.join(columns)} FROM {source.table}"
 
 
 def _pieces(
-    connection: duckdb.DuckDBPyConnection, source: _Source, zone: tzinfo, skip: int, size: int
+    connection: duckdb.DuckDBPyConnection, source: _Source, kind: str, skip: int, size: int
 ) -> Iterator[pa.Table]:
-    subject = _text(source, "Subject")
-    account = _text(source, "Account")
-    query = f"""
-        SELECT {", ".join(map(_name, source.columns))},
-            {_number_of(source)} AS "{_OWN}number",
-            CAST(length({_text(source, "Destination")}) AS BIGINT) AS "{_OWN}length",
-            {_time_of(source, zone)} AS "{_OWN}time",
-            {_usage_of(source)} AS "{_OWN}usage",
-            {_text(source, "Tenant")} AS "{_OWN}tenant",
-            {_text(source, "Category")} AS "{_OWN}category",
-            CASE WHEN {subject} = '' THEN {account} ELSE {subject} END AS "{_OWN}subject",
-            {_text(source, "ToR")} AS "{_OWN}tor"
-        FROM {source.table} OFFSET {skip}
-    """
     waiting: list[pa.RecordBatch] = []
     count = 0
+    query = f"{_query(source, kind)} OFFSET {skip}"
     for batch in connection.sql(query).to_arrow_reader(min(size, 122_880)):
         waiting.append(batch)
         count += batch.num_rows
         while count >= size:
             table = pa.Table.from_batches(waiting)
-            yield table.slice(0, size).combine_chunks()
+            yield table.slice(0, size)
             waiting = table.slice(size).to_batches()
             count -= size
     if count:
-        yield pa.Table.from_batches(waiting).combine_chunks()
+        yield pa.Table.from_batches(waiting)
 
 
-# Pricing
+def _nothing(connection: duckdb.DuckDBPyConnection, source: _Source, kind: str) -> pa.Table:
+    return connection.sql(f"{_query(source, kind)} LIMIT 0").to_arrow_table()
 
 
-def _priced(
-    connection: duckdb.DuckDBPyConnection,
-    source: _Source,
-    worker: _Worker,
-    parts: _Parts,
-    report: BatchReport,
-) -> Iterator[int]:
-    """Price and keep piece after piece; yield how many records each had."""
-    under_way: deque[Future[tuple[pa.Table, BatchReport]]] = deque()
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-
-        def finish() -> int:
-            table, part = under_way.popleft().result()
-            parts.keep(table)
-            report.records += part.records
-            report.priced += part.priced
-            report.one_by_one += part.one_by_one
-            report.errors += part.errors
-            return part.records
-
-        for table in _pieces(connection, source, worker.zone, parts.done, parts.size):
-            under_way.append(pool.submit(worker.price, table))
-            if len(under_way) > _AT_ONCE:
-                yield finish()
-        while under_way:
-            yield finish()
+# Working
 
 
-class _Worker:
-    """Prices pieces, in any thread."""
-
-    def __init__(self, tariff: Tariff, source: _Source, zone: tzinfo) -> None:
-        self.zone = zone
-        self._tariff = tariff
-        self._source = source
-        self._kernel = Kernel(tariff)
-        subjects: dict[str, set[str]] = {}
-        for tenant, _, subject in tariff.index.profiles:
-            subjects.setdefault(tenant, set()).add(subject)
-        self._subjects = {tenant: sorted(names) for tenant, names in subjects.items()}
-
-    def price(self, table: pa.Table) -> tuple[pa.Table, BatchReport]:
-        """The piece with its two columns more."""
-        count = table.num_rows
-        decimals = self._kernel.decimals
-        amount = np.zeros(count, np.int64)
-        found = np.zeros(count, np.bool_)
-        near = pc.less(pc.abs(table[f"{_OWN}time"]), _FARTHEST)  # null where there is no time
-        usable = pc.and_kleene(near.fill_null(False), pc.is_valid(table[f"{_OWN}usage"])).to_numpy()
-        for tenant, tor, rows in _kinds(table, usable):
-            batch = self._batch(table, tenant, tor, rows)
-            priced = self._kernel.price(batch)
-            amount[rows] = priced.amount
-            found[rows] = priced.found
-        report = BatchReport(records=count)
-        open_rows = np.nonzero(~found)[0]
-        report.one_by_one = len(open_rows)
-        costs, errors = self._one_by_one(table, open_rows, report)
-        report.priced = count - sum(report.errors.values())
-        column = _decimals(amount, found, costs, decimals)
-        kept = table.select(list(self._source.columns))
-        return (
-            kept.append_column(_COST, column).append_column(_ERROR, _errors(count, errors)),
-            report,
-        )
-
-    def _batch(self, table: pa.Table, tenant: str, tor: str, rows: Ints) -> Batch:
-        chosen = table if len(rows) == table.num_rows else table.take(pa.array(rows))
-        names = self._subjects.get(tenant or DEFAULT_TENANT, [])
-        # What no profile names has the profile of *any; so has what is written so.
-        subject = pc.index_in(chosen[f"{_OWN}subject"], value_set=pa.array(names, pa.string()))
-        subjects = subject.fill_null(len(names)).to_numpy().astype(np.int64)
-        category = chosen[f"{_OWN}category"].combine_chunks().dictionary_encode()
-        categories = category.dictionary.to_pylist()
-        codes = category.indices.to_numpy().astype(np.int64) * (len(names) + 1) + subjects
-        distinct, profile = np.unique(codes, return_inverse=True)
-        named = [*names, ANY]
-        return Batch(
-            tenant=tenant or DEFAULT_TENANT,
-            tor=tor or VOICE,
-            profile=profile.astype(np.int64),
-            profiles=[
-                (categories[code // len(named)] or DEFAULT_CATEGORY, named[code % len(named)])
-                for code in distinct.tolist()
-            ],
-            number=chosen[f"{_OWN}number"].to_numpy(),
-            length=chosen[f"{_OWN}length"].to_numpy(),
-            time=chosen[f"{_OWN}time"].to_numpy() * 1000,
-            usage=chosen[f"{_OWN}usage"].to_numpy(),
-        )
-
-    def _one_by_one(
-        self, table: pa.Table, rows: Ints, report: BatchReport
-    ) -> tuple[dict[int, Decimal], dict[int, str]]:
-        costs: dict[int, Decimal] = {}
-        errors: dict[int, str] = {}
-        if not len(rows):
-            return costs, errors
-        chosen = table.take(pa.array(rows))
-        names = {each: self._source.known[each][0] for each in _REQUIRED}
-        own = [
-            f"{_OWN}{each}" for each in ("time", "usage", "tenant", "category", "subject", "tor")
-        ]
-        columns = [chosen[names[each]].to_pylist() for each in _REQUIRED]
-        values = zip(
-            rows.tolist(), *columns, *(chosen[each].to_pylist() for each in own), strict=True
-        )
-        for row, destination, answered, used, time, usage, tenant, category, subject, tor in values:
-            try:
-                call = Call(
-                    destination="" if destination is None else str(destination),
-                    time=self._time(answered, time),
-                    usage=usage if usage is not None else parse_duration(str(used or "")),
-                    tenant=tenant,
-                    category=category,
-                    subject=subject,
-                    tor=tor,
-                )
-                costs[row] = price_number(self._tariff, call)
-            except RatingError as problem:
-                errors[row] = problem.reference or problem.code
-                report.errors[errors[row]] += 1
-            except DecodeError as problem:
-                errors[row] = problem.code
-                report.errors[problem.code] += 1
-        return costs, errors
-
-    def _time(self, text: object, microseconds: int | None) -> datetime:
-        if microseconds is not None:
-            return _EPOCH + timedelta(microseconds=microseconds)
-        if isinstance(text, datetime):
-            return text if text.tzinfo else text.replace(tzinfo=self.zone)
-        found = parse_time("" if text is None else str(text), self.zone, _EPOCH)
-        if found is None:
-            raise DecodeError("cgrates.time", "a record without a time")
-        return found
+_Work = tuple[Tariff, Mapping[str, str], tzinfo, str]
+"""What a worker is made with."""
 
 
-def _kinds(table: pa.Table, usable: np.ndarray) -> Iterable[tuple[str, str, Ints]]:
-    """The rows of each tenant and type of record."""
-    tenant = table[f"{_OWN}tenant"].combine_chunks().dictionary_encode()
-    tor = table[f"{_OWN}tor"].combine_chunks().dictionary_encode()
-    tenants, tors = tenant.dictionary.to_pylist(), tor.dictionary.to_pylist()
-    codes = tenant.indices.to_numpy().astype(np.int64) * len(tors) + tor.indices.to_numpy()
-    everything = bool(usable.all())
-    if everything and len(tenants) == len(tors) == 1:
-        yield tenants[0], tors[0], np.arange(len(codes))
-        return
-    for code in np.unique(codes).tolist():
-        rows = np.nonzero((codes == code) & usable)[0]
-        if len(rows):
-            yield tenants[code // len(tors)], tors[code % len(tors)], rows
+def _in_threads(work: _Work, tables: Iterable[pa.Table]) -> Iterator[Piece]:
+    """The pieces in their order; threads, since almost nothing here holds the interpreter."""
+    worker = Worker(*work)
+    threads = len(os.sched_getaffinity(0))
+    with ThreadPoolExecutor(threads) as pool:
+        yield from _in_order(tables, lambda table: pool.submit(worker.price, table).result, threads)
 
 
-def _decimals(
-    amount: Ints, found: np.ndarray, costs: Mapping[int, Decimal], decimals: int
-) -> pa.Array:
-    """Exact decimals of an Arrow column: 128 bits each, the low half first."""
-    words = np.empty((len(amount), 2), np.int64)
-    words[:, 0] = amount
-    words[:, 1] = amount >> 63
-    valid = found.copy()
-    for row, cost in costs.items():
-        scaled = int(cost.scaleb(decimals))
-        valid[row] = True
-        words[row, 0] = np.uint64(scaled & (2**64 - 1)).astype(np.int64)
-        words[row, 1] = scaled >> 64
-    return pa.Array.from_buffers(
-        pa.decimal128(_PRECISION, decimals),
-        len(amount),
-        [pa.array(valid).buffers()[1], pa.py_buffer(words)],
-    )
+def _in_order(
+    tables: Iterable[pa.Table], begin: Callable[[pa.Table], Callable[[], Piece]], workers: int
+) -> Iterator[Piece]:
+    """Begin pieces as fast as they end, and give them in the order of the input."""
+    under_way: deque[Callable[[], Piece]] = deque()
+    for table in tables:
+        under_way.append(begin(table))
+        if len(under_way) >= _WAITING * workers:
+            yield under_way.popleft()()
+    while under_way:
+        yield under_way.popleft()()
 
 
-def _errors(count: int, errors: Mapping[int, str]) -> pa.Array:
-    if not errors:
-        return pa.nulls(count, pa.string())
-    column: list[str | None] = [None] * count
-    for row, text in errors.items():
-        column[row] = text
-    return pa.array(column, pa.string())
+def _on_ray(work: _Work, tables: Iterable[pa.Table]) -> Iterator[Piece]:
+    from trunkline.store.batch_ray import cluster  # an extra of its own
+
+    with cluster(work) as (begin, workers):
+        yield from _in_order(tables, begin, workers)
+
+
+_ENGINES: Final[Mapping[Engine, Callable[[_Work, Iterable[pa.Table]], Iterator[Piece]]]] = {
+    Engine.DUCKDB: _in_threads,
+    Engine.RAY: _on_ray,
+}
 
 
 # Writing
 
 
-class _Parts:
-    """The pieces that are done, beside the output."""
+class _Output:
+    """The output as it grows, and beside it the notes of what it has."""
 
-    def __init__(self, source: Path, target: Path, fingerprint: str, size: int) -> None:
-        self.size = size
+    def __init__(
+        self, target: Path, kind: str, header: bytes, plan: Mapping[str, str | int]
+    ) -> None:
         self._target = target
-        self._folder = target.with_name(f"{target.name}.parts")
-        status = source.stat()
-        plan = {
-            "source": str(source.resolve()),
-            "size": status.st_size,
-            "modified": status.st_mtime_ns,
-            "tariff": fingerprint,
-        }
-        file = self._folder / "plan.json"
-        try:
-            self._folder.mkdir(exist_ok=True)
-            if not file.exists():
-                file.write_text(json.dumps(plan))
-            elif json.loads(file.read_text()) != plan:
-                raise TrunklineError(
-                    "batch.parts",
-                    f"{self._folder} holds pieces of another run: other records, or another"
-                    " tariff. Remove it to begin anew",
-                )
-        except (OSError, ValueError) as problem:
-            raise TrunklineError(
-                "batch.parts", f"{self._folder}: {problem}; remove it to begin anew"
-            ) from problem
-        self._files = sorted(self._folder.glob("[0-9]*.parquet"))
-        self.done = sum(pq.read_metadata(each).num_rows for each in self._files)
-
-    def keep(self, table: pa.Table) -> None:
-        """Write one piece; it is there as a whole or not at all."""
-        path = self._folder / f"{len(self._files):06d}.parquet"
-        unfinished = path.with_suffix(".unfinished")
-        pq.write_table(table, unfinished)
-        os.replace(unfinished, path)
-        self._files.append(path)
-
-    def finish(
-        self,
-        connection: duckdb.DuckDBPyConnection,
-        source: _Source,
-        kind: str,
-        report: BatchReport,
-    ) -> None:
-        """Make the output of all pieces, and count what an earlier run did."""
-        unfinished = self._target.with_name(f"{self._target.name}.unfinished")
-        header = ", HEADER" if kind == "csv" else ""
-        if self._files:
-            table = f"read_parquet({_quoted(self._folder / '[0-9]*.parquet')})"
+        self._kind = kind
+        self._unfinished = target.with_name(f"{target.name}.unfinished")
+        self._notes_path = target.with_name(f"{target.name}.notes")
+        self._footers: list[tuple[int, bytes]] = []
+        self.records = 0
+        """Those that an earlier run had written."""
+        self.errors: Counter[str] = Counter()
+        """Of them."""
+        self._end = 0
+        if self._notes_path.exists():
+            self._resume(plan)
         else:
-            columns = ", ".join(map(_name, source.columns))
-            more = f"CAST(NULL AS DECIMAL(18, 4)) AS {_COST}, CAST(NULL AS VARCHAR) AS {_ERROR}"
-            table = f"(SELECT {columns}, {more} FROM {source.table} LIMIT 0)"
-        if report.resumed:
-            self._count_again(connection, table, report)
-        connection.execute(
-            f"COPY (SELECT * FROM {table}) TO {_quoted(unfinished)} (FORMAT {kind}{header})"
-        )
-        os.replace(unfinished, self._target)
-        shutil.rmtree(self._folder)
+            self._begin(MAGIC if kind == "parquet" else header, plan)
+        self._file = self._unfinished.open("r+b")
+        self._file.truncate(self._end)
+        self._file.seek(self._end)
+        self._notes = self._notes_path.open("a")
 
-    @staticmethod
-    def _count_again(
-        connection: duckdb.DuckDBPyConnection, table: str, report: BatchReport
-    ) -> None:
-        rows = connection.execute(
-            f"SELECT {_ERROR}, count(*) FROM {table} GROUP BY {_ERROR}"
-        ).fetchall()
-        counts = {error: int(count) for error, count in rows}
-        report.priced = counts.pop(None, 0)
-        report.errors = Counter(counts)
-        report.records = report.priced + sum(counts.values())
+    def __enter__(self) -> _Output:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+        self._notes.close()
+
+    def _begin(self, head: bytes, plan: Mapping[str, str | int]) -> None:
+        self._unfinished.write_bytes(head)
+        self._end = len(head)
+        noted = self._notes_path.with_name(f"{self._notes_path.name}.new")
+        noted.write_text(json.dumps({**plan, "end": self._end}) + "\n")
+        os.replace(noted, self._notes_path)
+
+    def _resume(self, plan: Mapping[str, str | int]) -> None:
+        """Take up what is noted and was written: a note is made after its piece."""
+        try:
+            lines = self._notes_path.read_text().splitlines(keepends=True)
+            first, *others = [json.loads(each) for each in lines if each.endswith("\n")]
+            if {key: value for key, value in first.items() if key != "end"} != plan:
+                raise TrunklineError(
+                    "batch.unfinished",
+                    f"{self._unfinished} is of another run: other records, or another tariff."
+                    f" Remove it and {self._notes_path.name} to begin anew",
+                )
+            self._end = first["end"]
+            for note in others:
+                self._footers.append((self._end, base64.b64decode(note["footer"])))
+                self._end = note["end"]
+                self.records += note["records"]
+                self.errors.update(note["errors"])
+            if self._unfinished.stat().st_size < self._end:
+                raise ValueError("it is shorter than what is noted of it")
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
+            raise TrunklineError(
+                "batch.unfinished",
+                f"{self._unfinished}: {problem}; remove it and {self._notes_path.name}"
+                " to begin anew",
+            ) from problem
+        complete = sum(len(each.encode()) for each in lines if each.endswith("\n"))
+        os.truncate(self._notes_path, complete)
+
+    def add(self, piece: Piece) -> None:
+        """Write a piece and, when it is on the disk, its note."""
+        self._file.write(piece.body)
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._footers.append((self._end, piece.footer))
+        self._end += len(piece.body)
+        note = {
+            "records": piece.records,
+            "errors": piece.errors,
+            "end": self._end,
+            "footer": base64.b64encode(piece.footer).decode(),
+        }
+        self._notes.write(json.dumps(note) + "\n")
+        self._notes.flush()
+
+    def finish(self) -> None:
+        """Make the output of it."""
+        if self._kind == "parquet":
+            self._file.write(join_footers(self._footers))
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        os.replace(self._unfinished, self._target)
+        self._notes_path.unlink()
