@@ -20,6 +20,7 @@ from trunkline.rating.call import Call
 from trunkline.rating.cost import Cost, Span, price, price_plans
 from trunkline.rating.durations import parse_duration
 from trunkline.rating.errors import RatingError
+from trunkline.rating.index import Entry
 from trunkline.rating.model import DEFAULT_TENANT, Timing
 from trunkline.rating.result import number, rates_of
 
@@ -31,6 +32,8 @@ __all__ = [
     "Costs",
     "RatingPlanCostArg",
     "TariffPlans",
+    "rate_interval",
+    "time_stamp",
 ]
 
 _DATA: Final = "*data"
@@ -227,10 +230,10 @@ def _call_fields(cost: Cost) -> dict[str, Json]:
 def _time_span(cost: Cost, span: Span, start: Instant) -> dict[str, Json]:
     first = span is cost.spans[0]
     return {
-        "TimeStart": _stamp(start.nanoseconds + span.start),
-        "TimeEnd": _stamp(start.nanoseconds + span.start + span.duration),
+        "TimeStart": time_stamp(start.nanoseconds + span.start),
+        "TimeEnd": time_stamp(start.nanoseconds + span.start + span.duration),
         "Cost": number(span.cost + (cost.connect_fee if first else 0)),
-        "RateInterval": _rate_interval(cost, span),
+        "RateInterval": rate_interval(span.entry, cost.call.tor),
         "DurationIndex": span.start + span.duration,
         "Increments": _increments(span, "Duration"),
         "RoundIncrement": None,
@@ -248,7 +251,7 @@ def _data_span(cost: Cost, span: Span) -> dict[str, Json]:
         "DataStart": span.start,
         "DataEnd": span.start + span.duration,
         "Cost": number(span.cost + (cost.connect_fee if first else 0)),
-        "RateInterval": _rate_interval(cost, span),
+        "RateInterval": rate_interval(span.entry, cost.call.tor),
         "DataIndex": span.start + span.duration,
         "Increments": _increments(span, "Amount"),
         "MatchedSubject": span.match.subject_key,
@@ -271,19 +274,20 @@ def _increments(span: Span, usage: str) -> list[Json]:
     ]
 
 
-def _rate_interval(cost: Cost, span: Span) -> dict[str, Json]:
-    terms = span.entry.terms
+def rate_interval(entry: Entry, tor: str) -> dict[str, Json]:
+    """The reference's ``RateInterval``: a price and when it holds."""
+    terms = entry.terms
     return {
-        "Timing": _timing(span.entry.timing),
+        "Timing": _timing(entry.timing),
         "Rating": {
             "ConnectFee": number(terms.connect_fee),
             "RoundingMethod": str(terms.rounding),
             "RoundingDecimals": terms.decimals,
             "MaxCost": number(terms.max_cost),
             "MaxCostStrategy": str(terms.strategy),
-            "Rates": rates_of(terms.slots, cost.call.tor, wire=True),
+            "Rates": rates_of(terms.slots, tor, wire=True),
         },
-        "Weight": number(span.entry.weight),
+        "Weight": number(entry.weight),
     }
 
 
@@ -301,7 +305,7 @@ def _timing(timing: Timing) -> dict[str, Json]:
     }
 
 
-def _stamp(nanoseconds: int) -> str:
+def time_stamp(nanoseconds: int) -> str:
     """RFC 3339 with as many decimals as there have to be, as Go prints a time."""
     text = Instant(nanoseconds // 10**9 * 10**9).time.replace(tzinfo=None).isoformat()
     fraction = nanoseconds % 10**9

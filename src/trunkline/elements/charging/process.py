@@ -31,6 +31,7 @@ from trunkline.elements.charging.openapi import document
 from trunkline.elements.charging.profiles import ProfileMethods
 from trunkline.elements.charging.records import Records
 from trunkline.elements.charging.registry import Registry
+from trunkline.elements.charging.responder import Responder
 from trunkline.elements.charging.rulebook import RuleBook
 from trunkline.elements.charging.sessions import Sessions
 from trunkline.elements.charging.steps import Ended, Steps
@@ -68,6 +69,7 @@ SERVICES: Final = (
     TariffPlans,
     Accounts,
     Sessions,
+    Responder,
     Records,
     ProfileMethods,
     Changes,
@@ -152,6 +154,7 @@ class ChargingNode:
             TariffPlans(plan.tariffs),
             Accounts(self.engine),
             Sessions(self.engine, self.clients, self.steps),
+            Responder(self.engine),
             Records(self.engine),
             ProfileMethods(self.engine),
             Changes(self.engine),
