@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -19,6 +20,7 @@ from trunkline.elements.charging.engine import Engine
 from trunkline.elements.charging.records import Records
 from trunkline.elements.charging.registry import Registry
 from trunkline.elements.charging.rulebook import RuleBook
+from trunkline.elements.charging.scheduler import Scheduler
 from trunkline.elements.charging.sessions import Sessions
 from trunkline.elements.charging.taken import Booked, Mishap
 from trunkline.elements.charging.tariffs import Tariffs
@@ -44,16 +46,22 @@ class Office:
         self.now = NOW
         self.folder = folder
         self.book = Book(url)
-        tariffs = Tariffs(TARIFF)
-        self.engine = Engine(
-            tariffs, self.book, RuleBook(load_charging(folder), tariffs), lambda: self.now
-        )
+        tariffs = Tariffs(TARIFF, load_charging(folder))
+        rules = RuleBook(tariffs.rows, tariffs)
+        self.engine = Engine(tariffs, self.book, rules, lambda: self.now)
+        self.lines: list[str] = []
+        self.scheduler = Scheduler(self.engine, self.log)
         self.mishaps: list[Mishap] = []
+        self._noted = self.engine.booked
         self.engine.booked = self._booked
         self.registry = Registry(Accounts(self.engine), Sessions(self.engine), Records(self.engine))
 
     def _booked(self, change: Booked) -> None:
         self.mishaps += change.mishaps
+        self._noted(change)
+
+    def log(self, facility: str, severity: int, mnemonic: str, text: str) -> None:
+        self.lines.append(f"{facility}-{severity}-{mnemonic}: {text}")
 
     def later(self, **time: float) -> None:
         """Move the clock."""
@@ -81,6 +89,17 @@ class Office:
         return sum((Decimal(str(each["Value"])) for each in held), Decimal(0))
 
 
+@asynccontextmanager
+async def opened(folder: Path, url: str) -> AsyncIterator[Office]:
+    """A node at a ledger."""
+    desk = Office(folder, url)
+    await desk.book.prepare()
+    try:
+        yield desk
+    finally:
+        await desk.book.close()
+
+
 def office(
     tmp_path: Path,
     files: Mapping[str, str],
@@ -92,13 +111,9 @@ def office(
     path = write_folder(tmp_path / "rows", files)
 
     async def main() -> None:
-        desk = Office(path, url or f"sqlite:///{tmp_path}/ledger.db")
-        await desk.book.prepare()
-        try:
+        async with opened(path, url or f"sqlite:///{tmp_path}/ledger.db") as desk:
             await script(desk)
             found = await desk.book.audit()
             assert found.clean, found.findings
-        finally:
-            await desk.book.close()
 
     asyncio.run(main())

@@ -45,7 +45,7 @@ def test_what_a_node_says_of_itself(tmp_path: Path) -> None:
         assert {each["address"] for each in status["listen"] if isinstance(each, dict)} == places
         counters = control.call("node.counters")
         assert isinstance(counters, dict)
-        assert set(counters) == {"rpc_json", "http"}
+        assert set(counters) == {"rpc_json", "http", "scheduler"}
         tcp = counters["rpc_json"]
         assert isinstance(tcp, dict)
         assert (tcp["calls"], tcp["connections"], tcp["accepted"]) == (1, 1, 1)

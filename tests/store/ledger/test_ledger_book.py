@@ -344,6 +344,9 @@ def test_accounts_and_tasks_are_listed_in_order(url: str) -> None:
             assert [task.id for task in await book.tasks("a/")] == ["a/1", "a/2"]
             assert [task.id for task in await book.tasks("a/", after="a/1")] == ["a/2"]
             assert [task.id for task in await book.tasks("a/", limit=1)] == ["a/1"]
+            claimed = await book.claim(1.0, 2.0, prefix="a/")
+            assert [task.id for task in claimed] == ["a/1", "a/2"]
+            assert [task.id for task in await book.claim(1.0, 2.0)] == ["ab/1", "b/1"]
 
     run(script())
 

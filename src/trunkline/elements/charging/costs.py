@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -190,10 +190,13 @@ class Costs:
 
 
 class TariffPlans:
-    """Loading of tariffs."""
+    """Loading of tariffs; ``loaded`` takes in what was loaded, before there is an answer."""
 
-    def __init__(self, tariffs: Tariffs) -> None:
+    def __init__(
+        self, tariffs: Tariffs, loaded: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
         self._tariffs = tariffs
+        self._loaded = loaded
 
     @method("APIerSv1.LoadTariffPlanFromFolder", mandatory=("FolderPath",))
     async def load(self, args: AttrLoadTpFromFolder) -> Json:
@@ -205,6 +208,8 @@ class TariffPlans:
         except (OSError, ValueError) as problem:  # a name that no file can have
             raise ApiError("INVALID_PATH") from problem
         await self._tariffs.load(folder, dry_run=args.dry_run)
+        if self._loaded is not None and not args.dry_run:
+            await self._loaded()
         return "OK"
 
 

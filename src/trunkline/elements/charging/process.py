@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import partial
@@ -33,6 +34,7 @@ from trunkline.elements.charging.records import Records
 from trunkline.elements.charging.registry import Registry
 from trunkline.elements.charging.responder import Responder
 from trunkline.elements.charging.rulebook import RuleBook
+from trunkline.elements.charging.scheduler import Scheduler
 from trunkline.elements.charging.sessions import Sessions
 from trunkline.elements.charging.steps import Ended, Steps
 from trunkline.elements.charging.tariffs import Tariffs
@@ -78,6 +80,7 @@ SERVICES: Final = (
 )
 """The classes that have the methods."""
 
+_READY: Final = 5.0  # s; so long it waits for plans that are due before it listens
 _SWEEP: Final = 1.0  # s; from one look for what is due to the next
 _KINDS: Final = {
     "rpc_json": ("JSON-RPC", TcpConnection),
@@ -147,11 +150,12 @@ class ChargingNode:
         self.steps = plan.steps(self.engine)
         self._failing = ""
         self._unprepared = False
+        self.scheduler = Scheduler(self.engine, self.log)
         self.clients = Clients(self._switches)
         self.registry = Registry(
             Core(plan.name, datetime.now(UTC)),
             Costs(plan.tariffs, self.engine.clock),
-            TariffPlans(plan.tariffs),
+            TariffPlans(plan.tariffs, self.scheduler.loaded),
             Accounts(self.engine),
             Sessions(self.engine, self.clients, self.steps),
             Responder(self.engine),
@@ -184,7 +188,11 @@ class ChargingNode:
             self.loop.create_task(self._sweep()),
             self.loop.create_task(self.engine.rules.follow(self._unfollowed)),
             self.loop.create_task(self.engine.tariffs.follow(self._unfollowed_tariff)),
+            self.loop.create_task(self.scheduler.run()),
         ]
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_READY):
+                await self.scheduler.ready.wait()
         settings = self.plan.settings
         bounds = RpcSettings(connections=settings.connections)
         for key, (kind, protocol) in _KINDS.items():
@@ -305,13 +313,15 @@ class ChargingNode:
         }
 
     def _counters(self, _: Connection, __: Params) -> Json:
-        return {
+        found: dict[str, Json] = {
             key: {
                 **cast("dict[str, Json]", asdict(server.stats)),
                 "connections": len(server.connections),
             }
             for key, server in self.servers.items()
         }
+        found["scheduler"] = cast("dict[str, Json]", asdict(self.scheduler.counters))
+        return found
 
     def _log_lines(self, _: Connection, params: Params) -> Json:
         limit = bounded(params, "limit", int, 1, 10_000, 100)

@@ -12,21 +12,22 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 from uuid import uuid4
 
 from trunkline.charging.actions import Circumstances, Effect, run_actions
 from trunkline.charging.charges import Debit
+from trunkline.charging.documents import reference_account
+from trunkline.charging.event import Event, Scope
 from trunkline.charging.model import Account, Movement
 from trunkline.charging.rows import ActionRow
 from trunkline.charging.triggers import count, run_triggers
 from trunkline.elements.charging.effects import posted
+from trunkline.elements.charging.rules import EventSources, Profiles
 from trunkline.errors import TrunklineError
+from trunkline.rating.model import DEFAULT_TENANT
 from trunkline.rating.tariff import Tariff
 from trunkline.store.ledger.model import Change, RecordRow, TaskRow, View
-
-if TYPE_CHECKING:
-    from trunkline.elements.charging.rules import Profiles
 
 __all__ = ["Booked", "Mishap", "Taken"]
 
@@ -130,8 +131,19 @@ class Taken:
             new_uuid=lambda: str(uuid4()),
             zone=self._tariff.zone(key.partition(":")[0]),
             timings=self._rules.timings,
+            passes=self._passes,
             reference=reference,
         )
+
+    def _passes(self, row: ActionRow, account: Account | None) -> bool:
+        """Whether an action's filters let it run; they look at the account, as ``*req``."""
+        if not row.filters:
+            return True
+        tenant = DEFAULT_TENANT if account is None else account.tenant
+        fields = {} if account is None else {**reference_account(account), "Account": account.id}
+        sources = EventSources(self._tariff, self._rules.timings)
+        scope = Scope(Event(tenant=tenant, fields=fields), self._now, sources)
+        return self._rules.filters.condition(tenant, row.filters).holds(scope)
 
     def _trigger(self, key: str, movements: Iterable[Movement]) -> None:
         account = self.accounts.get(key)

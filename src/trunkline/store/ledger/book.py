@@ -237,13 +237,17 @@ class Book:
             account=account, reference=reference, after=after, limit=limit
         )
 
-    async def claim(self, now: float, until: float, limit: int = 100) -> list[TaskRow]:
+    async def claim(
+        self, now: float, until: float, limit: int = 100, *, prefix: str = ""
+    ) -> list[TaskRow]:
         """Tasks that are due, for the caller alone until ``until``, when they are due again.
+
+        ``prefix``: with which their IDs begin.
 
         A change that removes a task does it once: name the task among its keys, and do nothing if
         it is gone.
         """
-        return await self._reader.claim(now, until, limit)
+        return await self._reader.claim(now, until, limit, prefix)
 
     async def purge(self, now: float, limit: int = 10_000) -> int:
         """Forget answers that expired before ``now``; returns how many."""

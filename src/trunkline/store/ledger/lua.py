@@ -249,14 +249,21 @@ return found
 """
 )
 
-# now, until, limit, a new version: keys and cells of the tasks that were due, in pairs.
+# now, until, limit, a new version, prefix: keys and cells of the tasks that were due, in pairs.
 CLAIM: Final = Script(
     """
-local P, until_ = KEYS[1], ARGV[2]
+local P, until_, limit, prefix = KEYS[1], ARGV[2], tonumber(ARGV[3]), ARGV[5]
+local due, at = {}, 0
+while #due < limit do
+  local page = redis.call('ZRANGEBYSCORE', P .. 'task:due', '-inf', ARGV[1], 'LIMIT', at, 1000)
+  if #page == 0 then break end
+  for _, key in ipairs(page) do
+    if #due < limit and string.sub(key, 1, #prefix) == prefix then due[#due + 1] = key end
+  end
+  at = at + #page
+end
 local found = {}
-for _, key in ipairs(
-  redis.call('ZRANGEBYSCORE', P .. 'task:due', '-inf', ARGV[1], 'LIMIT', 0, ARGV[3])
-) do
+for _, key in ipairs(due) do
   local value = redis.call('HGET', P .. 'task', key)
   local cells = '[' .. until_ .. string.sub(value, (string.find(value, ',', 1, true)))
   redis.call('HSET', P .. 'task', key, ARGV[4] .. ' ' .. cells)

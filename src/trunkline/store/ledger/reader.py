@@ -285,12 +285,12 @@ class Reader:
 
         return await self._ask(work)
 
-    async def claim(self, now: float, until: float, limit: int) -> list[TaskRow]:
+    async def claim(self, now: float, until: float, limit: int, prefix: str) -> list[TaskRow]:
         """See :meth:`Book.claim`."""
         shelf = self._shelves[TASK]
         due = (
             select(TASKS.c.id)
-            .where(TASKS.c.due <= now)
+            .where(TASKS.c.due <= now, *(_within(TASKS, prefix) if prefix else ()))
             .order_by(TASKS.c.due, TASKS.c.id)
             .limit(limit)
             .with_for_update(skip_locked=True)

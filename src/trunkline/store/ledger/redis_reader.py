@@ -171,9 +171,9 @@ class RedisReader:
             found += [each for each in page if account in ("", each.movement.account)]
         return found[:limit]
 
-    async def claim(self, now: float, until: float, limit: int) -> list[TaskRow]:
+    async def claim(self, now: float, until: float, limit: int, prefix: str) -> list[TaskRow]:
         """See :meth:`Book.claim`."""
-        arguments = repr(float(now)), repr(float(until)), limit, randbits(62) + 1
+        arguments = repr(float(now)), repr(float(until)), limit, randbits(62) + 1, prefix
         words = cast("list[str]", await self._run(CLAIM, *arguments))
         load = self._shelves[TASK].load
         return sorted(

@@ -1,0 +1,286 @@
+"""What actions ask for beyond their account, carried out with real servers on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+from tests.elements.charging.office import Office, office, opened
+from tests.elements.charging.support import write_folder
+
+from trunkline.elements.charging.effects import ATTEMPTS, PREFIX, Order
+from trunkline.elements.charging.scheduler import Scheduler
+from trunkline.errors import TrunklineError
+from trunkline.net import http
+from trunkline.store.ledger.book import Book
+
+
+@dataclass
+class Web:
+    """A server that keeps what it is sent, and answers what it is told to."""
+
+    url: str = ""
+    status: str = "200 OK"
+    requests: list[tuple[str, Any]] = field(default_factory=list)
+    heads: list[bytes] = field(default_factory=list)
+    hang: bool = False
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        self.heads.append(head)
+        length = int(head.lower().partition(b"content-length:")[2].split()[0])
+        body = json.loads(await reader.readexactly(length))
+        self.requests.append((head.split()[1].decode(), body))
+        if self.hang:
+            await reader.read()
+        else:
+            writer.write(f"HTTP/1.1 {self.status}\r\nContent-Length: 2\r\n\r\nok".encode())
+            await writer.drain()
+        writer.close()
+
+
+@asynccontextmanager
+async def web(context: ssl.SSLContext | None = None) -> AsyncIterator[Web]:
+    found = Web()
+    server = await asyncio.start_server(found.serve, "127.0.0.1", 0, ssl=context)
+    scheme = "http" if context is None else "https"
+    found.url = f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with server:
+        yield found
+
+
+def actions(*rows: str) -> dict[str, str]:
+    return {"Actions.csv": "".join(f"{row}\n" for row in rows)}
+
+
+async def execute(desk: Office, name: str = "A") -> None:
+    await desk.ok("APIerSv1.ExecuteAction", Account="1001", ActionsId=name)
+
+
+def run(tmp_path: Path, script: Callable[[Office, Web], Awaitable[None]], *extra: str) -> None:
+    """A script with a node, and a web server that its actions post to."""
+
+    async def main() -> None:
+        async with web() as server:
+            rows = actions(
+                "A,*topup,,,,*monetary,,,,,,,5,,,,20",
+                f"A,*http_post,{server.url}/hook?a=1,,,,,,,,,,,,,,10",
+                *extra,
+            )
+            folder = write_folder(tmp_path / "rows", rows)
+            async with opened(folder, f"sqlite:///{tmp_path}/ledger.db") as desk:
+                await script(desk, server)
+
+    asyncio.run(main())
+
+
+def test_an_account_is_posted(tmp_path: Path) -> None:
+    async def script(desk: Office, server: Web) -> None:
+        await execute(desk)
+        assert server.requests == [], "not before the change is on disk"
+        [task] = await desk.book.tasks(PREFIX)
+        assert Order.of_task(task).action == "*http_post"
+        await desk.scheduler.turn()
+        [(path, body)] = server.requests
+        assert path == "/hook?a=1"
+        assert body["ID"] == "cgrates.org:1001"
+        assert body["BalanceMap"]["*monetary"][0]["Value"] == 5
+        assert b"application/json" in server.heads[0]
+        assert await desk.book.tasks(PREFIX) == []
+        assert desk.scheduler.counters.effects_done == 1
+        await desk.scheduler.turn()
+        assert len(server.requests) == 1
+
+    run(tmp_path, script)
+
+
+def test_what_fails_is_tried_again_later_each_time_and_given_up(tmp_path: Path) -> None:
+    async def script(desk: Office, server: Web) -> None:
+        server.status = "503 Busy"
+        await execute(desk)
+        waits = []
+        for attempt in range(1, ATTEMPTS):
+            await desk.scheduler.turn()
+            assert len(server.requests) == attempt
+            [task] = await desk.book.tasks(PREFIX)
+            waits.append(task.due - desk.now.timestamp())
+            desk.later(seconds=waits[-1])
+        assert waits == [1, 4, 16, 64, 256, 256, 256]
+        await desk.scheduler.turn()
+        assert await desk.book.tasks(PREFIX) == []
+        counters = desk.scheduler.counters
+        assert (counters.effects_retried, counters.effects_given_up) == (7, 1)
+        [line] = [line for line in desk.lines if "GIVEN-UP" in line]
+        assert line.startswith("ACTION-3-GIVEN-UP: *http_post of A for cgrates.org:1001: http://")
+        assert line.endswith("/hook answered 503")
+
+    run(tmp_path, script)
+
+
+def test_one_that_mends_itself_is_done(tmp_path: Path) -> None:
+    async def script(desk: Office, server: Web) -> None:
+        server.status = "500 Oh"
+        await execute(desk)
+        await desk.scheduler.turn()
+        server.status = "204 None"
+        desk.later(seconds=1)
+        await desk.scheduler.turn()
+        assert desk.scheduler.counters.effects_done == 1
+        assert len(server.requests) == 2
+
+    run(tmp_path, script)
+
+
+def test_a_node_that_dies_before_or_after_the_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was asked for is done at least once: twice, where it died in between."""
+
+    async def script(desk: Office, server: Web) -> None:
+        await desk.scheduler.turn()
+        await execute(desk)
+        update = Book.update
+
+        async def dead(*_: Any, **__: Any) -> Any:
+            raise TrunklineError("store.ledger-unavailable", "gone")
+
+        monkeypatch.setattr(Book, "update", dead)
+        await desk.scheduler.turn()
+        monkeypatch.setattr(Book, "update", update)
+        assert len(server.requests) == 1
+        desk.later(seconds=59)
+        await desk.scheduler.turn()
+        assert len(server.requests) == 1, "it is another's for a minute"
+        desk.later(seconds=1)
+        await desk.scheduler.turn()
+        assert len(server.requests) == 2
+        assert await desk.book.tasks(PREFIX) == []
+
+    run(tmp_path, script)
+
+
+def test_a_server_that_hangs_delays_nobody_else(tmp_path: Path) -> None:
+    async def script(desk: Office, server: Web) -> None:
+        server.hang = True
+        desk.scheduler = Scheduler(desk.engine, desk.log, timeout=0.2)
+        await execute(desk)
+        await execute(desk, "B")
+        began = asyncio.get_running_loop().time()
+        await desk.scheduler.turn()
+        assert 0.2 <= asyncio.get_running_loop().time() - began < 1
+        assert (desk.scheduler.counters.effects_done, len(server.requests)) == (1, 1)
+        assert desk.scheduler.counters.effects_retried == 1
+
+    run(tmp_path, script, "B,*log,,,,,,,,,,,,,,,10")
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ("*http_post,ftp://x/,,", "'ftp://x/' is no URL to post to"),
+        ("*http_post,http://[x/,,", "'http://[x/' is no URL to post to"),
+        ("*http_post,,,", "'' is no URL to post to"),
+        ("*cgr_rpc,1,,", "the parameters '1' are no JSON object"),
+        ("*cgr_rpc,{},,", "its parameters name no Address and Method"),
+        ("*export,,,", "*export of B for cgrates.org:1001: nothing here carries that out"),
+    ],
+)
+def test_what_no_attempt_would_mend_is_given_up_at_once(
+    tmp_path: Path, row: str, said: str
+) -> None:
+    async def script(desk: Office) -> None:
+        await execute(desk, "B")
+        await desk.scheduler.turn()
+        assert desk.scheduler.counters.effects_given_up == 1
+        assert said in desk.lines[-1]
+        assert await desk.book.tasks(PREFIX) == []
+
+    rows = f"B,*topup,,,,*monetary,,,,,,,5,,,,20\nB,{row},,,,,,,,,,,,10\n"
+    office(tmp_path, {"Actions.csv": rows}, script)
+
+
+def test_a_log_line_and_a_call(tmp_path: Path) -> None:
+    async def script(desk: Office) -> None:
+        await execute(desk)
+        await desk.scheduler.turn()
+        assert any(
+            line.startswith('ACTION-6-LOG: LOG Account: {"ID":"cgrates.org:1001"')
+            for line in desk.lines
+        )
+        assert desk.scheduler.counters.effects_done == 1
+        assert desk.scheduler.counters.effects_retried == 1, "nobody listens there yet"
+
+    rpc = '"{""Address"":""127.0.0.1:1"",""Method"":""CoreSv1.Ping"",""Params"":{}}"'
+    rows = actions("A,*log,,,,,,,,,,,,,,,20", f"A,*cgr_rpc,{rpc},,,,,,,,,,,,,,10")
+    office(tmp_path, rows, script)
+
+
+def test_filters_of_an_action_look_at_the_account(tmp_path: Path) -> None:
+    async def script(desk: Office) -> None:
+        await execute(desk)
+        assert await desk.money() == 5
+        await execute(desk)
+        assert await desk.money() == 12, "now it has more than 4 before the second row"
+        await execute(desk, "B")
+        assert await desk.money() == 12
+        assert "there is no filter" in await desk.ask(
+            "APIerSv1.ExecuteAction", Account="1001", ActionsId="C"
+        )
+
+    rows = actions(
+        "A,*topup,,*gte:~*req.BalanceMap.*monetary[0].Value:5,,*monetary,,,,,,,2,,,,20",
+        "A,*topup,,,,*monetary,,,,,,,5,,,,10",
+        "B,*topup,,*string:~*req.Account:1002,,*monetary,,,,,,,2,,,,20",
+        "C,*topup,,NOPE,,*monetary,,,,,,,2,,,,20",
+    )
+    office(tmp_path, rows, script)
+
+
+def test_a_secure_server_is_known_by_its_certificate(monkeypatch: pytest.MonkeyPatch) -> None:
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    made = ssl.create_default_context
+
+    async def main() -> None:
+        async with web(context) as server:
+            with pytest.raises(TrunklineError, match="CERTIFICATE_VERIFY_FAILED"):
+                await http.post(f"{server.url}/a", b"{}")
+
+            def trusting() -> ssl.SSLContext:
+                found = made()
+                authority.configure_trust(found)
+                return found
+
+            monkeypatch.setattr(ssl, "create_default_context", trusting)
+            await http.post(server.url.replace("//", "//me:s%40cret@"), b"{}")
+            assert b"Authorization: Basic bWU6c0BjcmV0" in server.heads[0]
+            assert server.requests == [("/", {})]
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("answer", [b"", b"hello\r\n\r\n", b"HTTP/1.1 200 OK\r\n"])
+def test_an_answer_that_is_none(answer: bytes) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"{}")
+        writer.write(answer)
+        writer.close()
+
+    async def main() -> None:
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        async with server:
+            port = server.sockets[0].getsockname()[1]
+            with pytest.raises(TrunklineError) as problem:
+                await http.post(f"http://127.0.0.1:{port}/", b"{}", timeout=2)
+            assert problem.value.code == "http.failed"
+
+    asyncio.run(main())
