@@ -101,6 +101,7 @@ class ChargingPlan:
         self.name = name
         self.settings = settings
         precision = EXACT if settings.precision == "exact" else Cgrates()
+        kept: RuleStore | None = None
         if settings.tariff:
             self.source = str(network.path.parent / settings.tariff)
             self.tariffs = Tariffs.of_folder(
@@ -110,8 +111,8 @@ class ChargingPlan:
             url = settings.store or default_tariff_url()
             self.source = "the active tariff"
             self.tariffs = Tariffs.of_store(url, precision=precision)
-        kept = settings.store or ("" if settings.tariff else default_tariff_url())
-        self.rules = RuleBook(self.tariffs.rows, self.tariffs, RuleStore(kept) if kept else None)
+            kept = RuleStore(url)
+        self.rules = RuleBook(self.tariffs.rows, self.tariffs, kept)
         self.ledger = settings.ledger or default_ledger_url()
 
     def steps(self, engine: Engine) -> Steps:
