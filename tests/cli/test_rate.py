@@ -454,3 +454,16 @@ def test_a_dry_run_loads_nothing(tmp_path: Path) -> None:
     assert good("load", "--dry-run", str(TUTORIAL)) == good("check", str(TUTORIAL))
     assert run("load", "--dry-run", copy(tmp_path / "x", "Rates.csv", ",22,", ",x,")).exit_code == 1
     assert "No tariff is loaded" in good("versions")
+
+
+def test_a_version_is_written_as_files(tmp_path: Path) -> None:
+    good("load", str(TUTORIAL))
+    good("load", copy(tmp_path / "x", "Rates.csv", ",22,", ",23,"))
+    printed = good("export-tariff", str(tmp_path / "out"))
+    assert printed.startswith(f"Version 2, 17 rows, is written to {tmp_path}/out:\n  Destinations")
+    done = json.loads(good("export-tariff", str(tmp_path / "first"), "--version", "1", "--json"))
+    assert (done["version"], len(done["files"])) == (1, 5)
+    assert cost_of("-t", str(tmp_path / "first"), LINE) == 22
+    good("load", str(tmp_path / "out"))
+    assert cost_of(LINE) == 23
+    assert refusal("export-tariff", str(tmp_path / "out")).code == "cgrates.not-written"

@@ -25,6 +25,7 @@ from trunkline.cli.versions import (
     StoreOption,
     activate,
     cancel,
+    export_tariff,
     moment,
     opened,
     rollback,
@@ -262,6 +263,7 @@ app.command()(versions)
 app.command()(activate)
 app.command()(cancel)
 app.command()(rollback)
+app.command("export-tariff")(export_tariff)
 app.command()(audit)
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from contextlib import closing
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from trunkline.cli.output import JsonOption, console, grid, print_json, print_table
-from trunkline.config.cgrates import compile_lines, parse_time
+from trunkline.config.cgrates import compile_lines, parse_time, write_folder
 from trunkline.errors import TrunklineError
 from trunkline.store.compiled import default_tariff_url
 
@@ -21,6 +22,7 @@ __all__ = [
     "StoreOption",
     "activate",
     "cancel",
+    "export_tariff",
     "moment",
     "opened",
     "rollback",
@@ -95,6 +97,32 @@ def versions(store: StoreOption = None, as_json: JsonOption = False) -> None:
             each.name,
         )
     print_table(console(), table)
+
+
+def export_tariff(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Where the files are written: an empty folder.")
+    ],
+    version: Annotated[
+        int | None,
+        typer.Option("--version", metavar="VERSION", help="Which one. Default: the active one."),
+    ] = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a version of the tariff as a folder of CSV files, which `load` reads again.
+
+    Rows go as they were loaded. Times that were given relative to the load (*now, +1h) mean the
+    next load then.
+    """
+    with closing(opened(store)) as target:
+        found = target.version(version) if version else target.counting()
+        files = write_folder(folder, target.lines(found))
+    if as_json:
+        print_json({"folder": str(folder), "version": found.id, "files": files})
+    else:
+        typer.echo(f"Version {found.id}, {found.row_count:,} rows, is written to {folder}:")
+        typer.echo(f"  {', '.join(files)}")
 
 
 def activate(

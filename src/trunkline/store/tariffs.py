@@ -363,10 +363,18 @@ class TariffStore:
         Raises:
             TrunklineError: ``store.no-tariff`` where none counts yet, ``store.unavailable``.
         """
-        counting = self.schedule().at(now or datetime.now(UTC))
-        if counting is None:
+        return self.plan(self.counting(now).id)
+
+    def counting(self, now: datetime | None = None) -> Version:
+        """The version that counts.
+
+        Raises:
+            TrunklineError: ``store.no-tariff`` where none counts yet, ``store.unavailable``.
+        """
+        found = self.schedule().at(now or datetime.now(UTC))
+        if found is None:
             raise _no_tariff()
-        return self.plan(counting.version)
+        return self.version(found.version)
 
     def plan(self, version: int) -> tuple[Version, TariffPlan]:
         """A version, and what it has.

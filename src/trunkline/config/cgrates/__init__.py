@@ -14,6 +14,7 @@ from trunkline.config.cgrates.csvfolder import (
     load_folder,
 )
 from trunkline.config.cgrates.problems import Place, Problem, TariffErrors
+from trunkline.config.cgrates.writing import write_folder
 from trunkline.rating.times import parse_time
 
 __all__ = [
@@ -32,4 +33,5 @@ __all__ = [
     "load_folder",
     "parse_cost_line",
     "parse_time",
+    "write_folder",
 ]
