@@ -158,7 +158,9 @@ def write(of: Tariff, path: Path, records: int, *, distinct: bool) -> None:
 
 
 def _as_csv(source: Path, target: Path) -> None:
-    duckdb.execute(
+    connection = duckdb.connect()
+    connection.execute("SET enable_progress_bar = false")
+    connection.execute(
         f"COPY (SELECT Account, Destination, strftime(epoch_ms(epoch_ms(AnswerTime)),"
         f" '%Y-%m-%dT%H:%M:%SZ') AS AnswerTime, Usage FROM '{source}') TO '{target}' (HEADER)"
     )
@@ -167,6 +169,7 @@ def _as_csv(source: Path, target: Path) -> None:
 def _alone(of: Tariff, source: Path, target: Path) -> float:
     """Seconds that DuckDB takes to give each record one price of its prefix."""
     connection = duckdb.connect()
+    connection.execute("SET enable_progress_bar = false")
     prices = pa.table(
         {
             "prefix": list(of.index.prefixes),

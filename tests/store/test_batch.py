@@ -304,6 +304,30 @@ def test_without_ray_the_message_says_what_to_install(
     assert refused.value.code == "batch.ray"
 
 
+def test_standard_output_is_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """DuckDB draws a bar of its own there when a query takes two seconds, unless told not to."""
+    connect = duckdb.connect
+    draws: list[object] = []
+
+    class Watched:
+        def __init__(self) -> None:
+            self.connection = connect()
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self.connection, name)
+
+        def close(self) -> None:
+            setting = "SELECT current_setting('enable_progress_bar')"
+            draws.extend(self.connection.execute(setting).fetchall())
+            self.connection.close()
+
+    monkeypatch.setattr("duckdb.connect", Watched)
+    source = write(tmp_path / "in.csv", records(5))
+    rate_file(TARIFF, source, tmp_path / "out.csv")
+    record_count(source)
+    assert draws == [(False,), (False,)]
+
+
 def test_no_records_are_no_error(tmp_path: Path) -> None:
     source, target = write(tmp_path / "in.csv", []), tmp_path / "out.csv"
     assert rate_file(TARIFF, source, target) == BatchReport()

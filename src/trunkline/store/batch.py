@@ -115,10 +115,8 @@ def rate_file(
             ``batch.unfinished``, ``batch.ray``.
     """
     kind = _format(target, "batch.target")
-    connection = duckdb.connect()
+    connection = _connect()
     try:
-        connection.execute(f"SET memory_limit = '{_MEMORY}'")
-        connection.execute("SET TimeZone = 'UTC'")
         found = _describe(connection, source)
         report = BatchReport()
         plan: dict[str, str | int] = {
@@ -164,7 +162,7 @@ def record_count(source: Path) -> int:
     Raises:
         TrunklineError: ``batch.source``.
     """
-    connection = duckdb.connect()
+    connection = _connect()
     try:
         table = _describe(connection, source).table
         [(count,)] = connection.execute(f"SELECT count(*) FROM {table}").fetchall()
@@ -177,6 +175,14 @@ def record_count(source: Path) -> int:
 
 
 # Reading
+
+
+def _connect() -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect()
+    connection.execute(f"SET memory_limit = '{_MEMORY}'")
+    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET enable_progress_bar = false")  # on standard output
+    return connection
 
 
 def _format(path: Path, code: str) -> str:
