@@ -275,6 +275,25 @@ def test_an_automatic_call_of_which_nothing_is_heard(tmp_path: Path) -> None:
     charging(tmp_path, script)
 
 
+def test_an_update_of_an_automatic_call(tmp_path: Path) -> None:
+    async def script(ask: Ask, engine: Engine) -> None:
+        clock = cast("Clock", engine.clock)
+        await topped_up(ask, 1)
+        assert await granted(ask, UPDATE, AUTOMATIC) == -1, "it opens one"
+        for second in (4, 8, 12):
+            clock.now = NOW + timedelta(seconds=second)
+            assert await looked(engine) == []
+            assert await granted(ask, UPDATE, EVENT) == -1
+            [session] = await Steps(engine).sessions()
+            [run] = session.runs
+            assert (run.used, run.granted) == (second * SECOND, (second + 10) * SECOND)
+            assert session.due == clock.now.timestamp() + 10
+        assert await ended(ask, {**EVENT, "Usage": "15s"}) == "OK"
+        assert await money(ask) == Decimal("0.975")
+
+    charging(tmp_path, script)
+
+
 @pytest.mark.parametrize("interval", ["10s", "0s"])
 def test_a_maximum_cost_ends_a_call(tmp_path: Path, interval: str) -> None:
     async def script(ask: Ask, engine: Engine) -> None:

@@ -146,6 +146,7 @@ class Steps:
 
         def step(view: View) -> Step:
             session = stored_session(view.sessions[identifier])
+            fresh = session is None
             if session is None:
                 self._check_times(event, 0.0)
                 session = self._opened(event, runs, clock, interval)
@@ -164,24 +165,30 @@ class Steps:
                 if initial:
                     return _again(session, clock)
             now = max(clock, session.updated)
-            first = initial and session.debit_interval
-            asked = session.debit_interval if first else most
+            asked, ran = most, session
+            if session.debit_interval and (fresh or usage is None):
+                asked = session.debit_interval
             tariff, precision = self._engine.tariffs.tariff, self._engine.tariffs.precision
+
+            def take(run: Run, payers: Payers | None) -> Granted:
+                said = used
+                if used is None and ran.debit_interval and not fresh:
+                    said = known(ran, run, now) - run.used  # by the clock
+                return extend(tariff, payers, run, asked, said, precision, session=identifier)
+
             done = self._stepped(
                 view,
                 _heard(session, event, now, self._lease),
                 now,
-                lambda run, payers: extend(
-                    tariff, payers, run, asked, used, precision, session=identifier
-                ),
+                take,
             )
             assert done.session is not None
             after = timed(done.session, done.granted, now)
-            usage = _least(done.granted)
-            if after.debit_interval and usage:
-                usage = None  # it is extended, or ended, when its time has come
-            limit = _UNLIMITED if usage is None else usage
-            return _stored(done, remembering(after, request, limit), usage)
+            least = _least(done.granted)
+            if after.debit_interval and least:
+                least = None  # it is extended, or ended, when its time has come
+            limit = _UNLIMITED if least is None else least
+            return _stored(done, remembering(after, request, limit), least)
 
         return self._later(await self._commit(runs, identifier, step, once))
 
