@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from tests.elements.charging.reference_client import AnsweredError, JSONClient
+from tests.elements.charging.support import network_file, running, write_folder
+from tests.elements.charging.test_clients import Switch
+from tests.elements.charging.test_recovery import TARIFF as FILES
 from tests.elements.charging.test_sessions import EVENT, NOW, TARIFF
 from tests.store.ledger.made import emptied
 from tests.store.servers import SqlServer, postgres_server
@@ -17,6 +23,7 @@ from trunkline.charging.model import Account, Balance, Movement
 from trunkline.charging.sessions import SessionError
 from trunkline.elements.charging.engine import Engine
 from trunkline.elements.charging.fallback import Fallback
+from trunkline.elements.charging.process import ChargingNode
 from trunkline.elements.charging.recorder import Recorder
 from trunkline.elements.charging.rulebook import RuleBook
 from trunkline.elements.charging.steps import Steps
@@ -161,3 +168,91 @@ def test_calls_are_granted_and_settled_once(server: SqlServer, tmp_path: Path, h
         await third.book.close()
 
     asyncio.run(main())
+
+
+def account_of(node: ChargingNode) -> None:
+    with closing(JSONClient(node.servers["rpc_json"].local)) as client:
+        client.call(
+            "APIerSv1.AddBalance",
+            {
+                "Tenant": "cgrates.org",
+                "Account": "1001",
+                "BalanceType": "*monetary",
+                "Value": 1,
+                "Balance": {"ID": "money"},
+            },
+        )
+
+
+def test_a_node_that_denies_releases_what_it_cannot_extend(
+    server: SqlServer, tmp_path: Path
+) -> None:
+    asyncio.run(emptied(server.url))
+    write_folder(tmp_path / "tariff", FILES)
+    path = network_file(
+        tmp_path, "denies", tariff="tariff", ledger=server.url, debit_interval="200ms"
+    )
+    with running(path) as node:
+        account_of(node)
+        with (
+            closing(Switch(node.servers["rpc_bijson"].local, "OK")) as switch,
+            closing(JSONClient(node.servers["rpc_json"].local)) as client,
+        ):
+            argument = {"InitSession": True, "Event": EVENT}
+            assert switch.call("SessionSv1.InitiateSession", argument)["MaxUsage"] == -1
+            server.stop()
+            try:
+                until = time.monotonic() + 20
+                while not switch.told:
+                    assert time.monotonic() < until
+                    time.sleep(0.02)
+                assert switch.told[0]["params"][0]["Reason"] == "SERVER_ERROR"
+                with pytest.raises(AnsweredError, match=r"^SERVER_ERROR: ledger \(postgresql:"):
+                    client.call("SessionSv1.InitiateSession", argument)
+            finally:
+                server.start()
+            ended = {"TerminateSession": True, "Event": {**EVENT, "Usage": "1s"}}
+            while True:
+                try:
+                    client.call("SessionSv1.TerminateSession", ended)
+                    break
+                except AnsweredError:
+                    time.sleep(0.1)
+            assert client.call("SessionSv1.GetActiveSessionsCount", {}) == 0
+
+
+def test_a_node_that_grants_starts_without_its_ledger(
+    server: SqlServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    asyncio.run(emptied(server.url))
+    write_folder(tmp_path / "tariff", FILES)
+    path = network_file(
+        tmp_path,
+        "grants",
+        tariff="tariff",
+        ledger=server.url,
+        when_ledger_fails="grant",
+        grant_usage="30s",
+    )
+    with running(path) as node:
+        account_of(node)
+    server.stop()
+    try:
+        with running(path) as node, closing(JSONClient(node.servers["rpc_json"].local)) as client:
+            argument = {"InitSession": True, "Event": {**EVENT, "Usage": "60s"}}
+            found = client.call("SessionSv1.InitiateSession", argument)
+            assert isinstance(found, dict)
+            assert found["MaxUsage"] == 30 * SECOND
+            assert (tmp_path / "trunkline" / "grants-OCS.journal").stat().st_size > 0
+    finally:
+        server.start()
+    with running(path) as node, closing(JSONClient(node.servers["rpc_json"].local)) as client:
+        until = time.monotonic() + 20
+        while (tmp_path / "trunkline" / "grants-OCS.journal").stat().st_size:
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        assert client.call("SessionSv1.GetActiveSessionsCount", {}) == 1
+        account = client.call("APIerSv2.GetAccount", {"Account": "1001"})
+        assert isinstance(account, dict)
+        assert account["BalanceMap"]["*monetary"][0]["Value"] == 0.95
