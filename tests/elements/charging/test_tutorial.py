@@ -1,7 +1,8 @@
 """Requests of a tutorial that users of CGRateS follow, as its scripts post them over HTTP.
 
-They have no ``id``. Its texts: AttributeS_Playground.py and ChargerS_Playground.py of
-nickvsnetworking/CGrates_Tutorial, written for 0.10.2; and api_cache.rst of the reference.
+They have no ``id``. Its texts: AttributeS_Playground.py, ChargerS_Playground.py and
+Account_Balance_Examples.py of nickvsnetworking/CGrates_Tutorial, written for 0.10.2; and
+api_cache.rst of the reference.
 """
 
 from __future__ import annotations
@@ -148,6 +149,33 @@ def post(tmp_path: Path) -> Iterator[Post]:
         yield send
 
 
+def set_balance(kind: str, **balance: object) -> object:
+    return {
+        "method": "ApierV1.SetBalance",
+        "params": [
+            {
+                "Tenant": "cgrates.org",
+                "Account": "Nick_Test_123",
+                "BalanceType": kind,
+                "Categories": "*any",
+                "Balance": balance,
+            }
+        ],
+    }
+
+
+def balances(post: Post) -> dict[str, object]:
+    """By their ID, what they hold; and that of a blocker as a pair."""
+    account = {"Tenant": "cgrates.org", "Account": "Nick_Test_123"}
+    answer = post({"method": "ApierV2.GetAccount", "params": [account]})
+    assert isinstance(answer, dict)
+    held = [each for kind in answer["result"]["BalanceMap"].values() for each in kind]
+    return {
+        each["ID"]: (each["Value"], "blocker") if each["Blocker"] else each["Value"]
+        for each in held
+    }
+
+
 def process(post: Post, event: dict[str, object], **more: object) -> dict[str, object]:
     argument = {"Tenant": "cgrates.org", "Event": event, **more}
     answer = post({"method": "AttributeSv1.ProcessEvent", "params": [argument]})
@@ -210,3 +238,30 @@ def test_two_chargers(post: Post) -> None:
 @documented("APIerSv1.ReloadCache")
 def test_the_cache_is_reloaded(post: Post) -> None:
     assert post(RELOAD) == {"error": None, "id": 1, "result": "OK"}
+
+
+def test_balances_say_their_value_within(post: Post) -> None:
+    create = {
+        "method": "ApierV2.SetAccount",
+        "params": [{"Tenant": "cgrates.org", "Account": "Nick_Test_123"}],
+    }
+    assert post(create) == OK
+    for kind, balance in (
+        ("*voice", {"ID": "5_minute_voice_balance", "Value": "5m", "Weight": 25}),
+        ("*sms", {"ID": "SMS_Balance_1", "Value": "100", "Weight": 25}),
+        ("*data", {"ID": "number", "Value": 1024}),
+        (
+            "*generic",
+            {"ID": "100_units_generic_balance", "Value": "100", "Weight": 25, "Blocker": "true"},
+        ),
+    ):
+        assert post(set_balance(kind, **balance)) == OK
+    assert balances(post) == {
+        "5_minute_voice_balance": 300 * 10**9,
+        "SMS_Balance_1": 100,
+        "number": 1024,
+        "100_units_generic_balance": (100, "blocker"),
+    }
+    answer = post(set_balance("*sms", ID="bad", Value="ten"))
+    assert isinstance(answer, dict)
+    assert answer["error"] == "SERVER_ERROR: 'ten' is no Value of a balance"

@@ -6,6 +6,7 @@ what it moves in the ledger.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -17,7 +18,9 @@ from trunkline.charging.rows import ActionRow, BalanceRow
 from trunkline.elements.charging.engine import Engine
 from trunkline.elements.charging.registry import ApiError, method
 from trunkline.elements.charging.taken import Booked, Taken
+from trunkline.errors import DecodeError
 from trunkline.jsonrpc import Json
+from trunkline.rating.durations import parse_duration
 from trunkline.rating.model import DEFAULT_TENANT
 from trunkline.store.ledger.model import Keys, View
 
@@ -29,6 +32,8 @@ _LISTS: Final = {
     "SharedGroups": "shared_groups",
     "TimingIDs": "timings",
 }
+_NUMBER: Final = re.compile(r"-?[0-9]{1,40}(\.[0-9]{1,40})?")
+_TRUTHS: Final = {"True": True, "true": True, "False": False, "false": False}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,12 +202,24 @@ def _row(action: str, args: AttrAddBalance) -> ActionRow:
             timings=lists.get("timings"),
             rating_subject=_text(said, "RatingSubject") or None,
             expires=_text(said, "ExpiryTime"),
-            value=args.value,
+            value=args.value or _amount(said.get("Value")),
             weight=Decimal(str(weight)) if isinstance(weight, int | float | Decimal) else None,
-            blocker=blocker if isinstance(blocker, bool) else None,
-            disabled=disabled if isinstance(disabled, bool) else None,
+            blocker=_TRUTHS.get(str(blocker)),
+            disabled=_TRUTHS.get(str(disabled)),
         ),
     )
+
+
+def _amount(value: Json) -> Decimal:
+    """What a balance holds: a number, or as a text a duration, too."""
+    if isinstance(value, str) and value:
+        if _NUMBER.fullmatch(value):
+            return Decimal(value)
+        try:
+            return Decimal(parse_duration(value))
+        except DecodeError:
+            raise ApiError(f"SERVER_ERROR: {value[:40]!r} is no Value of a balance") from None
+    return Decimal(value) if isinstance(value, int | Decimal) else Decimal(0)
 
 
 def _text(said: Mapping[str, Json], name: str) -> str:
