@@ -86,6 +86,9 @@ class Usage:
     cover: Cover
     taken: tuple[Taking, ...] = ()
     """What was taken for it before: ``Debit.taken`` of the last time."""
+    first: tuple[Taking, ...] | None = None
+    """It is paid again, after its end, and this is what paid for it the first time: see
+    ``trunkline.charging.payers``. ``None``: it is paid for as it happens."""
     max_rate: Fraction | None = None
     """A funded usage ends before an increment that costs more, in money for a nanosecond of voice
     or one unit of what is not."""

@@ -54,8 +54,15 @@ from trunkline.charging.charges import (
     merged,
 )
 from trunkline.charging.increments import Prices, price_of_one
-from trunkline.charging.model import DEFAULT_BALANCE, Account, Balance, Movement, Taking
-from trunkline.charging.money import ZERO, add, subtract, to_amount, trim
+from trunkline.charging.model import (
+    DEFAULT_BALANCE,
+    MONETARY,
+    Account,
+    Balance,
+    Movement,
+    Taking,
+)
+from trunkline.charging.money import ZERO, add, subtract, to_amount, total, trim
 from trunkline.charging.payers import NOTHING, Choice, Purse, Reason, free_step, matched, select
 from trunkline.rating.call import Call, complete
 from trunkline.rating.cost import EXACT, Cgrates, Exact, Precision
@@ -119,6 +126,7 @@ class _Debit:
             payers.groups,
             usage.taken,
             usage.seed,
+            usage.first,
         )
         self.units, self.money = selection.units, selection.money
         self.purses = selection.purses
@@ -142,7 +150,7 @@ class _Debit:
         return self._default
 
     def _find_default(self) -> Purse:
-        for purse in self.purses:
+        for purse in reversed(self.purses):  # of several turns, the last
             if purse.account == self.account.key and purse.balance.is_default and purse.present:
                 return purse
         existing = next((each for each in self.account.balances if each.is_default), None)
@@ -422,8 +430,7 @@ class _Debit:
             unit.units += units * count
         if money is not None and price:
             amount = price * count
-            money.left -= amount
-            money.money += amount
+            money.spend(amount)
             self.paid.append((money, amount))
         self.spent += price * count
         self.charges.append(
@@ -445,8 +452,7 @@ class _Debit:
         while amount:
             purse, paid = self.paid.pop()
             back = min(amount, paid)
-            purse.left += back
-            purse.money -= back
+            purse.spend(-back)
             amount -= back
             if paid > back:
                 self.paid.append((purse, paid - back))
@@ -456,8 +462,7 @@ class _Debit:
 
     def _undo(self, mark: _Mark) -> None:
         for purse, amount in self.paid[mark.paid :]:
-            purse.left += amount
-            purse.money -= amount
+            purse.spend(-amount)
         del self.paid[mark.paid :]
         del self.charges[mark.charges :]
         self.spent, self.fee_due = mark.spent, mark.fee_due
@@ -500,7 +505,8 @@ class _Debit:
             if purse is self.default and self.negative:
                 room = missing
             else:
-                room = max(ZERO, to_amount(purse.start - purse.units - Fraction(taken)))
+                used = total(self.amounts.get(id(each), ZERO) for each in purse.shared)
+                room = max(ZERO, to_amount(purse.start - purse.units - Fraction(used)))
             more = min(room, missing)
             if more:
                 self.amounts[id(purse)] = add(taken, more)
@@ -537,8 +543,14 @@ class _Debit:
         taken: list[Taking] = []
         movements: list[Movement] = []
         changed: dict[str, dict[str, Decimal]] = {}
+        nets: list[tuple[Purse, Decimal]] = []
+        homeless = ZERO
         for purse in sorted(self._all(), key=lambda each: each.key):
-            amount = self.amounts.get(id(purse), ZERO)
+            if purse is not purse.shared[0]:
+                continue  # a later turn of the same balance
+            amount = ZERO
+            for part in purse.shared:
+                amount = add(amount, self.amounts.get(id(part), ZERO))
             if purse.units:
                 amount = add(amount, to_amount(purse.units, up=True))
             amount = trim(amount)
@@ -547,7 +559,18 @@ class _Debit:
                 taken.append(Taking(account=purse.account, balance=balance, amount=amount))
             held = to_amount(purse.held) if purse.held else ZERO
             net = trim(subtract(held, amount))
-            if not net or not (purse.present or purse is self._default):
+            if not (purse.present or purse is self._default):
+                if self.asked.first is not None and purse.balance.type == MONETARY:
+                    homeless = add(homeless, net)
+                continue
+            nets.append((purse, net))
+        if homeless:
+            default = self.default.shared[0]
+            held_before = sum((net for purse, net in nets if purse is default), ZERO)
+            nets = [each for each in nets if each[0] is not default]
+            nets.append((default, trim(add(held_before, homeless))))
+        for purse, net in nets:
+            if not net:
                 continue
             value = trim(add(purse.balance.value if purse.present else ZERO, net))
             changed.setdefault(purse.account, {})[purse.balance.uuid] = value

@@ -7,6 +7,12 @@ balances of its group stand in its place (``trunkline.charging.groups``).
 
 A balance pays while it is active: from the moment its timings hold until they end or it expires.
 (The reference looks once, when it comes to a balance, and lets it pay beyond its end.)
+
+A usage that is paid *again*, because its price has changed, stays with those who paid for it: the
+balances of units pay no more than they did or do; money comes first from where it came from the
+first time, as much as then; then from what is held for it; then from the rest of the same balances;
+and only then from others. So the same price moves nothing, whatever has been topped up meanwhile,
+and a price that comes back finds the money where it was.
 """
 
 from __future__ import annotations
@@ -117,6 +123,9 @@ class Purse:
     reason: Reason | None = None
     start: Fraction = field(init=False)
     """What there is to take from."""
+    shared: Sequence[Purse] = field(init=False)
+    """The purses of the same balance, where it has several turns: each has what those before it
+    left."""
 
     def __post_init__(self) -> None:
         if not self.present:
@@ -125,6 +134,7 @@ class Purse:
             self.start = Fraction(self.balance.value) + self.held
         else:
             self.start = Fraction(self.balance.value)
+        self.shared = (self,)
 
     @property
     def key(self) -> tuple[str, str]:
@@ -136,6 +146,12 @@ class Purse:
         self.left = self.start
         self.money = self.units = NOTHING
         self.reason = None
+
+    def spend(self, amount: Fraction) -> None:
+        """Take money; below zero: give it back."""
+        self.money += amount
+        for purse in self.shared:
+            purse.left -= amount
 
     def active_at(self, at: int) -> bool:
         """Whether it may pay for what begins at this offset."""
@@ -183,9 +199,45 @@ def select(
     groups: Mapping[str, SharedGroup],
     taken: Iterable[Taking],
     seed: str,
+    first: Iterable[Taking] | None = None,
 ) -> Selection:
-    """The purses for a completed call, those of shared groups included."""
-    return _Selector(tariff, call, account, members, groups, taken, seed).select()
+    """The purses for a completed call, those of shared groups included.
+
+    ``first``: it is paid again, and this paid for it the first time.
+    """
+    found = _Selector(tariff, call, account, members, groups, taken, seed).select()
+    return found if first is None else _again(found, first)
+
+
+_SLACK = Fraction(4, 10**12)
+"""What the amounts of a balance may have lost when they were cut to decimals."""
+
+
+def _again(found: Selection, first: Iterable[Taking]) -> Selection:
+    """The same, each purse of money in its turns: what it has at first, what it has after that."""
+    amounts = {(each.account, each.balance.uuid): Fraction(each.amount) for each in first}
+    split = {id(purse) for purse in found.money}
+    turns: tuple[list[Purse], ...] = ([], [], [], [])
+    for purse in found.money:
+        rest = max(purse.start, purse.held)  # what is held can be taken again, below zero too
+        at_first = min(amounts.get(purse.key, NOTHING), rest)
+        known = bool(purse.held) or purse.key in amounts
+        parts = [
+            Purse(purse.account, purse.balance, held, purse.present, purse.active)
+            for held in (purse.held, NOTHING, NOTHING)
+        ]
+        for part, start in zip(parts, (at_first, max(purse.held, at_first), rest), strict=True):
+            part.start = start + _SLACK if start and part is not parts[2] else start
+            part.shared = parts
+        turns[0].append(parts[0])
+        turns[1].append(parts[1])
+        turns[2 if known else 3].append(parts[2])
+    money = [purse for turn in turns for purse in turn]
+    for purse in found.units:
+        at_first = min(amounts.get(purse.key, NOTHING), max(purse.start, purse.held))
+        purse.start = max(purse.held, at_first)
+    others = [each for each in found.purses if id(each) not in split]
+    return Selection(found.units, money, [*others, *money], found.choices)
 
 
 class _Selector:

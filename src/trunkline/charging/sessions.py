@@ -298,8 +298,11 @@ def settle(
     precision: Precision = EXACT,
     *,
     record: str = "",
+    first: tuple[Taking, ...] | None = None,
 ) -> Granted:
     """Pay for a usage whose record has come: take all of it that is not held already.
+
+    ``first``: it is paid again, and this is what paid for it the first time.
 
     Raises:
         SessionError: ``charging.no-account`` where somebody has to pay.
@@ -307,11 +310,17 @@ def settle(
     """
     if run.request_type in (RequestType.RATED, RequestType.NONE):
         return Granted(run=run, usage=usage, end=End.COVERED, debit=None)
-    return _paid(tariff, _needed(payers, run), run, usage, precision, record)
+    return _paid(tariff, _needed(payers, run), run, usage, precision, record, first)
 
 
 def _paid(
-    tariff: Tariff, payers: Payers, run: Run, usage: int, precision: Precision, reference: str
+    tariff: Tariff,
+    payers: Payers,
+    run: Run,
+    usage: int,
+    precision: Precision,
+    reference: str,
+    first: tuple[Taking, ...] | None = None,
 ) -> Granted:
     found = debit(
         tariff,
@@ -320,6 +329,7 @@ def _paid(
             call=_cumulative(run, usage),
             cover=Cover.ALL,
             taken=run.taken,
+            first=first,
             seed=reference,
             reference=reference,
         ),

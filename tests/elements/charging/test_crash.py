@@ -17,7 +17,7 @@ from trunkline.charging.money import total
 from trunkline.charging.sessions import session_id
 from trunkline.store.ledger.book import Book
 from trunkline.store.ledger.model import Keys, RecordRow
-from trunkline.store.ledger.reader import RecordQuery
+from trunkline.store.ledger.queries import RecordQuery
 
 PER_MESSAGE = Decimal("0.07")
 

@@ -13,7 +13,7 @@ from trunkline.charging.triggers import set_triggers
 from trunkline.elements.charging.effects import PREFIX, Order
 from trunkline.elements.charging.taken import Booked
 from trunkline.store.ledger.model import Keys, TaskRow, View
-from trunkline.store.ledger.reader import RecordQuery
+from trunkline.store.ledger.queries import RecordQuery
 
 FILES = {
     "Actions.csv": """\

@@ -27,7 +27,7 @@ from trunkline.store.ledger.model import (
     View,
     record_key,
 )
-from trunkline.store.ledger.reader import RecordQuery
+from trunkline.store.ledger.queries import RecordQuery
 
 T = TypeVar("T")
 

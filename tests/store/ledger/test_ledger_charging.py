@@ -21,7 +21,7 @@ from trunkline.rating import Call
 from trunkline.rating.durations import SECOND
 from trunkline.store.ledger.book import Book
 from trunkline.store.ledger.model import Change, Committed, Keys, RecordRow, SessionRow, View
-from trunkline.store.ledger.reader import RecordQuery
+from trunkline.store.ledger.queries import RecordQuery
 
 TARIFF = folder(
     {

@@ -32,7 +32,7 @@ from trunkline.store.ledger.model import (
     View,
     record_key,
 )
-from trunkline.store.ledger.reader import RecordQuery
+from trunkline.store.ledger.queries import RecordQuery
 from trunkline.store.redis import client
 
 A, B = "cgrates.org:1001", "cgrates.org:1002"

@@ -104,13 +104,13 @@ class Engine:
         found = self.profiles.chargers.process(event, now, sources=self.sources)
         return [self._run(each.event, each.profile.run_id or DEFAULT_RUN, now) for each in found]
 
-    def run_of(self, event: Event) -> Run:
+    def run_of(self, event: Event, run: str = DEFAULT_RUN) -> Run:
         """An event as it is charged where no charger forks it.
 
         Raises:
             EventError: a field is not what it must be.
         """
-        return self._run(event, DEFAULT_RUN, self.clock())
+        return self._run(event, run, self.clock())
 
     def attributes(
         self, event: Event, context: str, profile_ids: Sequence[str] = ()

@@ -59,7 +59,7 @@ from trunkline.rating.call import VOICE
 from trunkline.rating.durations import HOUR
 from trunkline.store.ledger.model import Duplicate, Keys, SessionRow, View, record_key
 
-__all__ = ["FORCED", "LEASE", "Ended", "Steps", "wanted"]
+__all__ = ["FORCED", "LEASE", "Ended", "Steps", "session_row", "wanted"]
 
 FORCED: Final = "FORCED_DISCONNECT"
 LEASE: Final = 3 * 3600.0  # s
@@ -335,7 +335,7 @@ class Steps:
             if found is None or found.ended:
                 return Step(time=now)
             after = replace(found, lease_until=max(found.lease_until, now + self._lease))
-            return Step(time=now, sessions={found.id: _row(after)}, session=after)
+            return Step(time=now, sessions={found.id: session_row(after)}, session=after)
 
         await self._commit((), session.id, step)
 
@@ -395,7 +395,7 @@ class Steps:
             done = self._closed(view, session, now, total)
         except TrunklineError:
             after = replace(session, ended=True, due=0.0, lease_until=now + _KEPT)
-            orphan = replace(_row(after), account="")
+            orphan = replace(session_row(after), account="")
             done = Step(time=now, session=after, sessions={after.id: orphan})
         return replace(done, reason=reason)
 
@@ -432,7 +432,7 @@ class Steps:
         return taken.into(
             Step(
                 time=now,
-                sessions={session.id: _row(after)},
+                sessions={session.id: session_row(after)},
                 session=after,
                 granted=tuple(granted),
             )
@@ -551,10 +551,11 @@ def _request(kind: str, event: Event, usage: int | None, used: int | None) -> st
 
 
 def _stored(step: Step, session: Session, usage: int | None) -> Step:
-    return replace(step, session=session, sessions={session.id: _row(session)}, usage=usage)
+    return replace(step, session=session, sessions={session.id: session_row(session)}, usage=usage)
 
 
-def _row(session: Session) -> SessionRow:
+def session_row(session: Session) -> SessionRow:
+    """A session as the ledger keeps it."""
     payer = next((run for run in session.runs if run.call.account), None)
     account = "" if payer is None else account_key(payer)
     return SessionRow(account, session.look_at, session)

@@ -45,7 +45,8 @@ from trunkline.store.ledger.model import (
     check_key,
 )
 from trunkline.store.ledger.postgres import PostgresDriver
-from trunkline.store.ledger.reader import Entry, Reader, RecordQuery
+from trunkline.store.ledger.queries import RecordQuery
+from trunkline.store.ledger.reader import Entry, Reader
 from trunkline.store.ledger.redis import RedisDriver
 from trunkline.store.ledger.redis_reader import RedisReader
 from trunkline.store.ledger.schema import Shelf, shelves
@@ -226,8 +227,12 @@ class Book:
         return await self._reader.tasks(prefix, after=after, limit=limit)
 
     async def records(self, query: RecordQuery) -> list[RecordRow]:
-        """Records in the order in which they came."""
+        """Records, in the order that is asked for."""
         return await self._reader.records(query)
+
+    async def count_records(self, query: RecordQuery) -> int:
+        """How many records there are; the limit and offset of ``query`` do not count."""
+        return await self._reader.count_records(query)
 
     async def movements(
         self, *, account: str = "", reference: str = "", after: int = 0, limit: int = 1000

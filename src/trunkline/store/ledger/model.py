@@ -90,6 +90,12 @@ class RecordRow:
     source: str = ""
     time: float = 0.0
     """Of the answer, or of the set-up where nobody answered."""
+    setup_time: float | None = None
+    answer_time: float | None = None
+    created: float | None = None
+    """When the record was stored first."""
+    updated: float | None = None
+    """When it was changed last."""
     usage: int = 0
     """Nanoseconds of voice, else units."""
     cost: Decimal | None = None

@@ -19,6 +19,7 @@ from sqlalchemy import (
     delete,
     event,
     func,
+    inspect,
     make_url,
     select,
     update,
@@ -40,6 +41,7 @@ from trunkline.store.ledger.model import (
     Stored,
     TaskRow,
 )
+from trunkline.store.ledger.queries import RecordQuery, conditions, order_of
 from trunkline.store.ledger.schema import (
     ACCOUNTS,
     ANSWERS,
@@ -59,7 +61,7 @@ from trunkline.store.sql import driver_url
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-__all__ = ["Entry", "Reader", "RecordQuery", "entry_of"]
+__all__ = ["Entry", "Reader", "entry_of"]
 
 T = TypeVar("T")
 
@@ -77,45 +79,6 @@ class Entry:
     """Counts up: of one account, in the order in which they happened."""
     time: float
     movement: Movement
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecordQuery:
-    """Which records: those that fit every field that is not empty."""
-
-    ids: Sequence[str] = ()
-    runs: Sequence[str] = ()
-    tenants: Sequence[str] = ()
-    accounts: Sequence[str] = ()
-    subjects: Sequence[str] = ()
-    categories: Sequence[str] = ()
-    types: Sequence[str] = ()
-    request_types: Sequence[str] = ()
-    origin_ids: Sequence[str] = ()
-    origin_hosts: Sequence[str] = ()
-    sources: Sequence[str] = ()
-    since: float | None = None
-    """Of the record's time, inclusive."""
-    until: float | None = None
-    """Exclusive."""
-    after: int = 0
-    """Of a higher order only: the order of the last record of the page before."""
-    limit: int = 1000
-
-
-_EQUALS = {
-    "ids": RECORDS.c.record,
-    "runs": RECORDS.c.run,
-    "tenants": RECORDS.c.tenant,
-    "accounts": RECORDS.c.account,
-    "subjects": RECORDS.c.subject,
-    "categories": RECORDS.c.category,
-    "types": RECORDS.c.type,
-    "request_types": RECORDS.c.request_type,
-    "origin_ids": RECORDS.c.origin_id,
-    "origin_hosts": RECORDS.c.origin_host,
-    "sources": RECORDS.c.source,
-}
 
 
 class Reader:
@@ -156,8 +119,23 @@ class Reader:
         async with self.engine().begin() as connection:
             for table in METADATA.sorted_tables:
                 await connection.execute(CreateTable(table, if_not_exists=True))
+                await self._widen(connection, table)
                 for index in sorted(table.indexes, key=lambda each: str(each.name)):
                     await connection.execute(CreateIndex(index, if_not_exists=True))
+
+    @staticmethod
+    async def _widen(connection: AsyncConnection, table: Table) -> None:
+        """Add the columns that a ledger of an earlier version lacks; all of them may be empty."""
+        found = await connection.run_sync(
+            lambda sync: {each["name"] for each in inspect(sync).get_columns(table.name)}
+        )
+        quote = connection.dialect.identifier_preparer.quote
+        for column in table.columns:
+            if column.name not in found:
+                kind = column.type.compile(connection.dialect)
+                await connection.exec_driver_sql(
+                    f"ALTER TABLE {table.name} ADD COLUMN {quote(column.name)} {kind}"
+                )
 
     async def load(self, slots: Sequence[Slot]) -> Loaded:
         """What is stored of ``slots``, with versions."""
@@ -249,15 +227,8 @@ class Reader:
     async def records(self, query: RecordQuery) -> list[RecordRow]:
         """See :meth:`Book.records`."""
         shelf = self._shelves[RECORD]
-        statement = self._documents(shelf, "order_id").where(RECORDS.c.order_id > query.after)
-        for name, column in _EQUALS.items():
-            if values := getattr(query, name):
-                statement = statement.where(column.in_(list(values)))
-        if query.since is not None:
-            statement = statement.where(RECORDS.c.time >= query.since)
-        if query.until is not None:
-            statement = statement.where(RECORDS.c.time < query.until)
-        statement = statement.order_by(RECORDS.c.order_id).limit(query.limit)
+        statement = self._documents(shelf, "order_id").where(self._of(query))
+        statement = statement.order_by(*order_of(query)).offset(query.offset).limit(query.limit)
 
         async def work(connection: AsyncConnection) -> list[RecordRow]:
             found = []
@@ -268,6 +239,18 @@ class Reader:
             return found
 
         return await self._ask(work)
+
+    async def count_records(self, query: RecordQuery) -> int:
+        """See :meth:`Book.count_records`."""
+        statement = select(func.count()).select_from(RECORDS).where(self._of(query))
+
+        async def work(connection: AsyncConnection) -> int:
+            return cast(int, (await connection.execute(statement)).scalar())
+
+        return await self._ask(work)
+
+    def _of(self, query: RecordQuery) -> ColumnElement[bool]:
+        return conditions(query, self._url.get_backend_name())
 
     async def movements(
         self, *, account: str, reference: str, after: int, limit: int

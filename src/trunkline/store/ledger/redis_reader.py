@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from secrets import randbits
 from typing import Final, TypeVar, cast
 
@@ -24,7 +25,8 @@ from trunkline.store.ledger.model import (
     Slot,
     TaskRow,
 )
-from trunkline.store.ledger.reader import Entry, RecordQuery, entry_of
+from trunkline.store.ledger.queries import RecordQuery, fits, place_of
+from trunkline.store.ledger.reader import Entry, entry_of
 from trunkline.store.ledger.redis import ONCE, cells_of, check_server
 from trunkline.store.ledger.schema import Shelf, account_of
 from trunkline.store.ledger.settle import State, view_of
@@ -36,19 +38,6 @@ T = TypeVar("T")
 
 _IN_FLIGHT: Final = 1000
 _PAGE: Final = 500  # documents, accounts or movements in one answer
-_EQUALS: Final = {
-    "ids": "id",
-    "runs": "run",
-    "tenants": "tenant",
-    "accounts": "account",
-    "subjects": "subject",
-    "categories": "category",
-    "types": "type",
-    "request_types": "request_type",
-    "origin_ids": "origin_id",
-    "origin_hosts": "origin_host",
-    "sources": "source",
-}
 
 
 class RedisReader:
@@ -145,14 +134,27 @@ class RedisReader:
 
     async def records(self, query: RecordQuery) -> list[RecordRow]:
         """See :meth:`Book.records`."""
+        last = query.offset + query.limit
+        sorts = query.order_by != "order" or query.descending
         found: list[RecordRow] = []
-        async for page in self._orders(query):
-            rows = await self._documents(RECORD, page)
-            fitting = (row for row in cast("list[RecordRow]", rows) if _fits(query, row))
-            found += [replace(row, order=page[row.key]) for row in fitting]
-            if len(found) >= query.limit:
+        async for page in self._fitting(query):
+            found += page
+            if len(found) >= last and not sorts:
                 break
-        return found[: query.limit]
+        if sorts:
+            found.sort(key=partial(place_of, query), reverse=query.descending)
+        return found[query.offset : last]
+
+    async def count_records(self, query: RecordQuery) -> int:
+        """See :meth:`Book.count_records`."""
+        return sum([len(page) async for page in self._fitting(query)])
+
+    async def _fitting(self, query: RecordQuery) -> AsyncIterator[list[RecordRow]]:
+        """The records of a query, in the order in which they came."""
+        async for page in self._orders(query):
+            rows = cast("list[RecordRow]", await self._documents(RECORD, page))
+            placed = (replace(row, order=page[row.key]) for row in rows)
+            yield [row for row in placed if fits(query, row)]
 
     async def movements(
         self, *, account: str, reference: str, after: int, limit: int
@@ -391,16 +393,6 @@ class RedisSnapshot:
 def _within(prefix: str) -> tuple[str, str]:
     """Bounds of the names that begin so."""
     return f"[{prefix}", f"({prefix[:-1]}{chr(ord(prefix[-1]) + 1)}"
-
-
-def _fits(query: RecordQuery, row: RecordRow) -> bool:
-    for name, attribute in _EQUALS.items():
-        values = getattr(query, name)
-        if values and getattr(row, attribute) not in values:
-            return False
-    return (query.since is None or row.time >= query.since) and (
-        query.until is None or row.time < query.until
-    )
 
 
 def _pairs(words: Sequence[str]) -> list[tuple[str, str]]:

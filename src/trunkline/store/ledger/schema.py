@@ -134,6 +134,10 @@ RECORDS = Table(
     _key("origin_host"),
     _key("source"),
     Column("time", Double, nullable=False),
+    Column("setup_time", Double),
+    Column("answer_time", Double),
+    Column("created", Double),
+    Column("updated", Double),
     Column("usage", BigInteger, nullable=False),
     Column("cost", String(100)),
     _key("reference"),
@@ -235,6 +239,10 @@ def _record_cells(stored: Stored) -> Cells:
         record.run,
         *(getattr(record, name) for name in _RECORD_TEXTS),
         record.time,
+        record.setup_time,
+        record.answer_time,
+        record.created,
+        record.updated,
         record.usage,
         None if record.cost is None else exact(record.cost),
         record.reference,
@@ -243,9 +251,10 @@ def _record_cells(stored: Stored) -> Cells:
 
 
 def _record(_: str, cells: Cells) -> Stored:
-    texts = dict(zip(_RECORD_TEXTS, cast("tuple[str, ...]", cells[2:-5]), strict=True))
+    texts = dict(zip(_RECORD_TEXTS, cast("tuple[str, ...]", cells[2:-9]), strict=True))
     identifier, run = cast("tuple[str, str]", cells[:2])
-    time, usage, cost, reference, document = cells[-5:]
+    time, setup_time, answer_time, created, updated = cells[-9:-4]
+    usage, cost, reference, document = cells[-4:]
     return RecordRow(
         id=identifier,
         run=run,
@@ -261,6 +270,10 @@ def _record(_: str, cells: Cells) -> Stored:
         origin_host=texts["origin_host"],
         source=texts["source"],
         time=cast(float, time),
+        setup_time=cast("float | None", setup_time),
+        answer_time=cast("float | None", answer_time),
+        created=cast("float | None", created),
+        updated=cast("float | None", updated),
         usage=cast(int, usage),
         cost=None if cost is None else Decimal(cast(str, cost)),
         reference=cast(str, reference),
