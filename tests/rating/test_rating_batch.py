@@ -200,6 +200,29 @@ def test_a_call_over_a_change_of_price_or_plan() -> None:
     assert priced(tariff, [later]) == [Decimal("0.3")] == [answer(tariff, later)]
 
 
+def test_fallback_subjects() -> None:
+    files = {
+        **FILES,
+        "DestinationRates.csv": "M,MOBILE,DEAR,*up,4,0,\nF,FIXED,CHEAP,*up,4,0,\n",
+        "RatingPlans.csv": "MOBILE,M,*any,10\nFIXED,F,*any,10\n",
+        "RatingProfiles.csv": (
+            "cgrates.org,call,a,,MOBILE,gone;b\ncgrates.org,call,b,2026-01-01T00:00:00Z,MOBILE,c\n"
+            "cgrates.org,call,c,2026-01-01T00:00:00Z,FIXED,\n"
+            "cgrates.org,call,late,,MOBILE,changing\n"
+            "cgrates.org,call,changing,2026-01-01T00:00:00Z,FIXED,\n"
+            "cgrates.org,call,changing,2026-01-05T12:00:30Z,FIXED,\n"
+        ),
+    }
+    tariff = folder(files)
+    dear, cheap, none = Decimal("0.45"), Decimal("0.1"), "UNAUTHORIZED_DESTINATION"
+    calls = [call("614", subject="a"), call("61", subject="a"), call("7", subject="a")]
+    assert priced(tariff, calls) == [dear, cheap, none] == [answer(tariff, each) for each in calls]
+    changing = [call("61", 60, subject="late"), call("61", 30, subject="late")]
+    assert priced(tariff, changing) == [None, cheap]
+    two = replace(tariff, fallback_depth=2)
+    assert priced(two, calls) == [dear, none, none] == [answer(two, each) for each in calls]
+
+
 @given(
     cases(several=12) | cases(several=4, longest=150_000),
     st.sampled_from(["*voice", "*generic", "*sms"]),

@@ -7,10 +7,10 @@ calls take a step together, from where their last increment ended to where the p
 the plan changes, until the last of them is through.
 
 Left open, for the caller to price one by one, is what may need more than one way through the
-tariff (fallback subjects, a profile before its first plan, a prefix without a price at that
-moment, several destination IDs on one prefix whose prices change with the hour), what is refused
-for a less usual reason, and sums that 64 bits do not hold. A property test holds this and the
-engine together.
+tariff (a profile before its first plan, a fallback whose plan changes during the call, a prefix
+without a price at that moment, several destination IDs on one prefix whose prices change with the
+hour), what is refused for a less usual reason, and sums that 64 bits do not hold. A property test
+holds this and the engine together.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from trunkline.rating.layout import (
     Prefixes,
     Prices,
     Schedule,
+    by_value,
 )
 from trunkline.rating.model import ANY
 from trunkline.rating.tariff import Tariff
@@ -72,6 +73,18 @@ class Batch:
     def __len__(self) -> int:
         return len(self.number)
 
+    def take(self, rows: Ints) -> Batch:
+        """Some of them."""
+        return Batch(
+            self.tenant,
+            self.tor,
+            self.profile[rows],
+            self.number[rows],
+            self.plain[rows],
+            self.time[rows],
+            self.usage[rows],
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Priced:
@@ -91,7 +104,7 @@ class Kernel:
         self.tariff = tariff
         index = tariff.index
         self._prices = Prices(index.plans.values())
-        self._activations = Activations(index.profiles.values(), index.plans.values())
+        self._activations = Activations(index.profiles, index.plans.values())
         self._prefixes = Prefixes(index, self._prices)
         self._schedules: dict[tzinfo, Schedule] = {}
         self._numbers = {key: number for number, key in enumerate(index.profiles)}
@@ -140,8 +153,11 @@ class Kernel:
         valid &= ~too_long
         refused[valid & (batch.profile < 0)] = _NO_PLAN
 
-        activation = self._activations.at(batch.profile, batch.time)
-        price = self._look_up(batch, activation)
+        activations = self._activations
+        activation = activations.at(batch.profile, batch.time)
+        in_force = activations.until.take(activation, mode="clip")
+        end = np.minimum(batch.time + usage, in_force) if batch.tor == VOICE else batch.time
+        price = self._look_up(batch, activation, batch.time, end)
         refused[valid & (price == NONE)] = _NO_DESTINATION
         terms, until = self._timed(batch.tenant, price, batch.time)
         found = valid & (terms >= 0)
@@ -149,7 +165,7 @@ class Kernel:
 
         walked = prices.capped.take(terms, mode="clip")
         if batch.tor == VOICE:
-            until = np.minimum(until, self._activations.until.take(activation, mode="clip"))
+            until = np.minimum(until, in_force)
             walked |= until - usage < batch.time  # NEVER less a usage is later than any time
         rows = np.nonzero(walked & found & (usage > 0))[0]
         amount = self._sum_up(usage, terms)
@@ -160,13 +176,53 @@ class Kernel:
 
     # Finding prices
 
-    def _look_up(self, batch: Batch, activation: Ints) -> Ints:
+    def _look_up(self, batch: Batch, activation: Ints, start: Ints, end: Ints) -> Ints:
+        """The price of each part of a call, by its plan or a fallback's."""
+        price = self._by_plan(batch, activation)
+        rows = self._to_fall_back(price, activation)
+        if len(rows):
+            price[rows] = self._fall_back(
+                batch.take(rows), activation[rows], start[rows], end[rows], ()
+            )
+        return price
+
+    def _by_plan(self, batch: Batch, activation: Ints) -> Ints:
         plan = np.where(activation >= 0, self._activations.plan.take(activation, mode="clip"), OPEN)
         price = self._prefixes.look_up(plan, batch.number)
-        if self._prefixes.odd:
-            price = np.where(batch.plain, price, OPEN)
-        elsewhere = (price == NONE) & self._activations.has_fallbacks.take(activation, mode="clip")
-        price[elsewhere] = OPEN
+        return np.where(batch.plain, price, OPEN) if self._prefixes.odd else price
+
+    def _to_fall_back(self, price: Ints, activation: Ints) -> Ints:
+        has_fallbacks = self._activations.has_fallbacks.take(activation, mode="clip")
+        return np.nonzero((price == NONE) & has_fallbacks)[0]
+
+    def _fall_back(
+        self, batch: Batch, activation: Ints, start: Ints, end: Ints, way: tuple[int, ...]
+    ) -> Ints:
+        """The price by the first fallback that has one; ``way`` has the profiles asked before.
+
+        One whose plan changes within the part is left open.
+        """
+        activations = self._activations
+        price = np.full(len(batch), NONE)
+        for number, rows in by_value(activation):
+            asked = (*way, int(activations.profile[number]))
+            if len(asked) >= self.tariff.fallback_depth:
+                continue
+            for profile in activations.fallbacks[number]:
+                left = rows[price[rows] == NONE]
+                if profile in asked or not len(left):
+                    continue
+                calls, begin, stop = batch.take(left), start[left], end[left]
+                other = activations.at(np.full(len(left), profile), begin)
+                whole = activations.until.take(other, mode="clip") >= stop
+                other = np.where(whole, other, OPEN)
+                found = self._by_plan(calls, other)
+                on = self._to_fall_back(found, other)
+                if len(on):
+                    found[on] = self._fall_back(
+                        calls.take(on), other[on], begin[on], stop[on], asked
+                    )
+                price[left] = found
         return price
 
     def _timed(self, tenant: str, price: Ints, time: Ints) -> tuple[Ints, Ints]:
@@ -210,15 +266,7 @@ class Kernel:
     def _walk(self, batch: Batch, rows: Ints, activation: Ints, amount: Ints, found: Flags) -> None:
         """Price calls that run into another price or plan, or up to a maximum."""
         walk = _Walk(self._prices, len(rows))
-        calls = Batch(
-            batch.tenant,
-            batch.tor,
-            batch.profile[rows],
-            batch.number[rows],
-            batch.plain[rows],
-            batch.time[rows],
-            batch.usage[rows],
-        )
+        calls = batch.take(rows)
         voice = batch.tor == VOICE
         start = np.zeros(len(rows), np.int64)
         while True:
@@ -227,7 +275,7 @@ class Kernel:
             if voice:
                 until = self._activations.until[activation]
                 end = np.where(until - calls.usage < calls.time, until - calls.time, end)
-            price = self._look_up(calls, activation)
+            price = self._look_up(calls, activation, calls.time + start, calls.time + end)
             terms, _ = self._timed(batch.tenant, price, calls.time + start)
             walk.good &= terms >= 0
             going = np.nonzero(walk.good & (walk.reached < end))[0]

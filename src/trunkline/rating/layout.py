@@ -6,7 +6,7 @@ one for each prefix with a price; a time among the moments when a price or a pla
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
@@ -41,6 +41,7 @@ __all__ = [
     "Prefixes",
     "Prices",
     "Schedule",
+    "by_value",
 ]
 
 LARGEST = 2**62
@@ -188,27 +189,33 @@ def _usage_limit(terms: Terms, denominator: int, places: int, decimals: int) -> 
 class Activations:
     """The plans of all profiles by number, those of one profile one after another."""
 
-    def __init__(self, profiles: Iterable[Profile], plans: Iterable[Plan]) -> None:
+    def __init__(
+        self, profiles: Mapping[tuple[str, str, str], Profile], plans: Iterable[Plan]
+    ) -> None:
         plan_numbers = {plan.id: number for number, plan in enumerate(plans)}
+        numbers = {key: number for number, key in enumerate(profiles)}
         plan: list[int] = []
-        fallbacks: list[bool] = []
+        self.fallbacks: list[tuple[int, ...]] = []
+        """Profiles that are asked where the plan has no price."""
         starts: list[int] = []
         owner: list[int] = []
         always: list[int] = []
-        for number, profile in enumerate(profiles):
+        for number, profile in enumerate(profiles.values()):
+            of = profile.tenant, profile.category
             activations = profile.activations
             only = len(activations) == 1 and activations[0].time.year == 1
             always.append(len(plan) if only else OPEN)
             for each in activations:
                 plan.append(plan_numbers[each.plan.id])
-                fallbacks.append(bool(each.fallbacks))
+                others = (numbers.get((*of, subject)) for subject in each.fallbacks)
+                self.fallbacks.append(tuple(other for other in others if other is not None))
                 starts.append(min(max(epoch_nanoseconds(each.time), -LARGEST), NEVER))
                 owner.append(number)
         self._always = np.array(always or [OPEN], np.int64)
         """For each profile its activation, where it has one and that one for ever."""
         self.plan = np.array(plan or [OPEN], np.int64)
-        self.has_fallbacks = np.array(fallbacks or [False], np.bool_)
-        owners = np.array(owner, np.int64)
+        self.has_fallbacks = np.array([*map(bool, self.fallbacks)] or [False], np.bool_)
+        self.profile = owners = np.array(owner, np.int64)
         start = np.array(starts, np.int64)
         self.until = np.full(max(len(plan), 1), NEVER)
         same = owners[1:] == owners[:-1]
@@ -261,7 +268,7 @@ class Prefixes:
     def look_up(self, plan: Ints, number: Ints) -> Ints:
         """Prices; `NONE` where there is none, `OPEN` where the plan is below 0."""
         found = np.full(len(plan), OPEN)
-        for each, rows in _by_value(plan):
+        for each, rows in by_value(plan):
             if each >= 0:
                 starts, held, price = self._plan(each)
                 found[rows] = price.take(held.take(ranks(starts, number[rows])))
@@ -330,13 +337,13 @@ class Prefixes:
         return _Intervals(np.array(starts), np.array(held), tuple(tags))
 
 
-def _by_value(values: Ints) -> Iterator[tuple[int, Ints | slice]]:
+def by_value(values: Ints) -> Iterator[tuple[int, Ints]]:
     """Each value and its rows."""
     if not len(values):
         return
     first = int(values[0])
     if bool((values == first).all()):
-        yield first, slice(None)
+        yield first, np.arange(len(values))
         return
     order = np.argsort(values)
     ordered = values[order]
