@@ -21,8 +21,8 @@ from tests.store.ledger.conftest import (
 )
 
 from trunkline.elements.charging import plans, scheduler
-from trunkline.elements.charging.plans import NEVER, Planned
-from trunkline.elements.charging.scheduler import Gift, Scheduler
+from trunkline.elements.charging.plans import NEVER, Gift, Planned, Plans
+from trunkline.elements.charging.scheduler import Scheduler
 from trunkline.errors import TrunklineError
 from trunkline.store.guard import StoreUnavailable
 from trunkline.store.ledger.book import Book
@@ -218,8 +218,8 @@ def test_two_nodes_run_each_turn_once(tmp_path: Path, url: str) -> None:
             assert len(tasks) == 120
             again = await other.book.claim(desk.now.timestamp(), 0.0, 1000, prefix=plans.PREFIX)
             await asyncio.gather(
-                *(desk.scheduler.run_plan(task) for task in tasks),
-                *(other.scheduler.run_plan(task) for task in again),
+                *(Plans(desk.engine).run(task) for task in tasks),
+                *(Plans(other.engine).run(task) for task in again),
             )
             for name in names:
                 assert await desk.money(name) == 11
@@ -275,7 +275,7 @@ def test_the_loops_wake_for_what_was_just_given(tmp_path: Path) -> None:
         try:
             await asyncio.wait_for(desk.scheduler.ready.wait(), 5)
             began = asyncio.get_running_loop().time()
-            await desk.scheduler.give("cgrates.org:1003", Gift(plans=["START"]))
+            await Plans(desk.engine).give("cgrates.org:1003", Gift(plans=["START"]))
             while (await desk.account("1003"))["BalanceMap"] is None:
                 await asyncio.sleep(0.005)
             assert asyncio.get_running_loop().time() - began < scheduler._LOOK
@@ -288,10 +288,10 @@ def test_the_loops_wake_for_what_was_just_given(tmp_path: Path) -> None:
 def test_what_is_not_there_cannot_be_given(tmp_path: Path) -> None:
     async def script(desk: Office) -> None:
         with pytest.raises(TrunklineError, match="no action plan 'NONE'") as problem:
-            await desk.scheduler.give("cgrates.org:9", Gift(plans=["NONE"]))
+            await Plans(desk.engine).give("cgrates.org:9", Gift(plans=["NONE"]))
         assert problem.value.code == "charging.plan-unknown"
         with pytest.raises(TrunklineError, match="no action trigger 'NONE'"):
-            await desk.scheduler.give("cgrates.org:9", Gift(triggers=["NONE"]))
+            await Plans(desk.engine).give("cgrates.org:9", Gift(triggers=["NONE"]))
         assert await desk.account("9") == "NOT_FOUND"
 
     office(tmp_path, FILES, script)

@@ -264,4 +264,4 @@ def test_balances_say_their_value_within(post: Post) -> None:
     }
     answer = post(set_balance("*sms", ID="bad", Value="ten"))
     assert isinstance(answer, dict)
-    assert answer["error"] == "SERVER_ERROR: 'ten' is no Value of a balance"
+    assert answer["error"] == 'SERVER_ERROR: Value "ten" is neither a number nor a duration'

@@ -6,34 +6,25 @@ what it moves in the ledger.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import Final
 
+from trunkline.charging.actions import expired
 from trunkline.charging.documents import reference_account
-from trunkline.charging.model import Account
+from trunkline.charging.event import number_text
 from trunkline.charging.rows import ActionRow, BalanceRow
+from trunkline.elements.charging.balances import BalanceArguments
 from trunkline.elements.charging.engine import Engine
+from trunkline.elements.charging.plans import Gift, Plans
 from trunkline.elements.charging.registry import ApiError, method
 from trunkline.elements.charging.taken import Booked, Taken
-from trunkline.errors import DecodeError
 from trunkline.jsonrpc import Json
-from trunkline.rating.durations import parse_duration
+from trunkline.jsonrpc.messages import INVALID_PARAMS
 from trunkline.rating.model import DEFAULT_TENANT
 from trunkline.store.ledger.model import Keys, View
 
-__all__ = ["Accounts", "AttrAddBalance", "AttrExecuteAction", "AttrGetAccount", "AttrSetAccount"]
-
-_LISTS: Final = {
-    "Categories": "categories",
-    "DestinationIDs": "destinations",
-    "SharedGroups": "shared_groups",
-    "TimingIDs": "timings",
-}
-_NUMBER: Final = re.compile(r"-?[0-9]{1,40}(\.[0-9]{1,40})?")
-_TRUTHS: Final = {"True": True, "true": True, "False": False, "false": False}
+__all__ = ["Accounts"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,11 +36,37 @@ class AttrGetAccount:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AttrGetAccounts:
+    """Which accounts; ``Filter`` knows ``AllowNegative`` and ``Disabled``."""
+
+    tenant: str = ""
+    account_ids: tuple[str, ...] = field(default=(), metadata={"name": "AccountIDs"})
+    offset: int = 0
+    limit: int = 0
+    filter: Mapping[str, bool] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AttrSetAccount:
-    """What ``APIerSv1.SetAccount`` takes, as far as it goes here."""
+    """What ``APIerSv1.SetAccount`` takes."""
 
     tenant: str = ""
     account: str = ""
+    action_plan_id: str = field(default="", metadata={"name": "ActionPlanID"})
+    action_triggers_id: str = field(default="", metadata={"name": "ActionTriggersID"})
+    extra_options: Mapping[str, bool] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttrSetAccountV2:
+    """What ``APIerSv2.SetAccount`` takes."""
+
+    tenant: str = ""
+    account: str = ""
+    action_plan_ids: tuple[str, ...] = field(default=(), metadata={"name": "ActionPlanIDs"})
+    action_plans_overwrite: bool = False
+    action_trigger_ids: tuple[str, ...] = field(default=(), metadata={"name": "ActionTriggerIDs"})
+    action_trigger_overwrite: bool = False
     extra_options: Mapping[str, bool] = field(default_factory=dict)
 
 
@@ -60,9 +77,42 @@ class AttrAddBalance:
     tenant: str = ""
     account: str = ""
     balance_type: str = ""
-    value: Decimal = Decimal(0)
+    value: Decimal | None = None
     balance: Mapping[str, Json] = field(default_factory=dict)
     overwrite: bool = False
+    cdrlog: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttrBalance:
+    """One balance of several."""
+
+    balance_type: str = ""
+    value: Decimal | None = None
+    balance: Mapping[str, Json] = field(default_factory=dict)
+    cdrlog: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttrSetBalances:
+    """What ``APIerSv1.SetBalances`` takes."""
+
+    tenant: str = ""
+    account: str = ""
+    balances: tuple[AttrBalance, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttrTransferBalance:
+    """What ``APIerSv1.TransferBalance`` takes."""
+
+    tenant: str = ""
+    source_account_id: str = field(default="", metadata={"name": "SourceAccountID"})
+    source_balance_id: str = field(default="", metadata={"name": "SourceBalanceID"})
+    destination_account_id: str = field(default="", metadata={"name": "DestinationAccountID"})
+    destination_balance_id: str = field(default="", metadata={"name": "DestinationBalanceID"})
+    units: Decimal = Decimal(0)
+    cdrlog: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +129,7 @@ class Accounts:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._plans = Plans(engine)
 
     @method("APIerSv1.GetAccount", mandatory=("Account",))
     async def get(self, args: AttrGetAccount) -> Json:
@@ -90,20 +141,63 @@ class Accounts:
             raise ApiError("NOT_FOUND")
         return reference_account(account)
 
+    @method("APIerSv1.GetAccounts")
+    async def get_all(self, args: AttrGetAccounts) -> Json:
+        """The accounts of a tenant, in the order of their IDs; or those that are named."""
+        tenant = args.tenant or DEFAULT_TENANT
+        if args.offset < 0 or args.limit < 0:
+            raise ApiError("SERVER_ERROR: Offset and Limit are 0 or more", INVALID_PARAMS)
+        if args.account_ids:
+            keys = [_key(tenant, each) for each in args.account_ids if each][args.offset :]
+            keys = keys[: args.limit or None]
+            there = (await self._engine.book.load(Keys(accounts=keys))).view.accounts
+            found = [each for key in keys if (each := there[key]) is not None]
+        else:
+            found = await self._engine.book.accounts(
+                tenant, offset=args.offset, limit=args.limit or None
+            )
+        wanted = args.filter
+        return [
+            reference_account(each)
+            for each in found
+            if wanted.get("AllowNegative", each.allow_negative) == each.allow_negative
+            and wanted.get("Disabled", each.disabled) == each.disabled
+        ]
+
+    @method("APIerSv1.GetAccountsCount")
+    async def count(self, args: AttrGetAccounts) -> Json:
+        """How many accounts a tenant has."""
+        found = await self._engine.book.count_accounts(args.tenant or DEFAULT_TENANT)
+        if not found:
+            raise ApiError("NOT_FOUND")
+        return found
+
     @method("APIerSv1.SetAccount", mandatory=("Account",))
     async def set(self, args: AttrSetAccount) -> Json:
-        """Make an account, or change what it may."""
-        wanted = args.extra_options
-        key = _key(args.tenant, args.account)
+        """Make an account, or change what it may, its action plan and its triggers."""
+        gift = Gift(
+            plans=[args.action_plan_id] if args.action_plan_id else [],
+            only=bool(args.action_plan_id),
+            triggers=[args.action_triggers_id] if args.action_triggers_id else [],
+            only_triggers=bool(args.action_triggers_id),
+            allow_negative=args.extra_options.get("AllowNegative"),
+            disabled=args.extra_options.get("Disabled"),
+        )
+        await self._plans.give(_key(args.tenant, args.account), gift)
+        return "OK"
 
-        def change(account: Account) -> Account:
-            return replace(
-                account,
-                allow_negative=wanted.get("AllowNegative", account.allow_negative),
-                disabled=wanted.get("Disabled", account.disabled),
-            )
-
-        await self._change(key, lambda taken: taken.alter(key, change))
+    @method("APIerSv2.SetAccount", mandatory=("Account",))
+    async def set_v2(self, args: AttrSetAccountV2) -> Json:
+        """The same, with any number of plans and triggers; they are added to those it has."""
+        gift = Gift(
+            plans=args.action_plan_ids,
+            only=args.action_plans_overwrite,
+            triggers=args.action_trigger_ids,
+            only_triggers=args.action_trigger_overwrite,
+            allow_negative=args.extra_options.get("AllowNegative"),
+            disabled=args.extra_options.get("Disabled"),
+        )
+        await self._plans.give(_key(args.tenant, args.account), gift)
         return "OK"
 
     @method("APIerSv1.RemoveAccount", mandatory=("Account",))
@@ -112,30 +206,82 @@ class Accounts:
         await self._act(args.tenant, args.account, [ActionRow(id="", action="*remove_account")])
         return "OK"
 
-    @method("APIerSv1.AddBalance", mandatory=("Account", "BalanceType"))
+    @method("APIerSv1.AddBalance", mandatory=("Account", "BalanceType", "Value"))
     async def add(self, args: AttrAddBalance) -> Json:
         """Put something into a balance, and make it where there is none such."""
-        action = "*topup_reset" if args.overwrite else "*topup"
-        await self._act(args.tenant, args.account, [_row(action, args)], make=True)
+        rows = _rows("*topup_reset" if args.overwrite else "*topup", args, positive=True)
+        await self._act(args.tenant, args.account, rows, make=True)
         return "OK"
 
-    @method("APIerSv1.DebitBalance", mandatory=("Account", "BalanceType"))
+    @method("APIerSv1.DebitBalance", mandatory=("Account", "BalanceType", "Value"))
     async def debit(self, args: AttrAddBalance) -> Json:
         """Take something out of a balance."""
-        action = "*debit_reset" if args.overwrite else "*debit"
-        await self._act(args.tenant, args.account, [_row(action, args)], make=True)
+        rows = _rows("*debit_reset" if args.overwrite else "*debit", args, positive=True)
+        await self._act(args.tenant, args.account, rows, make=True)
         return "OK"
 
     @method("APIerSv1.SetBalance", mandatory=("Account", "BalanceType"))
     async def set_balance(self, args: AttrAddBalance) -> Json:
         """Have a balance be what is said; what is not said stays."""
-        await self._act(args.tenant, args.account, [_row("*set_balance", args)], make=True)
+        rows = _rows("*set_balance", args)
+        await self._act(args.tenant, args.account, rows, make=True)
+        return "OK"
+
+    @method("APIerSv1.SetBalances", mandatory=("Account", "Balances"))
+    async def set_balances(self, args: AttrSetBalances) -> Json:
+        """Set several balances, all or none."""
+        rows = [row for each in args.balances for row in _rows("*set_balance", each)]
+        await self._act(args.tenant, args.account, rows, make=True, in_order=True)
         return "OK"
 
     @method("APIerSv1.RemoveBalances", mandatory=("Account", "BalanceType"))
     async def remove_balances(self, args: AttrAddBalance) -> Json:
         """Remove the balances that are so."""
-        await self._act(args.tenant, args.account, [_row("*remove_balance", args)])
+        rows = _rows("*remove_balance", args)
+        await self._act(args.tenant, args.account, rows)
+        return "OK"
+
+    @method(
+        "APIerSv1.TransferBalance",
+        mandatory=(
+            *("SourceAccountID", "SourceBalanceID", "DestinationAccountID"),
+            *("DestinationBalanceID", "Units"),
+        ),
+    )
+    async def transfer(self, args: AttrTransferBalance) -> Json:
+        """Move something from one balance into another, of the same or another account."""
+        source = _key(args.tenant, args.source_account_id)
+        into = _key(args.tenant, args.destination_account_id)
+        now = self._engine.clock()
+
+        def move(taken: Taken) -> None:
+            account = taken.accounts[source]
+            if account is None or taken.accounts[into] is None:
+                raise ApiError("NOT_FOUND")
+            held = [
+                each
+                for each in account.balances
+                if each.id == args.source_balance_id and not expired(each, now)
+            ]
+            if not held:
+                raise ApiError("SERVER_ERROR: source balance not found or expired")
+            [balance, *_] = held
+            if args.units < 0 or balance.value < args.units:
+                raise ApiError(
+                    f"SERVER_ERROR: insufficient credits in source balance"
+                    f" {args.source_balance_id!r} (account {args.source_account_id!r}) for"
+                    f" transfer of {number_text(args.units)} units"
+                )
+            log = [ActionRow(id="", action="*cdrlog", weight=Decimal(-1))] * args.cdrlog
+            for key, action, named in (
+                (source, "*debit", BalanceRow(uuid=balance.uuid)),
+                (into, "*topup", BalanceRow(id=args.destination_balance_id)),
+            ):
+                said = replace(named, type=balance.type, value=args.units)
+                row = ActionRow(id="", action=action, balance=said)
+                taken.act(key, [row, *log], "*transfer_balance")
+
+        await self._change((source, into), move)
         return "OK"
 
     @method("APIerSv1.ExecuteAction", mandatory=("ActionsId",))
@@ -148,19 +294,28 @@ class Accounts:
         return "OK"
 
     async def _act(
-        self, tenant: str, account: str, rows: Iterable[ActionRow], *, make: bool = False
+        self,
+        tenant: str,
+        account: str,
+        rows: Sequence[ActionRow],
+        *,
+        make: bool = False,
+        in_order: bool = False,
     ) -> None:
-        kept = tuple(rows)
         key = _key(tenant, account)
+        weighed = [
+            replace(row, weight=Decimal(-number)) if in_order else row
+            for number, row in enumerate(rows)
+        ]
 
         def act(taken: Taken) -> None:
             if taken.accounts[key] is None and not make:
                 raise ApiError("NOT_FOUND")
-            taken.act(key, kept, make=make)
+            taken.act(key, weighed, make=make)
 
-        await self._change(key, act)
+        await self._change((key,), act)
 
-    async def _change(self, key: str, change: Callable[[Taken], None]) -> None:
+    async def _change(self, keys: Sequence[str], change: Callable[[Taken], None]) -> None:
         engine = self._engine
         now = engine.clock().timestamp()
 
@@ -169,59 +324,26 @@ class Accounts:
             change(taken)
             return taken.into(Booked(time=now))
 
-        await engine.write(Keys(accounts=[key]), write)
+        await engine.write(Keys(accounts=list(dict.fromkeys(keys))), write)
 
 
 def _key(tenant: str, account: str) -> str:
     return f"{tenant or DEFAULT_TENANT}:{account}"
 
 
-def _row(action: str, args: AttrAddBalance) -> ActionRow:
-    """The action that a change of a balance is."""
-    said = dict(args.balance)
-    lists: dict[str, tuple[str, ...]] = {}
-    for name, attribute in _LISTS.items():
-        value = said.get(name)
-        if isinstance(value, str):
-            words = tuple(word for word in value.split(";") if word)
-        elif isinstance(value, list):
-            words = tuple(str(word) for word in value)
-        else:
-            continue
-        lists[attribute] = tuple(word for word in words if word != "*any")
-    weight, blocker, disabled = said.get("Weight"), said.get("Blocker"), said.get("Disabled")
-    return ActionRow(
+def _rows(
+    action: str, args: AttrAddBalance | AttrBalance, *, positive: bool = False
+) -> list[ActionRow]:
+    """The actions that a change of a balance is; ``positive``: by the amount, whatever its sign."""
+    said = BalanceArguments(args.balance)
+    value = said.amount("Value") if args.value is None else args.value
+    if positive and value is not None:
+        value = abs(value)
+    row = ActionRow(
         id="",
         action=action,
-        balance=BalanceRow(
-            id=_text(said, "ID") or None,
-            type=args.balance_type,
-            categories=lists.get("categories"),
-            destinations=lists.get("destinations"),
-            shared_groups=lists.get("shared_groups"),
-            timings=lists.get("timings"),
-            rating_subject=_text(said, "RatingSubject") or None,
-            expires=_text(said, "ExpiryTime"),
-            value=args.value or _amount(said.get("Value")),
-            weight=Decimal(str(weight)) if isinstance(weight, int | float | Decimal) else None,
-            blocker=_TRUTHS.get(str(blocker)),
-            disabled=_TRUTHS.get(str(disabled)),
-        ),
+        extra=said.factors(),
+        balance=replace(said.row(), type=args.balance_type, value=value),
     )
-
-
-def _amount(value: Json) -> Decimal:
-    """What a balance holds: a number, or as a text a duration, too."""
-    if isinstance(value, str) and value:
-        if _NUMBER.fullmatch(value):
-            return Decimal(value)
-        try:
-            return Decimal(parse_duration(value))
-        except DecodeError:
-            raise ApiError(f"SERVER_ERROR: {value[:40]!r} is no Value of a balance") from None
-    return Decimal(value) if isinstance(value, int | Decimal) else Decimal(0)
-
-
-def _text(said: Mapping[str, Json], name: str) -> str:
-    value = said.get(name)
-    return value if isinstance(value, str) else ""
+    log = ActionRow(id="", action="*cdrlog", weight=Decimal(-1))
+    return [row, log] if args.cdrlog else [row]

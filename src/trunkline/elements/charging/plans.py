@@ -8,26 +8,32 @@ account's own document says which plans it has; a task of a plan that its accoun
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
 from typing import Final
 from urllib.parse import quote
 from uuid import NAMESPACE_OID, uuid5
 
+from trunkline.charging.actions import init_counters
+from trunkline.charging.charges import AccountError
 from trunkline.charging.documents import Reader
-from trunkline.charging.rows import ActionPlanRow
+from trunkline.charging.model import Account, Trigger
+from trunkline.charging.rows import AccountActionsRow, ActionPlanRow, ActionRow, ActionTriggerRow
 from trunkline.charging.schedule import parse_schedule
+from trunkline.elements.charging.engine import Engine
+from trunkline.elements.charging.taken import Booked, Mishap
 from trunkline.errors import TrunklineError
 from trunkline.rating.model import Timing
-from trunkline.store.ledger.model import TaskRow
+from trunkline.store.ledger.model import Keys, TaskRow, View
 
-__all__ = ["NEVER", "PREFIX", "Planned", "prefix_of", "row_uuid"]
+__all__ = ["NEVER", "PREFIX", "Gift", "Planned", "Plans", "prefix_of", "row_uuid"]
 
 PREFIX: Final = "plan/"
 """Of the IDs of such tasks."""
 NEVER: Final = 253_402_300_799.0
 """The due time of what is not due: the end of the year 9999."""
+_PAGE: Final = 500
 
 
 def prefix_of(plan: str) -> str:
@@ -110,3 +116,268 @@ class Planned:
     def done(self, now: datetime) -> Planned:
         """When everything that was due has run."""
         return replace(self, since=now)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gift:
+    """What an account gets."""
+
+    plans: Sequence[str] = ()
+    """A plan that it has is not given again."""
+    only: bool = False
+    """It loses its other plans."""
+    triggers: Sequence[str] = ()
+    """IDs of triggers. One that it has stays as it is, and whether it has run."""
+    only_triggers: bool = False
+    """It loses its other triggers."""
+    allow_negative: bool | None = None
+    disabled: bool | None = None
+
+    @classmethod
+    def of_row(cls, row: AccountActionsRow) -> Gift:
+        """What a row of AccountActions.csv gives."""
+        return cls(
+            plans=[row.action_plan] if row.action_plan else [],
+            only=bool(row.action_plan),
+            triggers=[row.action_triggers] if row.action_triggers else [],
+            only_triggers=bool(row.action_triggers),
+            allow_negative=row.allow_negative,
+            disabled=row.disabled,
+        )
+
+
+class Plans:
+    """The plans of the accounts in the ledger of ``engine``."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def run(self, task: TaskRow) -> bool:
+        """Give an account's plan its turn; whether an action ran."""
+        engine = self._engine
+        planned = Planned.of_task(task)
+        now = self._engine.clock()
+        ran = 0
+
+        def step(view: View) -> Booked:
+            nonlocal ran
+            ran = 0
+            time = now.timestamp()
+            current = view.tasks[task.id]
+            if current is None or current.document != task.document:
+                return Booked(time=time)  # another node was faster
+            account = view.accounts[planned.account]
+            if account is None or planned.plan not in account.plans:
+                return Booked(time=time, tasks={task.id: None})
+            rows = engine.profiles.plans.get(planned.plan)
+            if rows is None:  # it may come again
+                return Booked(time=time, tasks={task.id: planned.task(NEVER)})
+            due, mishaps = self._due_rows(planned, rows, now)
+            taken = engine.taken(view, time)
+            for row in due:
+                if taken.accounts[planned.account] is None:
+                    break
+                try:
+                    taken.act(planned.account, self._actions(row), row.actions_id)
+                    ran += 1
+                except TrunklineError as problem:
+                    mishaps.append(Mishap(f"{_named(row)} for {planned.account}", problem))
+            after: TaskRow | None = None
+            if taken.accounts[planned.account] is not None:
+                after = self.task(planned.done(now), rows)
+            return taken.into(Booked(time=time, tasks={task.id: after}, mishaps=tuple(mishaps)))
+
+        await engine.write(Keys(accounts=[planned.account], tasks=[task.id]), step)
+        return ran > 0
+
+    def _due_rows(
+        self, planned: Planned, rows: Iterable[ActionPlanRow], now: datetime
+    ) -> tuple[list[ActionPlanRow], list[Mishap]]:
+        """The rows whose time has come, heaviest first."""
+        zone = self._engine.tariffs.tariff.zone(planned.account.partition(":")[0])
+        found: list[ActionPlanRow] = []
+        mishaps: list[Mishap] = []
+        for row in sorted(rows, key=lambda each: each.weight, reverse=True):
+            try:
+                moment = planned.next_of(row, self._engine.profiles.timings, zone)
+            except TrunklineError as problem:
+                mishaps.append(Mishap(f"{_named(row)} for {planned.account}", problem))
+                continue
+            if moment is not None and moment <= now:
+                found.append(row)
+        return found, mishaps
+
+    def _actions(self, row: ActionPlanRow) -> Sequence[ActionRow]:
+        found = self._engine.profiles.actions.get(row.actions_id)
+        if found is None:
+            raise TrunklineError(
+                "charging.plan-actions",
+                f"{_named(row)} runs {row.actions_id}, which is not there; add it to Actions.csv",
+            )
+        return found
+
+    def task(self, planned: Planned, rows: Iterable[ActionPlanRow]) -> TaskRow:
+        """The task of an account's plan, as its rows are."""
+        engine = self._engine
+        zone = engine.tariffs.tariff.zone(planned.account.partition(":")[0])
+        return planned.task(planned.due(rows, engine.profiles.timings, zone))
+
+    async def execute(self, plan: str, keys: Iterable[str], *, asap: bool = False) -> None:
+        """Run the rows of a plan for accounts now, whatever their time; it changes nothing of it.
+
+        ``asap``: those too that run when the plan is given. Accounts that are not there are made.
+
+        Raises:
+            AccountError: there is no such plan.
+            TrunklineError: what an action could not do; the accounts before have it done.
+        """
+        rows = self.rows(plan)
+        engine = self._engine
+        now = self._engine.clock()
+        chosen = [
+            row
+            for row in sorted(rows, key=lambda each: each.weight, reverse=True)
+            if asap or not parse_schedule(row.timing_id, engine.profiles.timings, now).once
+        ]
+        for key in keys:
+
+            def step(view: View, key: str = key) -> Booked:
+                taken = engine.taken(view, now.timestamp())
+                for row in chosen:
+                    taken.act(key, self._actions(row), row.actions_id, make=True)
+                return taken.into(Booked(time=now.timestamp()))
+
+            await engine.write(Keys(accounts=[key]), step)
+
+    async def planned(self, plan: str = "") -> AsyncIterator[tuple[Planned, TaskRow]]:
+        """The accounts' plans, of one plan or of all."""
+        prefix, after = prefix_of(plan) if plan else PREFIX, ""
+        while page := await self._engine.book.tasks(prefix, after=after, limit=_PAGE):
+            after = page[-1].id
+            for task in page:
+                yield Planned.of_task(task), task
+
+    # What accounts get
+
+    async def give(self, key: str, gift: Gift) -> None:
+        """Have an account get something; it is made where it is not there.
+
+        Raises:
+            AccountError: a plan or triggers that are not there; nothing has changed.
+        """
+        loaded = await self._engine.book.load(Keys(accounts=[key]))
+        await self.give_lately(key, gift, loaded.view.accounts[key])
+
+    async def give_lately(self, key: str, gift: Gift, there: Account | None) -> None:
+        """The same, where ``there`` is the account as it was lately."""
+        engine = self._engine
+        triggers = [row for name in gift.triggers for row in self.triggers(name)]
+        rows = {plan: self.rows(plan) for plan in gift.plans}
+        lost = [
+            f"{prefix_of(plan)}{key}"
+            for plan in (() if there is None else there.plans)
+            if gift.only and plan not in gift.plans
+        ]
+        now = self._engine.clock()
+        given = [Planned(account=key, plan=plan, given=now) for plan in gift.plans]
+
+        def step(view: View) -> Booked:
+            before = view.accounts[key]
+            held = () if before is None else before.plans
+            tasks: dict[str, TaskRow | None] = dict.fromkeys(lost)
+            for planned in given:
+                if planned.plan not in held:
+                    tasks[planned.task_id] = self.task(planned, rows[planned.plan])
+            if before is not None and not tasks and _with(before, gift, triggers) == before:
+                return Booked(time=now.timestamp())
+            taken = engine.taken(view, now.timestamp())
+            taken.alter(key, lambda account: _with(account, gift, triggers))
+            return taken.into(Booked(time=now.timestamp(), tasks=tasks))
+
+        tasks = [*lost, *(planned.task_id for planned in given)]
+        await engine.write(Keys(accounts=[key], tasks=tasks), step)
+
+    async def take_away(self, key: str, plan: str) -> None:
+        """Have an account lose a plan."""
+        name = f"{prefix_of(plan)}{key}"
+        now = self._engine.clock().timestamp()
+
+        def step(view: View) -> Booked:
+            taken = self._engine.taken(view, now)
+            account = view.accounts[key]
+            if account is not None and plan in account.plans:
+                kept = tuple(each for each in account.plans if each != plan)
+                taken.alter(key, lambda before: replace(before, plans=kept))
+            return taken.into(Booked(time=now, tasks={name: None}))
+
+        await self._engine.write(Keys(accounts=[key], tasks=[name]), step)
+
+    def rows(self, plan: str) -> Sequence[ActionPlanRow]:
+        """The rows of a plan.
+
+        Raises:
+            AccountError: ``charging.plan-unknown``.
+        """
+        rows = self._engine.profiles.plans.get(plan)
+        if rows is None:
+            raise _unknown("action plan", plan, "ActionPlans.csv")
+        return rows
+
+    def triggers(self, name: str) -> Sequence[ActionTriggerRow]:
+        """The triggers of an ID.
+
+        Raises:
+            AccountError: ``charging.plan-unknown``.
+        """
+        rows = self._engine.profiles.triggers.get(name)
+        if rows is None:
+            raise _unknown("action trigger", name, "ActionTriggers.csv")
+        return rows
+
+    def lacks(self, account: Account | None, gift: Gift) -> bool:
+        """Whether an account would change by a gift.
+
+        Raises:
+            AccountError: a plan or triggers that are not there.
+        """
+        triggers = [row for name in gift.triggers for row in self.triggers(name)]
+        for plan in gift.plans:
+            self.rows(plan)
+        return account is None or _with(account, gift, triggers) != account
+
+
+def _named(row: ActionPlanRow) -> str:
+    return f"{row.source or 'the row'}: {row.actions_id} of the action plan {row.id}"
+
+
+def _unknown(what: str, name: str, file: str) -> AccountError:
+    return AccountError(
+        "charging.plan-unknown",
+        f"there is no {what} {name[:60]!r}; add it to {file}",
+        reference="NOT_FOUND",
+    )
+
+
+def _with(account: Account, gift: Gift, rows: Sequence[ActionTriggerRow]) -> Account:
+    """An account with what it gets."""
+    kept = () if gift.only else tuple(each for each in account.plans if each not in gift.plans)
+    if gift.only or gift.plans:
+        account = replace(account, plans=(*kept, *dict.fromkeys(gift.plans)))
+    if rows or gift.only_triggers:
+        account = _triggered(account, rows, only=gift.only_triggers)
+    return replace(
+        account,
+        allow_negative=account.allow_negative
+        if gift.allow_negative is None
+        else gift.allow_negative,
+        disabled=account.disabled if gift.disabled is None else gift.disabled,
+    )
+
+
+def _triggered(account: Account, rows: Sequence[ActionTriggerRow], *, only: bool) -> Account:
+    """An account with triggers; of one that it has, what it has done so far stays."""
+    plain = [replace(row, source=None) for row in rows]
+    there = {trigger.row: trigger for trigger in account.triggers}
+    given = [there.get(row, Trigger(row=row)) for row in plain]
+    kept = () if only else tuple(each for each in account.triggers if each.row not in plain)
+    return init_counters(replace(account, triggers=(*kept, *given)))

@@ -15,32 +15,22 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from trunkline.charging.actions import init_counters
-from trunkline.charging.charges import AccountError
-from trunkline.charging.model import Account, Trigger
-from trunkline.charging.rows import (
-    AccountActionsRow,
-    ActionPlanRow,
-    ActionRow,
-    ActionTriggerRow,
-)
-from trunkline.charging.schedule import parse_schedule
 from trunkline.config.cgrates import ChargingRows
 from trunkline.elements.charging import effects, plans
 from trunkline.elements.charging.effects import Carrier, Order
 from trunkline.elements.charging.engine import Engine
-from trunkline.elements.charging.plans import NEVER, Planned, prefix_of
+from trunkline.elements.charging.plans import NEVER, Gift, Plans
 from trunkline.elements.charging.taken import Booked, Mishap
 from trunkline.errors import TrunklineError
 from trunkline.rating.model import DEFAULT_TENANT
 from trunkline.store.ledger.model import Change, Keys, TaskRow, View
 
-__all__ = ["Gift", "Scheduler", "SchedulerCounters"]
+__all__ = ["Scheduler", "SchedulerCounters"]
 
 _LOADED: Final = "loaded/account-actions"
 _BATCH: Final = 50
@@ -68,34 +58,6 @@ class SchedulerCounters:
     """Tasks that ended in an unforeseen error; they are due again."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gift:
-    """What an account gets."""
-
-    plans: Sequence[str] = ()
-    """A plan that it has is not given again."""
-    only: bool = False
-    """It loses its other plans."""
-    triggers: Sequence[str] = ()
-    """IDs of triggers. One that it has stays as it is, and whether it has run."""
-    only_triggers: bool = False
-    """It loses its other triggers."""
-    allow_negative: bool | None = None
-    disabled: bool | None = None
-
-    @classmethod
-    def of_row(cls, row: AccountActionsRow) -> Gift:
-        """What a row of AccountActions.csv gives."""
-        return cls(
-            plans=[row.action_plan] if row.action_plan else [],
-            only=bool(row.action_plan),
-            triggers=[row.action_triggers] if row.action_triggers else [],
-            only_triggers=bool(row.action_triggers),
-            allow_negative=row.allow_negative,
-            disabled=row.disabled,
-        )
-
-
 class Scheduler:
     """Runs plans and carries out orders, of the ledger of ``engine``.
 
@@ -108,6 +70,7 @@ class Scheduler:
         self.counters = SchedulerCounters()
         self._engine = engine
         self._log = log
+        self._plans = Plans(engine)
         self._carrier = Carrier(lambda text: log("ACTION", 6, "LOG", text), timeout=timeout)
         self._carried: dict[str, asyncio.Task[None]] = {}
         self._due = asyncio.Event()
@@ -189,9 +152,7 @@ class Scheduler:
         now = self._now().timestamp()
         book = self._engine.book
         claimed = await book.claim(now, now + _LEASE, _BATCH, prefix=plans.PREFIX)
-        done = await asyncio.gather(
-            *(self.run_plan(task) for task in claimed), return_exceptions=True
-        )
+        done = await asyncio.gather(*(self._run(task) for task in claimed), return_exceptions=True)
         for problem in done:
             if isinstance(problem, Exception) and not isinstance(problem, TrunklineError):
                 self._fault(problem)
@@ -201,177 +162,6 @@ class Scheduler:
         if len(claimed) < _BATCH:
             self.ready.set()
         return len(claimed) == _BATCH
-
-    async def run_plan(self, task: TaskRow) -> None:
-        """Give an account's plan its turn."""
-        engine = self._engine
-        planned = Planned.of_task(task)
-        now = self._now()
-        ran = 0
-
-        def step(view: View) -> Booked:
-            nonlocal ran
-            ran = 0
-            time = now.timestamp()
-            current = view.tasks[task.id]
-            if current is None or current.document != task.document:
-                return Booked(time=time)  # another node was faster
-            account = view.accounts[planned.account]
-            if account is None or planned.plan not in account.plans:
-                return Booked(time=time, tasks={task.id: None})
-            rows = engine.profiles.plans.get(planned.plan)
-            if rows is None:  # it may come again
-                return Booked(time=time, tasks={task.id: planned.task(NEVER)})
-            due, mishaps = self._due_rows(planned, rows, now)
-            taken = engine.taken(view, time)
-            for row in due:
-                if taken.accounts[planned.account] is None:
-                    break
-                try:
-                    taken.act(planned.account, self._actions(row), row.actions_id)
-                    ran += 1
-                except TrunklineError as problem:
-                    mishaps.append(Mishap(f"{_named(row)} for {planned.account}", problem))
-            after: TaskRow | None = None
-            if taken.accounts[planned.account] is not None:
-                after = self._task(planned.done(now), rows)
-            return taken.into(Booked(time=time, tasks={task.id: after}, mishaps=tuple(mishaps)))
-
-        await engine.write(Keys(accounts=[planned.account], tasks=[task.id]), step)
-        self.counters.plans_run += ran > 0
-
-    def _due_rows(
-        self, planned: Planned, rows: Iterable[ActionPlanRow], now: datetime
-    ) -> tuple[list[ActionPlanRow], list[Mishap]]:
-        """The rows whose time has come, heaviest first."""
-        zone = self._engine.tariffs.tariff.zone(planned.account.partition(":")[0])
-        found: list[ActionPlanRow] = []
-        mishaps: list[Mishap] = []
-        for row in sorted(rows, key=lambda each: each.weight, reverse=True):
-            try:
-                moment = planned.next_of(row, self._engine.profiles.timings, zone)
-            except TrunklineError as problem:
-                mishaps.append(Mishap(f"{_named(row)} for {planned.account}", problem))
-                continue
-            if moment is not None and moment <= now:
-                found.append(row)
-        return found, mishaps
-
-    def _actions(self, row: ActionPlanRow) -> Sequence[ActionRow]:
-        found = self._engine.profiles.actions.get(row.actions_id)
-        if found is None:
-            raise TrunklineError(
-                "charging.plan-actions",
-                f"{_named(row)} runs {row.actions_id}, which is not there; add it to Actions.csv",
-            )
-        return found
-
-    def _task(self, planned: Planned, rows: Iterable[ActionPlanRow]) -> TaskRow:
-        engine = self._engine
-        zone = engine.tariffs.tariff.zone(planned.account.partition(":")[0])
-        return planned.task(planned.due(rows, engine.profiles.timings, zone))
-
-    async def execute(self, plan: str, keys: Iterable[str], *, asap: bool = False) -> None:
-        """Run the rows of a plan for accounts now, whatever their time; it changes nothing of it.
-
-        ``asap``: those too that run when the plan is given. Accounts that are not there are made.
-
-        Raises:
-            AccountError: there is no such plan.
-            TrunklineError: what an action could not do; the accounts before have it done.
-        """
-        rows = self._rows(plan)
-        engine = self._engine
-        now = self._now()
-        chosen = [
-            row
-            for row in sorted(rows, key=lambda each: each.weight, reverse=True)
-            if asap or not parse_schedule(row.timing_id, engine.profiles.timings, now).once
-        ]
-        for key in keys:
-
-            def step(view: View, key: str = key) -> Booked:
-                taken = engine.taken(view, now.timestamp())
-                for row in chosen:
-                    taken.act(key, self._actions(row), row.actions_id, make=True)
-                return taken.into(Booked(time=now.timestamp()))
-
-            await engine.write(Keys(accounts=[key]), step)
-
-    async def planned(self, plan: str = "") -> AsyncIterator[tuple[Planned, TaskRow]]:
-        """The accounts' plans, of one plan or of all."""
-        prefix, after = prefix_of(plan) if plan else plans.PREFIX, ""
-        while page := await self._engine.book.tasks(prefix, after=after, limit=_PAGE):
-            after = page[-1].id
-            for task in page:
-                yield Planned.of_task(task), task
-
-    # What accounts get
-
-    async def give(self, key: str, gift: Gift) -> None:
-        """Have an account get something; it is made where it is not there.
-
-        Raises:
-            AccountError: a plan or triggers that are not there; nothing has changed.
-        """
-        loaded = await self._engine.book.load(Keys(accounts=[key]))
-        await self._give(key, gift, loaded.view.accounts[key])
-
-    async def _give(self, key: str, gift: Gift, there: Account | None) -> None:
-        """``there``: the account as it was lately."""
-        engine = self._engine
-        triggers = [row for name in gift.triggers for row in self._triggers(name)]
-        rows = {plan: self._rows(plan) for plan in gift.plans}
-        lost = [
-            f"{prefix_of(plan)}{key}"
-            for plan in (() if there is None else there.plans)
-            if gift.only and plan not in gift.plans
-        ]
-        now = self._now()
-        given = [Planned(account=key, plan=plan, given=now) for plan in gift.plans]
-
-        def step(view: View) -> Booked:
-            before = view.accounts[key]
-            held = () if before is None else before.plans
-            tasks: dict[str, TaskRow | None] = dict.fromkeys(lost)
-            for planned in given:
-                if planned.plan not in held:
-                    tasks[planned.task_id] = self._task(planned, rows[planned.plan])
-            if before is not None and not tasks and _with(before, gift, triggers) == before:
-                return Booked(time=now.timestamp())
-            taken = engine.taken(view, now.timestamp())
-            taken.alter(key, lambda account: _with(account, gift, triggers))
-            return taken.into(Booked(time=now.timestamp(), tasks=tasks))
-
-        tasks = [*lost, *(planned.task_id for planned in given)]
-        await engine.write(Keys(accounts=[key], tasks=tasks), step)
-
-    async def take_away(self, key: str, plan: str) -> None:
-        """Have an account lose a plan."""
-        name = f"{prefix_of(plan)}{key}"
-        now = self._now().timestamp()
-
-        def step(view: View) -> Booked:
-            taken = self._engine.taken(view, now)
-            account = view.accounts[key]
-            if account is not None and plan in account.plans:
-                kept = tuple(each for each in account.plans if each != plan)
-                taken.alter(key, lambda before: replace(before, plans=kept))
-            return taken.into(Booked(time=now, tasks={name: None}))
-
-        await self._engine.write(Keys(accounts=[key], tasks=[name]), step)
-
-    def _rows(self, plan: str) -> Sequence[ActionPlanRow]:
-        rows = self._engine.profiles.plans.get(plan)
-        if rows is None:
-            raise _unknown("action plan", plan, "ActionPlans.csv")
-        return rows
-
-    def _triggers(self, name: str) -> Sequence[ActionTriggerRow]:
-        rows = self._engine.profiles.triggers.get(name)
-        if rows is None:
-            raise _unknown("action trigger", name, "ActionTriggers.csv")
-        return rows
 
     # What is loaded
 
@@ -411,13 +201,15 @@ class Scheduler:
             lacking: list[str] = []
             for key, gift in page.items():
                 try:
-                    if self._lacks(there[key], gift):
+                    if self._plans.lacks(there[key], gift):
                         lacking.append(key)
                 except TrunklineError as problem:  # removed by API
                     self._told(Mishap(f"AccountActions.csv, {key}", problem))
             for first in range(0, len(lacking), _BATCH):
                 some = lacking[first : first + _BATCH]
-                await asyncio.gather(*(self._give(key, page[key], there[key]) for key in some))
+                await asyncio.gather(
+                    *(self._plans.give_lately(key, page[key], there[key]) for key in some)
+                )
             made += sum(there[key] is None for key in lacking)
             changed += len(lacking)
 
@@ -429,18 +221,16 @@ class Scheduler:
             text = f"AccountActions.csv: {made} accounts made, {changed - made} changed"
             self._log("ACTION", 5, "ACCOUNTS", text)
 
-    def _lacks(self, account: Account | None, gift: Gift) -> bool:
-        triggers = [row for name in gift.triggers for row in self._triggers(name)]
-        for plan in gift.plans:
-            self._rows(plan)
-        return account is None or _with(account, gift, triggers) != account
+    async def _run(self, task: TaskRow) -> None:
+        ran = await self._plans.run(task)
+        self.counters.plans_run += ran
 
     async def _retime(self) -> None:
         """Set the time of each plan's next turn by the rows that it has now."""
         plans_now = self._engine.profiles.plans
         pending: list[TaskRow] = []
-        async for planned, task in self.planned():
-            due = self._task(planned, plans_now.get(planned.plan, ()))
+        async for planned, task in self._plans.planned():
+            due = self._plans.task(planned, plans_now.get(planned.plan, ()))
             if due.due != task.due:
                 pending.append(due)
             if len(pending) == _BATCH:
@@ -521,43 +311,6 @@ class Scheduler:
 
     def _now(self) -> datetime:
         return self._engine.clock()
-
-
-def _named(row: ActionPlanRow) -> str:
-    return f"{row.source or 'the row'}: {row.actions_id} of the action plan {row.id}"
-
-
-def _unknown(what: str, name: str, file: str) -> AccountError:
-    return AccountError(
-        "charging.plan-unknown",
-        f"there is no {what} {name[:60]!r}; add it to {file}",
-        reference="NOT_FOUND",
-    )
-
-
-def _with(account: Account, gift: Gift, rows: Sequence[ActionTriggerRow]) -> Account:
-    """An account with what it gets."""
-    kept = () if gift.only else tuple(each for each in account.plans if each not in gift.plans)
-    if gift.only or gift.plans:
-        account = replace(account, plans=(*kept, *dict.fromkeys(gift.plans)))
-    if rows or gift.only_triggers:
-        account = _triggered(account, rows, only=gift.only_triggers)
-    return replace(
-        account,
-        allow_negative=account.allow_negative
-        if gift.allow_negative is None
-        else gift.allow_negative,
-        disabled=account.disabled if gift.disabled is None else gift.disabled,
-    )
-
-
-def _triggered(account: Account, rows: Sequence[ActionTriggerRow], *, only: bool) -> Account:
-    """An account with triggers; of one that it has, what it has done so far stays."""
-    plain = [replace(row, source=None) for row in rows]
-    there = {trigger.row: trigger for trigger in account.triggers}
-    given = [there.get(row, Trigger(row=row)) for row in plain]
-    kept = () if only else tuple(each for each in account.triggers if each.row not in plain)
-    return init_counters(replace(account, triggers=(*kept, *given)))
 
 
 def _digest(rows: ChargingRows) -> str:
