@@ -265,10 +265,15 @@ class Attributes:
 
     def __init__(self, profiles: Iterable[AttributeProfile] = ()) -> None:
         self.selection: Selection[AttributeProfile] = Selection(profiles)
+        self._rows: Mapping[tuple[str, str], Sequence[AttributeRow]] = {}
 
     @classmethod
-    def from_rows(cls, rows: Iterable[AttributeRow], filters: Filters) -> Attributes:
+    def from_rows(
+        cls, rows: Iterable[AttributeRow], filters: Filters, *, known: Attributes | None = None
+    ) -> Attributes:
         """The profiles of Attributes.csv.
+
+        ``known`` ones, with the same ``filters``, lend each profile whose rows are the same.
 
         Raises:
             ProfilesError: everything that is wrong, with file and line.
@@ -277,10 +282,15 @@ class Attributes:
         merged: dict[tuple[str, str], list[AttributeRow]] = {}
         for row in rows:
             merged.setdefault((row.tenant, row.id), []).append(row)
-        profiles = [_profile(key, held, filters, problems) for key, held in merged.items()]
+        profiles: list[AttributeProfile] = []
+        for key, held in merged.items():
+            same = known.selection.get(*key) if known and known._rows.get(key) == held else None
+            profiles.append(same or _profile(key, held, filters, problems))
         if problems:
             raise ProfilesError(problems)
-        return cls(profiles)
+        made = cls(profiles)
+        made._rows = merged
+        return made
 
     def profile(self, tenant: str, profile_id: str) -> AttributeProfile | None:
         """A stored profile, or the one that ``profile_id`` spells out.

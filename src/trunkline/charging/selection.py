@@ -19,10 +19,10 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from heapq import merge
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeAlias, TypeVar
 
 from trunkline.charging.event import MISSING, Path, Scope, to_text
-from trunkline.charging.filters import Condition, Filter, Finding, Rule, active_at
+from trunkline.charging.filters import Condition, Finding, Rule, active_at
 from trunkline.charging.rows import ALWAYS, Activation
 
 __all__ = ["Judged", "Profile", "Selection", "Verdict"]
@@ -80,7 +80,10 @@ class Judged:
         return "\n".join(lines)
 
 
-def _buckets(rule: Rule) -> list[tuple[str, Path, str]]:
+_Bucket: TypeAlias = "tuple[str, Path, str]"
+
+
+def _buckets(rule: Rule) -> list[_Bucket]:
     key = rule.key
     assert key is not None
     if key.kind == "*exists":
@@ -92,10 +95,14 @@ class _Tenant:
     """The profiles of one tenant by number: in the order of their weight, then of their rows."""
 
     def __init__(self, conditions: Sequence[Condition]) -> None:
-        population: dict[tuple[str, Path, str], int] = {}
-        for condition in conditions:
-            for _, rule in condition.indexable():
-                for bucket in _buckets(rule):
+        population: dict[_Bucket, int] = {}
+        indexable = [
+            [(each, rule, _buckets(rule)) for each, rule in condition.indexable()]
+            for condition in conditions
+        ]
+        for found in indexable:
+            for _, _, buckets in found:
+                for bucket in buckets:
                     population[bucket] = population.get(bucket, 0) + 1
         self.conditions: list[Condition] = []
         self.always: list[int] = []
@@ -103,21 +110,16 @@ class _Tenant:
         self.prefixes: dict[Path, dict[str, list[int]]] = {}
         self.exists: dict[Path, list[int]] = {}
         self.intervals: dict[Activation, list[int]] = {}
-        for number, condition in enumerate(conditions):
-            best: tuple[int, Filter, Rule] | None = None
-            for each, rule in condition.indexable():
-                crowd = sum(population[bucket] for bucket in _buckets(rule))
-                if best is None or crowd < best[0]:
-                    best = (crowd, each, rule)
-            if best is None:
+        for number, (condition, found) in enumerate(zip(conditions, indexable, strict=True)):
+            if not found:
                 self.always.append(number)
                 self.conditions.append(condition)
                 continue
-            _, each, rule = best
+            each, rule, buckets = min(found, key=lambda of: sum(population[b] for b in of[2]))
             self.conditions.append(condition.led_by(each, rule))
             if each.activation != ALWAYS:
                 self.intervals.setdefault(each.activation, []).append(number)
-            for kind, path, value in _buckets(rule):
+            for kind, path, value in buckets:
                 if kind == "*exists":
                     self.exists.setdefault(path, []).append(number)
                 else:

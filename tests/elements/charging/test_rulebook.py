@@ -298,3 +298,28 @@ def test_a_node_that_cannot_follow_says_so_once_and_goes_on(tmp_path: Path) -> N
         await there.close()
 
     asyncio.run(main())
+
+
+def test_only_what_a_change_touches_is_made_anew(tmp_path: Path) -> None:
+    async def main() -> None:
+        book = RuleBook(base(tmp_path), Tariffs(TARIFF))
+        first = book.profiles
+        await book.set("Actions", "", "T", [ActionRow(id="T", action="*log")])
+        assert book.profiles.attributes is first.attributes
+        other = AttributeRow(tenant="cgrates.org", id="OTHER", path="*req.A", value="b")
+        await book.set("Attributes", "cgrates.org", "OTHER", [other])
+        second = book.profiles
+        key = ("cgrates.org", "CARRIER")
+        assert second.attributes.selection.get(*key) is first.attributes.selection.get(*key)
+        assert second.routes is first.routes
+        # A filter is part of what its profiles are
+        dan = FilterRow(
+            tenant="cgrates.org", id="DAN", type="*string", element="~*req.Account", values=("x",)
+        )
+        await book.set("Filters", "cgrates.org", "DAN", [dan])
+        found = book.profiles.attributes.process(Event(fields={"Account": "1001"}), NOW)
+        assert found.matched_profiles == ("OTHER",)
+        found = book.profiles.attributes.process(Event(fields={"Account": "x"}), NOW)
+        assert found.matched_profiles == ("CARRIER",)
+
+    asyncio.run(main())

@@ -36,6 +36,7 @@ from trunkline.config.cgrates import ChargingRows
 from trunkline.elements.charging.rules import Profiles
 from trunkline.elements.charging.tariffs import Tariffs
 from trunkline.errors import TrunklineError
+from trunkline.store.compiled import without_collections
 from trunkline.store.rules import Entries, Entry, RuleKey, RuleStore, Writing
 
 __all__ = ["KINDS", "Row", "RuleBook"]
@@ -109,6 +110,7 @@ class RuleBook:
         self._clock = clock
         self._entries: Entries = {}
         self._generation = 0
+        self._read_rows: dict[RuleKey, tuple[str, tuple[Row, ...]]] = {}
         self._changing = asyncio.Lock()
         self._made = _Made(_Base(base), _by_key(base), Profiles.of_rows(base, tariffs))
         self._next: _Made | None = None
@@ -263,21 +265,34 @@ class RuleBook:
 
     async def _make(self, entries: Entries, *bases: _Base) -> list[_Made]:
         """What bases and entries come to together."""
+        known = self._made.profiles
 
         def make(base: _Base) -> _Made:
             held = _by_key(base.rows)
             for key, entry in entries.items():
                 if key in held and entry.written <= base.since:
                     continue  # the tariff's rows are the later ones
-                rows = _rows(key, entry)
+                rows = self._rows_of(key, entry)
                 if rows:
                     held[key] = rows
                 else:
                     held.pop(key, None)
-            profiles = Profiles.of_rows(_joined(base.rows, held), self._tariffs)
+            profiles = Profiles.of_rows(_joined(base.rows, held), self._tariffs, known)
             return _Made(base, held, profiles)
 
-        return await asyncio.to_thread(lambda: [make(base) for base in bases])
+        def make_all() -> list[_Made]:
+            with without_collections():
+                return [make(base) for base in bases]
+
+        return await asyncio.to_thread(make_all)
+
+    def _rows_of(self, key: RuleKey, entry: Entry) -> tuple[Row, ...]:
+        """The rows of an entry; the same objects each time, as long as it is what it was."""
+        text, rows = self._read_rows.get(key, ("", ()))
+        if text != entry.text:
+            rows = _rows(key, entry)
+            self._read_rows[key] = entry.text, rows
+        return rows
 
     def _count(self, entries: Entries, made: Iterable[_Made]) -> None:
         """Have these be what counts and what is ready, of which one may have become the other."""

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from decimal import Decimal
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeAlias, TypeVar
 
 from trunkline.charging.attributes import AttributeProfile, Attributes
 from trunkline.charging.chargers import NONE, Chargers
@@ -41,15 +41,32 @@ class Profiles:
     plans: Mapping[str, Sequence[ActionPlanRow]] = field(default_factory=dict)
     triggers: Mapping[str, Sequence[ActionTriggerRow]] = field(default_factory=dict)
 
+    rows: ChargingRows = field(default_factory=ChargingRows, repr=False)
+    """What they were made of."""
+
     @classmethod
-    def of_rows(cls, rows: ChargingRows, tariffs: Tariffs) -> Profiles:
+    def of_rows(
+        cls, rows: ChargingRows, tariffs: Tariffs, known: Profiles | None = None
+    ) -> Profiles:
         """Those of a folder; routes are priced by what counts in ``tariffs``.
+
+        ``known`` ones, priced by the same, lend what the rows have not changed.
 
         Raises:
             ProfilesError: everything that is wrong with them.
         """
-        filters = Filters.from_rows(rows.filters)
-        attributes = Attributes.from_rows(rows.attributes, filters)
+        before = known or cls()
+        filters, attributes = before.filters, before.attributes
+        chargers, routes = before.chargers, before.routes
+        if known is None or rows.filters != before.rows.filters:
+            filters = Filters.from_rows(rows.filters)
+        if filters is not before.filters or rows.attributes != before.rows.attributes:
+            same = attributes if filters is before.filters else None
+            attributes = Attributes.from_rows(rows.attributes, filters, known=same)
+        if attributes is not before.attributes or rows.chargers != before.rows.chargers:
+            chargers = Chargers.from_rows(rows.chargers, filters, attributes)
+        if filters is not before.filters or rows.routes != before.rows.routes:
+            routes = Routes.from_rows(rows.routes, filters, costs=_Costs(tariffs))
         actions, plans = _by_id(rows.actions), _by_id(rows.action_plans)
         triggers = _by_id(rows.action_triggers)
         problems = [
@@ -63,9 +80,12 @@ class Profiles:
             for row in of_id
             if row.actions_id and row.actions_id not in actions
         ]
-        chargers = Chargers.from_rows(rows.chargers, filters, attributes)
-        routes = Routes.from_rows(rows.routes, filters, costs=_Costs(tariffs))
-        problems += _unkept(attributes, chargers, routes)
+        looks = [
+            *([] if attributes is before.attributes else _attribute_looks(attributes)),
+            *([] if chargers is before.chargers else _charger_looks(chargers)),
+            *([] if routes is before.routes else _route_looks(routes)),
+        ]
+        problems += _unkept(looks)
         if problems:
             raise ProfilesError(problems)
         return cls(
@@ -78,6 +98,7 @@ class Profiles:
             routes=routes,
             groups=shared_groups(rows.shared_groups),
             timings=rows.timings,
+            rows=rows,
         )
 
 
@@ -96,7 +117,11 @@ def _by_id(rows: Iterable[_R]) -> dict[str, list[_R]]:
     return found
 
 
-def _unkept(attributes: Attributes, chargers: Chargers, routes: Routes) -> list[Problem]:
+_Look: TypeAlias = "tuple[str, frozenset[str], Source | None]"
+"""A profile, the roots that it looks under, and its row."""
+
+
+def _unkept(looks: Iterable[_Look]) -> list[Problem]:
     """Those that look at what nothing here keeps: they would fail every event that they meet."""
     return [
         Problem(
@@ -104,20 +129,20 @@ def _unkept(attributes: Attributes, chargers: Chargers, routes: Routes) -> list[
             f"{what}: a rule asks for {root}, but nothing here keeps {root[1:]} yet; take it out",
             source,
         )
-        for what, roots, source in _looks(attributes, chargers, routes)
+        for what, roots, source in looks
         for root in sorted(roots.intersection(ITEMS))
     ]
 
 
-def _looks(
-    attributes: Attributes, chargers: Chargers, routes: Routes
-) -> Iterator[tuple[str, frozenset[str], Source | None]]:
-    """Which profile looks where."""
-    for attributes_of in attributes.selection:
-        what = f"attribute profile {attributes_of.id}"
-        yield what, _roots(attributes_of.condition), attributes_of.source
-        for each in attributes_of.attributes:
+def _attribute_looks(attributes: Attributes) -> Iterator[_Look]:
+    for profile in attributes.selection:
+        what = f"attribute profile {profile.id}"
+        yield what, _roots(profile.condition), profile.source
+        for each in profile.attributes:
             yield what, _roots(each.condition) | each.value.roots(), each.source
+
+
+def _charger_looks(chargers: Chargers) -> Iterator[_Look]:
     for charger in chargers.selection:
         what = f"charger {charger.id}"
         yield what, _roots(charger.condition), charger.source
@@ -125,10 +150,13 @@ def _looks(
             if inline.startswith("*") and inline != NONE:
                 for each in AttributeProfile.inline(charger.tenant, inline).attributes:
                     yield what, each.value.roots(), charger.source
-    for routes_of in routes.selection:
-        what = f"route profile {routes_of.id}"
-        yield what, _roots(routes_of.condition), routes_of.source
-        for route in routes_of.routes:
+
+
+def _route_looks(routes: Routes) -> Iterator[_Look]:
+    for profile in routes.selection:
+        what = f"route profile {profile.id}"
+        yield what, _roots(profile.condition), profile.source
+        for route in profile.routes:
             yield what, _roots(route.condition) | _roots(route.late), route.source
 
 
