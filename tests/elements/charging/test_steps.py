@@ -111,6 +111,24 @@ def test_a_message_is_charged_once_by_its_id(tmp_path: Path) -> None:
     charging(tmp_path, script)
 
 
+def test_the_record_of_a_message_does_not_take_it_again(tmp_path: Path) -> None:
+    async def script(ask: Ask, _: Engine) -> None:
+        await topped_up(ask, 1)
+        await ask("SessionSv1.ProcessMessage", Debit=True, Event=CALL)
+        assert await money(ask) == Decimal("0.9")
+        for _again in range(2):
+            assert await ask("SessionSv1.ProcessCDR", Event=CALL) == "OK"
+            assert await money(ask) == Decimal("0.9")
+        [record] = await ask("CDRsV1.GetCDRs")
+        assert record["Cost"] == 0.1
+        # without a name for it, nothing can be kept, and nothing is
+        plain = {**CALL, "OriginID": ""}
+        await ask("SessionSv1.ProcessMessage", Debit=True, Event=plain, ID="m1")
+        assert await money(ask) == Decimal("0.8")
+
+    charging(tmp_path, script)
+
+
 def test_late_steps(tmp_path: Path) -> None:
     async def script(ask: Ask, _: Engine) -> None:
         await topped_up(ask, 1)

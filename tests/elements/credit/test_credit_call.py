@@ -176,6 +176,8 @@ def test_a_call_from_the_question_to_the_record() -> None:
     call.hang_up()
     assert call.event()["Usage"] == "15s"
     call.pay(7.25)
+    names = [ask.argument["ID"] for ask in call.asked[:-1]]  # type: ignore[index,call-overload]
+    assert len(set(names)) == len(names) == 6, "two of one name would be taken for one"
     assert not call.over()
     assert call.charge.account == "cgrates.org:3005"
     assert (call.charge.cost, call.charge.usage) == ("7.25", 15 * SECOND)

@@ -227,20 +227,29 @@ class Steps:
     async def message(self, event: Event, usage: int | None) -> Step:
         """Charge at once what happens at once: prepaid, as far as the balances go.
 
-        One with an ID is charged once in a day.
+        One with an ID is charged once in a day. What was taken for one with an OriginID is kept for
+        its record, which does not take it again.
         """
         engine = self._engine
         runs = engine.runs_of(event)
-        keys = Keys(accounts=await engine.keys_of(runs))
         now = self._now()
-        reference = session_id(event.text("OriginID") or event.id, event.text("OriginHost"))
+        origin, host = event.text("OriginID"), event.text("OriginHost")
+        reference = session_id(origin or event.id, host)
+        keys = Keys(accounts=await engine.keys_of(runs), sessions=[reference] if origin else [])
         most = wanted(event, usage)
         request = _request(f"message {event.tenant} {reference}", event, usage, None)
 
         def step(view: View) -> Step:
             tariff, precision = engine.tariffs.tariff, engine.tariffs.precision
             session = Session(
-                id=reference, tenant=event.tenant_or_default, origin_id="", runs=tuple(runs)
+                id=reference,
+                tenant=event.tenant_or_default,
+                origin_id=origin,
+                origin_host=host,
+                runs=tuple(runs),
+                opened=now,
+                lease_until=now + _KEPT,
+                ended=True,
             )
             done = self._stepped(
                 view,
@@ -251,7 +260,9 @@ class Steps:
                 ),
             )
             usage = _least(done.granted)
-            return replace(done, sessions={}, usage=usage, answer=json.dumps(usage))
+            took = any(each.run.taken for each in done.granted)
+            kept = done.sessions if took and origin and not view.sessions[reference] else {}
+            return replace(done, sessions=kept, usage=usage, answer=json.dumps(usage))
 
         done = await engine.write(keys, step, once=request, expires=now + _KEPT)
         if isinstance(done, Duplicate):

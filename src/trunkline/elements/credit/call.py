@@ -117,7 +117,7 @@ class CreditCall:
         """Whether asking for more is no use."""
         self._silent = False
         """Whether the last question was not answered."""
-        self._number = 0
+        self._number = self._named = 0
         self._ask: Ask | None = None
         """The open question."""
         self._late = self._due = 0.0
@@ -360,11 +360,12 @@ class CreditCall:
         self._send(now, f"{_SESSIONS}.{name}", self._argument({flag: True}, event))
 
     def _argument(self, flags: Mapping[str, Json], event: Mapping[str, Json]) -> dict[str, Json]:
+        self._named += 1
         own: dict[str, Json] = {"Tenant": self.settings.tenant} if self.settings.tenant else {}
         return {
             **flags,
             **own,
-            "ID": self.identifier,
+            "ID": f"{self.identifier}-{self._named}",  # two of one name would be taken for one
             "Event": {
                 "ToR": "*voice",
                 "OriginID": self.identifier,
