@@ -171,6 +171,27 @@ def test_several_destinations_of_one_prefix() -> None:
     assert priced(heavier, [call("614")]) == [Decimal("0.1")]
 
 
+def test_a_shorter_prefix_counts_where_the_longer_has_no_price_at_that_hour() -> None:
+    files = {
+        **FILES,
+        "Destinations.csv": "MOBILE,614\nDAY,6142\nNIGHT,61425\n",
+        "Timings.csv": (
+            "DAY,*any,*any,*any,*any,08:00:00;19:00:00\n"
+            "DAWN,*any,*any,*any,*any,06:00:00;08:00:00\n"
+        ),
+        "DestinationRates.csv": (
+            "M,MOBILE,CHEAP,*up,4,0,\nD,DAY,DEAR,*up,4,0,\nN,NIGHT,CHEAP,*up,4,0,\n"
+        ),
+        "RatingPlans.csv": "RP,M,DAY,10\nRP,D,DAY,10\nRP,N,DAWN,10\n",
+    }
+    tariff = folder(files)
+    calls = [call("61425", hour=12), call("6141", hour=12), call("61425", hour=7)]
+    calls += [call("61425", hour=20), call("6142", hour=7)]
+    dear, cheap, none = Decimal("0.45"), Decimal("0.1"), "UNAUTHORIZED_DESTINATION"
+    assert priced(tariff, calls) == [dear, cheap, cheap, none, none]
+    assert [answer(tariff, each) for each in calls] == [dear, cheap, cheap, none, none]
+
+
 def test_a_maximum_caps() -> None:
     files = {**FILES, "DestinationRates.csv": "DR,MOBILE,DEAR,*up,4,0.6,*free\n"}
     tariff = folder(files)

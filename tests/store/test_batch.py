@@ -127,7 +127,7 @@ def test_every_record_has_the_engines_cost_or_a_reason(tmp_path: Path, suffix: s
         priced += 1
         assert Decimal(row["Cost"]) == cost(TARIFF, row)
     assert priced == report.priced > 1000
-    assert 0 < report.one_by_one < 200, "a mobile number off peak has only the price of *any"
+    assert report.one_by_one == 1, "what is beyond the years of the kernel"
     assert dict(report.errors) == {
         "RATING_PLAN_NOT_FOUND": report.errors["RATING_PLAN_NOT_FOUND"],
         "cgrates.time": 1,

@@ -7,10 +7,9 @@ calls take a step together, from where their last increment ended to where the p
 the plan changes, until the last of them is through.
 
 Left open, for the caller to price one by one, is what may need more than one way through the
-tariff (a profile before its first plan, a fallback whose plan changes during the call, a prefix
-without a price at that moment, several destination IDs on one prefix whose prices change with the
-hour), what is refused for a less usual reason, and sums that 64 bits do not hold. A property test
-holds this and the engine together.
+tariff (a profile before its first plan, a fallback whose plan changes during the call, several
+destination IDs on one prefix whose prices change with the hour), what is refused for a less usual
+reason, and sums that 64 bits do not hold. A property test holds this and the engine together.
 """
 
 from __future__ import annotations
@@ -97,6 +96,21 @@ class Priced:
     call by itself."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    price: Ints
+    terms: Ints
+    """Those that hold; below 0: none."""
+    until: Ints
+    """Until when the price is what it is, nanoseconds since the epoch."""
+
+    def put(self, rows: Ints, other: _Found) -> None:
+        """Replace some."""
+        self.price[rows] = other.price
+        self.terms[rows] = other.terms
+        self.until[rows] = other.until
+
+
 class Kernel:
     """Prices batches of calls by one tariff. Several threads may use it at once."""
 
@@ -157,9 +171,9 @@ class Kernel:
         activation = activations.at(batch.profile, batch.time)
         in_force = activations.until.take(activation, mode="clip")
         end = np.minimum(batch.time + usage, in_force) if batch.tor == VOICE else batch.time
-        price = self._look_up(batch, activation, batch.time, end)
-        refused[valid & (price == NONE)] = _NO_DESTINATION
-        terms, until = self._timed(batch.tenant, price, batch.time)
+        by = self._look_up(batch, activation, batch.time, end)
+        terms, until = by.terms, by.until
+        refused[valid & (by.price == NONE)] = _NO_DESTINATION
         found = valid & (terms >= 0)
         found &= usage <= prices.limit.take(terms, mode="clip")
 
@@ -176,63 +190,74 @@ class Kernel:
 
     # Finding prices
 
-    def _look_up(self, batch: Batch, activation: Ints, start: Ints, end: Ints) -> Ints:
-        """The price of each part of a call, by its plan or a fallback's."""
-        price = self._by_plan(batch, activation)
-        rows = self._to_fall_back(price, activation)
+    def _look_up(self, batch: Batch, activation: Ints, start: Ints, end: Ints) -> _Found:
+        """What each part of a call costs when it begins, by its plan or a fallback's."""
+        found = self._by_plan(batch, activation, start)
+        rows = self._to_fall_back(found, activation)
         if len(rows):
-            price[rows] = self._fall_back(
-                batch.take(rows), activation[rows], start[rows], end[rows], ()
+            found.put(
+                rows,
+                self._fall_back(batch.take(rows), activation[rows], start[rows], end[rows], ()),
             )
-        return price
+        return found
 
-    def _by_plan(self, batch: Batch, activation: Ints) -> Ints:
+    def _by_plan(self, batch: Batch, activation: Ints, start: Ints) -> _Found:
+        """The longest prefix of which the price holds when the part begins."""
         plan = np.where(activation >= 0, self._activations.plan.take(activation, mode="clip"), OPEN)
-        price = self._prefixes.look_up(plan, batch.number)
-        return np.where(batch.plain, price, OPEN) if self._prefixes.odd else price
+        price, place = self._prefixes.look_up(plan, batch.number)
+        if self._prefixes.odd:
+            price = np.where(batch.plain, price, OPEN)
+        terms, until = self._timed(batch.tenant, price, start)
+        rows = np.nonzero((terms == OPEN) & (price >= self._prices.count))[0]
+        while len(rows):  # a price, but none that holds
+            price[rows], place[rows] = self._prefixes.shorter(plan[rows], place[rows])
+            terms[rows], until[rows] = self._timed(batch.tenant, price[rows], start[rows])
+            rows = rows[(terms[rows] == OPEN) & (price[rows] >= self._prices.count)]
+        return _Found(price, terms, until)
 
-    def _to_fall_back(self, price: Ints, activation: Ints) -> Ints:
+    def _to_fall_back(self, found: _Found, activation: Ints) -> Ints:
         has_fallbacks = self._activations.has_fallbacks.take(activation, mode="clip")
-        return np.nonzero((price == NONE) & has_fallbacks)[0]
+        return np.nonzero((found.price == NONE) & has_fallbacks)[0]
 
     def _fall_back(
         self, batch: Batch, activation: Ints, start: Ints, end: Ints, way: tuple[int, ...]
-    ) -> Ints:
-        """The price by the first fallback that has one; ``way`` has the profiles asked before.
+    ) -> _Found:
+        """The first fallback that has a price; ``way`` has the profiles asked before.
 
         One whose plan changes within the part is left open.
         """
         activations = self._activations
-        price = np.full(len(batch), NONE)
+        found = _Found(*(np.full(len(batch), NONE) for _ in range(3)))
         for number, rows in by_value(activation):
             asked = (*way, int(activations.profile[number]))
             if len(asked) >= self.tariff.fallback_depth:
                 continue
             for profile in activations.fallbacks[number]:
-                left = rows[price[rows] == NONE]
+                left = rows[found.price[rows] == NONE]
                 if profile in asked or not len(left):
                     continue
                 calls, begin, stop = batch.take(left), start[left], end[left]
                 other = activations.at(np.full(len(left), profile), begin)
                 whole = activations.until.take(other, mode="clip") >= stop
                 other = np.where(whole, other, OPEN)
-                found = self._by_plan(calls, other)
-                on = self._to_fall_back(found, other)
+                by = self._by_plan(calls, other, begin)
+                on = self._to_fall_back(by, other)
                 if len(on):
-                    found[on] = self._fall_back(
-                        calls.take(on), other[on], begin[on], stop[on], asked
+                    by.put(
+                        on,
+                        self._fall_back(calls.take(on), other[on], begin[on], stop[on], asked),
                     )
-                price[left] = found
-        return price
+                found.put(left, by)
+        return found
 
     def _timed(self, tenant: str, price: Ints, time: Ints) -> tuple[Ints, Ints]:
         """For each price the terms at that time, below 0 where there are none, and until when."""
         prices = self._prices
         until = np.full(len(price), NEVER)
+        terms = price.copy()
         rows = np.nonzero(price >= prices.count)[0]
         if not len(rows):
-            return price, until
-        terms = price.copy()
+            return terms, until
         zone = self.tariff.zone(tenant)
         schedule = self._schedules.get(zone)
         if schedule is None:
@@ -275,14 +300,13 @@ class Kernel:
             if voice:
                 until = self._activations.until[activation]
                 end = np.where(until - calls.usage < calls.time, until - calls.time, end)
-            price = self._look_up(calls, activation, calls.time + start, calls.time + end)
-            terms, _ = self._timed(batch.tenant, price, calls.time + start)
-            walk.good &= terms >= 0
+            by = self._look_up(calls, activation, calls.time + start, calls.time + end)
+            walk.good &= by.terms >= 0
             going = np.nonzero(walk.good & (walk.reached < end))[0]
             while len(going):
                 time = calls.time[going]
                 at = time + walk.reached[going] if voice else time
-                terms, until = self._timed(batch.tenant, price[going], at)
+                terms, until = self._timed(batch.tenant, by.price[going], at)
                 to = end[going]
                 if voice:
                     to = np.where(until - to < time, until - time, to)

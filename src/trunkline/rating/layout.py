@@ -241,10 +241,18 @@ class Activations:
 
 @dataclass(frozen=True, slots=True)
 class _Intervals:
-    """Of what begins at ``starts[k]`` the destination is ``tags[held[k]]``."""
+    """What begins at ``starts[k]`` has the place ``places[k]`` in a tree of prefixes.
+
+    A place is what a prefix stands for below the shorter ones that it begins with; the first is
+    that of all numbers.
+    """
 
     starts: Ints
-    held: Ints
+    places: Ints
+    tags_of: Ints
+    """For each place the destination IDs, as a position in ``tags``."""
+    above: Ints
+    """For each place that of the next shorter prefix; `NONE`: it is the first."""
     tags: tuple[tuple[str, ...], ...]
 
 
@@ -257,7 +265,7 @@ class Prefixes:
         self._plans = tuple(index.plans.values())
         self._intervals: dict[frozenset[str], _Intervals] = {}
         """Plans that have prices for the same destinations share them."""
-        self._found: dict[int, tuple[Ints, Ints, Ints]] = {}
+        self._found: dict[int, tuple[_Intervals, Ints]] = {}
         self.odd = any(
             number_interval(prefix) is None
             for prefix in index.prefixes
@@ -265,16 +273,28 @@ class Prefixes:
         )
         """Whether there are prefixes of what is no number."""
 
-    def look_up(self, plan: Ints, number: Ints) -> Ints:
-        """Prices; `NONE` where there is none, `OPEN` where the plan is below 0."""
-        found = np.full(len(plan), OPEN)
+    def look_up(self, plan: Ints, number: Ints) -> tuple[Ints, Ints]:
+        """Prices, and their places: `NONE` where there is none, `OPEN` where a plan is below 0."""
+        price, place = np.full(len(plan), OPEN), np.full(len(plan), OPEN)
         for each, rows in by_value(plan):
             if each >= 0:
-                starts, held, price = self._plan(each)
-                found[rows] = price.take(held.take(ranks(starts, number[rows])))
-        return found
+                intervals, prices = self._plan(each)
+                here = intervals.places.take(ranks(intervals.starts, number[rows]))
+                place[rows] = here
+                price[rows] = prices.take(intervals.tags_of.take(here))
+        return price, place
 
-    def _plan(self, number: int) -> tuple[Ints, Ints, Ints]:
+    def shorter(self, plan: Ints, place: Ints) -> tuple[Ints, Ints]:
+        """The same of the next shorter prefixes."""
+        price, above = np.full(len(plan), NONE), np.full(len(plan), NONE)
+        for each, rows in by_value(plan):
+            intervals, prices = self._plan(each)
+            here = above[rows] = intervals.above.take(place[rows])
+            held = prices.take(intervals.tags_of.take(here, mode="clip"))
+            price[rows] = np.where(here == NONE, NONE, held)
+        return price, above
+
+    def _plan(self, number: int) -> tuple[_Intervals, Ints]:
         found = self._found.get(number)
         if found is None:
             plan = self._plans[number]
@@ -283,7 +303,7 @@ class Prefixes:
             if intervals is None:
                 intervals = self._intervals[tags] = self._lay_out(plan)
             price = np.array([self._price(plan, each) for each in intervals.tags])
-            found = self._found[number] = intervals.starts, intervals.held, price
+            found = self._found[number] = intervals, price
         return found
 
     def _price(self, plan: Plan, tags: tuple[str, ...]) -> int:
@@ -316,25 +336,28 @@ class Prefixes:
                 found.append((interval[0], len(prefix), interval[1], number))
         found.sort()
         starts, held = [0], [0]
+        places: dict[tuple[int, int], int] = {(0, NONE): 0}  # tags, and the place above
 
-        def begin(at: int, number: int) -> None:
+        def begin(at: int, place: int) -> None:
             if starts[-1] == at:
-                held[-1] = number
-            elif held[-1] != number:
+                held[-1] = place
+            elif held[-1] != place:
                 starts.append(at)
-                held.append(number)
+                held.append(place)
 
-        inside: list[tuple[int, int]] = []  # end, tags
+        inside: list[tuple[int, int]] = []  # end, place
         for first, _, end, number in found:
             while inside and inside[-1][0] <= first:
                 ended = inside.pop()[0]
                 begin(ended, inside[-1][1] if inside else 0)
-            begin(first, number)
-            inside.append((end, number))
+            place = places.setdefault((number, inside[-1][1] if inside else 0), len(places))
+            begin(first, place)
+            inside.append((end, place))
         while inside:
             ended = inside.pop()[0]
             begin(ended, inside[-1][1] if inside else 0)
-        return _Intervals(np.array(starts), np.array(held), tuple(tags))
+        tags_of, above = np.array(list(places)).T.copy()
+        return _Intervals(np.array(starts), np.array(held), tags_of, above, tuple(tags))
 
 
 def by_value(values: Ints) -> Iterator[tuple[int, Ints]]:
