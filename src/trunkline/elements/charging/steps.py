@@ -316,10 +316,15 @@ class Steps:
             del self._running[session.id]
         return [Ended(session, "SERVER_ERROR") for session in late]
 
+    @property
+    def due(self) -> float:
+        """When something of this process is due next."""
+        return self._dues[0][0] if self._dues else math.inf
+
     async def pause(self, most: float) -> None:
         """Wait until something of this process is due, ``most`` seconds at most."""
         self._nearer.clear()
-        wait = min(most, self._dues[0][0] - self._now()) if self._dues else most
+        wait = min(most, self.due - self._now())
         if wait > 0:
             with suppress(TimeoutError):
                 async with asyncio.timeout(wait):
