@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import numpy as np
 import pytest
-from hypothesis import given, reject
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 from tests.rating.folder import tariff as folder
 from tests.rating.strategies import build, cases
@@ -244,6 +244,7 @@ def test_fallback_subjects() -> None:
     assert priced(two, calls) == [dear, none, none] == [answer(two, each) for each in calls]
 
 
+@settings(deadline=None)  # the hours of a year are worked out for each tariff
 @given(
     cases(several=12) | cases(several=4, longest=150_000),
     st.sampled_from(["*voice", "*generic", "*sms"]),
