@@ -76,7 +76,7 @@ def charging(tmp_path: Path, script: Callable[[Ask, Engine], Coroutine[None, Non
             "cgrates.org,LCR,,,,,cheap,,,RP,,,5,,,\n"
             "cgrates.org,LCR,,,,,nowhere,*prefix:~*req.Destination:49,,RP,,,,,,\n"
         ),
-        "SharedGroups.csv": "FAMILY,1001,*random,\nFAMILY,1002,*random,\n",
+        "SharedGroups.csv": "FAMILY,1001,*random,\nFAMILY,1002,*random,\nCLAN,*any,*lowest,\n",
         "Chargers.csv": "other.org,SPLIT,,,first,*none,20\nother.org,RAW,,,second,*none,10\n",
     }
     for name, text in rows.items():

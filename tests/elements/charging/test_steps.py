@@ -374,3 +374,30 @@ def test_a_random_order_is_the_same_when_asked_and_when_taken(tmp_path: Path) ->
         assert len(usages) == 2, "now the one, now the other is taken from"
 
     charging(tmp_path, script)
+
+
+def test_whoever_has_a_balance_of_a_group_shares_it(tmp_path: Path) -> None:
+    async def script(ask: Ask, _: Engine) -> None:
+        async def share(account: str, value: float, groups: str = "CLAN") -> None:
+            await ask(
+                "APIerSv1.AddBalance",
+                Account=account,
+                BalanceType="*monetary",
+                Value=value,
+                Balance={"ID": "own", "SharedGroups": groups},
+            )
+
+        for account, value in (("1001", 0.05), ("1002", 0.02), ("1003", 0.03)):
+            await share(account, value)
+        await share("1004", 1, "OTHER")
+        event = {**EVENT, "Usage": "180s"}
+        asked = await ask("SessionSv1.AuthorizeEvent", GetMaxUsage=True, Event=event)
+        assert asked["MaxUsage"] == 60 * SECOND
+        assert await granted(ask, INITIATE, event) == 60 * SECOND
+        assert [await money(ask, f"100{number}") for number in (1, 2, 3, 4)] == [0, 0, 0, 1]
+        await share("1005", 0.1)  # it has come meanwhile
+        assert await granted(ask, UPDATE, event) == 60 * SECOND
+        assert await ended(ask, {**event, "Usage": "60s"}) == "OK"
+        assert await money(ask, "1005") == Decimal("0.1")
+
+    charging(tmp_path, script)

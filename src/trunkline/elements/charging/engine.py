@@ -17,13 +17,20 @@ from trunkline.charging.attributes import Result
 from trunkline.charging.charges import Payers
 from trunkline.charging.event import Event, EventError, Sources
 from trunkline.charging.model import Account
-from trunkline.charging.sessions import Granted, RequestType, Run, Session, session_id
+from trunkline.charging.sessions import (
+    Granted,
+    RequestType,
+    Run,
+    Session,
+    SessionError,
+    session_id,
+)
 from trunkline.elements.charging.rulebook import RuleBook
 from trunkline.elements.charging.rules import EventSources, Profiles
 from trunkline.elements.charging.taken import Booked, Taken
 from trunkline.elements.charging.tariffs import Tariffs
 from trunkline.rating.call import VOICE, Call
-from trunkline.rating.model import ANY, DEFAULT_CATEGORY
+from trunkline.rating.model import DEFAULT_CATEGORY
 from trunkline.rating.result import Json
 from trunkline.store.ledger.book import Book
 from trunkline.store.ledger.model import (
@@ -36,6 +43,7 @@ from trunkline.store.ledger.model import (
 __all__ = ["DEFAULT_RUN", "Engine", "Step", "Unseen", "account_key", "stored_session"]
 
 DEFAULT_RUN: Final = "*default"
+_MEMBERS: Final = 1000  # accounts that share balances: each of their calls locks them all
 B = TypeVar("B", bound=Booked)
 
 
@@ -192,16 +200,21 @@ class Engine:
         """
         own = dict.fromkeys(key for run in runs for key in _keys_of(run))
         found = dict((await self.book.load(Keys(accounts=list(own)))).view.accounts)
-        others: dict[str, None] = {}
+        groups: dict[str, dict[str, None]] = {}
         for account in found.values() if self.profiles.groups else ():
             for balance in account.balances if account is not None else ():
                 for name in balance.shared_groups:
-                    group = self.profiles.groups.get(name)
-                    for member in group.rows if group is not None and account is not None else ():
-                        if account is not None and member != ANY:
-                            others[f"{account.tenant}:{member}"] = None
-        if more := [key for key in others if key not in found]:
-            found |= (await self.book.load(Keys(accounts=more))).view.accounts
+                    if account is not None and name in self.profiles.groups:
+                        groups.setdefault(account.tenant, {})[name] = None
+        for tenant, names in groups.items():
+            others = await self.book.sharing(tenant, list(names), limit=_MEMBERS + 1)
+            if len(others) > _MEMBERS:
+                raise SessionError(
+                    "charging.group-size",
+                    f"more than {_MEMBERS} accounts share {', '.join(names)}: make smaller groups",
+                )
+            if more := [key for key in others if key not in found]:
+                found |= (await self.book.load(Keys(accounts=more))).view.accounts
         return found
 
     async def keys_of(self, runs: Sequence[Run]) -> list[str]:

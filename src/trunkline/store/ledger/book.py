@@ -215,6 +215,13 @@ class Book:
         """
         return await self._reader.accounts(tenant, after=after, offset=offset, limit=limit)
 
+    async def sharing(self, tenant: str, groups: Sequence[str], *, limit: int) -> list[str]:
+        """The keys of a tenant's accounts that have a balance of these shared groups, in order.
+
+        There may be others among them, with so many groups that they cannot all be looked for.
+        """
+        return await self._reader.sharing(tenant, groups, limit=limit)
+
     async def count_accounts(self, tenant: str) -> int:
         """How many accounts a tenant has."""
         return await self._reader.count_accounts(tenant)

@@ -177,6 +177,7 @@ for _, each in ipairs(gone) do
     redis.call('ZREM', P .. 'task:due', key)
   else
     redis.call('ZREM', P .. 'account:names', key)
+    redis.call('ZREM', P .. 'account:sharing', key)
   end
 end
 for _, each in ipairs(put) do
@@ -187,6 +188,11 @@ for _, each in ipairs(put) do
     if each.new then
       redis.call('ZADD', P .. 'account:names', 0, key)
       redis.call('ZADD', P .. 'account:known', 0, key)
+    end
+    if each.one == '' then
+      redis.call('ZREM', P .. 'account:sharing', key)
+    else
+      redis.call('ZADD', P .. 'account:sharing', 0, key)
     end
   elseif kind == 'session' then
     redis.call('ZADD', P .. 'session:names', 0, key)

@@ -21,6 +21,7 @@ from sqlalchemy import (
     func,
     inspect,
     make_url,
+    or_,
     select,
     update,
 )
@@ -49,6 +50,7 @@ from trunkline.store.ledger.schema import (
     MOVEMENTS,
     RECORDS,
     SESSIONS,
+    SHARING_MANY,
     TASKS,
     Cells,
     Shelf,
@@ -200,6 +202,18 @@ class Reader:
         async def work(connection: AsyncConnection) -> list[Account]:
             rows = await connection.execute(query)
             return [cast(Account, _stored(shelf, tuple(row))) for row in rows]
+
+        return await self._ask(work)
+
+    async def sharing(self, tenant: str, groups: Sequence[str], *, limit: int) -> list[str]:
+        """See :meth:`Book.sharing`."""
+        column = ACCOUNTS.c.sharing
+        named = (column.contains(f";{group};", autoescape=True) for group in groups)
+        query = select(ACCOUNTS.c.id).where(*_within(ACCOUNTS, f"{tenant}:"), column > "")
+        query = query.where(or_(column == SHARING_MANY, *named)).order_by(ACCOUNTS.c.id)
+
+        async def work(connection: AsyncConnection) -> list[str]:
+            return list((await connection.execute(query.limit(limit))).scalars())
 
         return await self._ask(work)
 

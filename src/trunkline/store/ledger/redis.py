@@ -25,7 +25,7 @@ from trunkline.errors import TrunklineError
 from trunkline.store.guard import hide_password
 from trunkline.store.ledger.driver import Found, Lost, Raced, Refused, Wanted
 from trunkline.store.ledger.lua import LEAVE, PREFIX, READ, TURN, WRITE
-from trunkline.store.ledger.model import RECORD, SESSION, TASK, Slot
+from trunkline.store.ledger.model import ACCOUNT, RECORD, SESSION, TASK, Slot
 from trunkline.store.ledger.schema import MOVEMENT_COLUMNS, Cell, Cells, Shelf
 from trunkline.store.ledger.settle import Rows
 from trunkline.store.redis import Client, client, redis_reason
@@ -287,6 +287,7 @@ def cells_of(text: str) -> Cells:
 def _indexes(shelf: Shelf) -> tuple[int | None, ...]:
     """Where the three things are, among the cells of a shelf, by which it is looked through."""
     names = {
+        ACCOUNT: ("sharing",),
         SESSION: ("account", "lease_until"),
         RECORD: ("account", "time", "origin_id"),
         TASK: ("due",),

@@ -119,6 +119,21 @@ class RedisReader:
             first, offset = f"({page[-1]}", 0
         return found
 
+    async def sharing(self, tenant: str, groups: Sequence[str], *, limit: int) -> list[str]:
+        """See :meth:`Book.sharing`."""
+        first, end = _within(f"{tenant}:")
+        found: list[str] = []
+        while len(found) < limit:
+            page = await self._range(f"{PREFIX}account:sharing", first, end, 0, _PAGE)
+            if not page:
+                break
+            for account in cast("list[Account]", await self._documents(ACCOUNT, page)):
+                shared = {name for each in account.balances for name in each.shared_groups}
+                if shared.intersection(groups):
+                    found.append(account.key)
+            first = f"({page[-1]}"
+        return found[:limit]
+
     async def count_accounts(self, tenant: str) -> int:
         """See :meth:`Book.count_accounts`."""
         bounds = _within(f"{tenant}:")

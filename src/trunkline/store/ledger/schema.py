@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TypeAlias, cast
+from typing import Final, TypeAlias, cast
 
 from sqlalchemy import BigInteger, Column, Double, Index, Integer, MetaData, String, Table, Text
 from sqlalchemy.dialects.mysql import LONGTEXT, VARCHAR
@@ -39,6 +39,7 @@ __all__ = [
     "MOVEMENT_COLUMNS",
     "RECORDS",
     "SESSIONS",
+    "SHARING_MANY",
     "TASKS",
     "Cell",
     "Cells",
@@ -46,8 +47,12 @@ __all__ = [
     "account_of",
     "account_text",
     "movement_row",
+    "sharing_of",
     "shelves",
 ]
+
+SHARING_MANY: Final = ";*;"
+_LONGEST: Final = 255  # characters of a key
 
 Cell: TypeAlias = str | int | float | None
 Cells: TypeAlias = tuple[Cell, ...]
@@ -85,6 +90,8 @@ ACCOUNTS = Table(
     _key("id", primary_key=True),
     Column("version", BigInteger, nullable=False),
     _long("document"),
+    _key("sharing"),
+    Index("ledger_accounts_sharing", "sharing"),
     sqlite_with_rowid=False,  # one tree instead of two
 )
 MOVEMENTS = Table(
@@ -304,8 +311,16 @@ def account_of(text: str) -> Account:
     return account_from_json(json.loads(text))
 
 
+def sharing_of(account: Account) -> str:
+    """The shared groups of an account's balances, as ``;A;B;``; ``;*;``: too many to be named."""
+    names = sorted({name for each in account.balances for name in each.shared_groups})
+    text = f";{';'.join(names)};" if names else ""
+    return text if len(text) <= _LONGEST else SHARING_MANY
+
+
 def _account_cells(stored: Stored) -> Cells:
-    return (account_text(cast(Account, stored)),)
+    account = cast(Account, stored)
+    return account_text(account), sharing_of(account)
 
 
 def _account(_: str, cells: Cells) -> Stored:
