@@ -391,7 +391,7 @@ def known(session: Session, run: Run, now: float) -> int:
     if not session.debit_interval:
         return run.used
     left = int(round(session.due - now, 3) * SECOND)
-    return max(run.granted - max(left, 0), run.used)
+    return max(run.granted - left, run.used)
 
 
 def _by_the_clock(run: Run) -> bool:

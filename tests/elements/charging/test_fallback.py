@@ -211,14 +211,22 @@ def test_a_node_that_denies_releases_what_it_cannot_extend(
                     client.call("SessionSv1.InitiateSession", argument)
             finally:
                 server.start()
-            ended = {"TerminateSession": True, "Event": {**EVENT, "Usage": "1s"}}
-            while True:  # those that read and those that write find it again one after the other
+
+            def active() -> object:
                 try:
-                    client.call("SessionSv1.TerminateSession", ended)
-                    assert client.call("SessionSv1.GetActiveSessionsCount", {}) == 0
-                    break
-                except AnsweredError:
-                    time.sleep(0.1)
+                    return client.call("SessionSv1.GetActiveSessionsCount", {})
+                except AnsweredError:  # it has not been found again yet
+                    return None
+
+            until = time.monotonic() + 20
+            while active() != 0:
+                assert time.monotonic() < until, "it ended when it was released"
+                time.sleep(0.1)
+            last = {"TerminateSession": True, "Event": {**EVENT, "Usage": "1s"}}
+            assert client.call("SessionSv1.TerminateSession", last) == "OK"
+            account = client.call("APIerSv2.GetAccount", {"Account": "1001"})
+            assert isinstance(account, dict)
+            assert account["BalanceMap"]["*monetary"][0]["Value"] == pytest.approx(0.9983)
 
 
 def test_a_node_that_grants_starts_without_its_ledger(

@@ -345,7 +345,7 @@ def test_an_account_that_goes_during_a_call(tmp_path: Path) -> None:
 
 def test_no_money_no_call(tmp_path: Path) -> None:
     async def script(ask: Ask, engine: Engine) -> None:
-        await topped_up(ask, 0)
+        await ask("APIerSv1.SetAccount", Account="1001")
         assert await granted(ask, INITIATE, AUTOMATIC) == 0
         [each] = await Steps(engine).sweep()
         assert each.reason == "INSUFFICIENT_CREDIT"

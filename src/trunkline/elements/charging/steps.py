@@ -62,6 +62,7 @@ from trunkline.store.ledger.model import Duplicate, Keys, SessionRow, View, reco
 __all__ = ["FORCED", "LEASE", "Ended", "Steps", "session_row", "wanted"]
 
 FORCED: Final = "FORCED_DISCONNECT"
+_FAILED: Final = "SERVER_ERROR"
 LEASE: Final = 3 * 3600.0  # s
 _KEPT: Final = 24 * 3600.0  # s: an ended session waits so long for its record
 _REMEMBERED: Final = 7 * 24 * 3600.0  # s: a step that is done once is known for so long
@@ -100,6 +101,7 @@ class Steps:
         self._node = node
         self._dues: list[tuple[float, str]] = []
         self._running: dict[str, Session] = {}
+        self._released: dict[str, float] = {}
         self._nearer = asyncio.Event()
 
     # What a switch asks for
@@ -286,6 +288,9 @@ class Steps:
         Sessions are ended whose lease is over, with what they are known to have used. Those that
         have ended, and whose record never came, are forgotten.
         """
+        for identifier, at in list(self._released.items()):
+            await self._release(identifier, at)
+            self._released.pop(identifier)
         now = self._now()
         while self._dues and self._dues[0][0] <= now:
             heapq.heappop(self._dues)
@@ -308,13 +313,15 @@ class Steps:
     def unpaid(self, allowance: float = 0.0) -> list[Ended]:
         """Calls of this process that the ledger, which fails, could not extend in time.
 
-        ``allowance``: s that they may go on all the same. Each is returned once.
+        ``allowance``: s that they may go on all the same. Each is returned once; it is to be
+        released, and is ended as of now when the ledger is back.
         """
         now = self._now()
         late = [each for each in self._running.values() if each.due + allowance <= now]
         for session in late:
             del self._running[session.id]
-        return [Ended(session, "SERVER_ERROR") for session in late]
+            self._released[session.id] = now
+        return [Ended(session, _FAILED) for session in late]
 
     @property
     def due(self) -> float:
@@ -341,6 +348,19 @@ class Steps:
             return self._ended(view, found, max(now, found.updated), FORCED, lambda run: None)
 
         return self._later(await self._commit(session.runs, session.id, step))
+
+    async def _release(self, identifier: str, at: float) -> None:
+        """End a call that was released at a time when the ledger failed."""
+
+        def step(view: View) -> Step:
+            now = self._now()
+            found = stored_session(view.sessions[identifier])
+            if found is None or found.ended:
+                return Step(time=now)
+            used = found
+            return self._ended(view, found, now, _FAILED, lambda run: known(used, run, at))
+
+        await self._commit((), identifier, step)
 
     async def hear(self, session: Session) -> None:
         """Note that a session's switch has spoken of it: its lease begins anew."""
@@ -392,7 +412,7 @@ class Steps:
                 ),
             )
         except TrunklineError as problem:
-            reason = str(getattr(problem, "reference", "")) or "SERVER_ERROR"
+            reason = str(getattr(problem, "reference", "")) or _FAILED
             return self._ended(view, session, now, reason, lambda run: run.granted)
         assert done.session is not None
         return _stored(done, timed(done.session, done.granted, session.due), None)
