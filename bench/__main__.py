@@ -28,6 +28,7 @@ from bench import (
     ledger,
     micro,
     rating,
+    sessions,
     sip_breakdown,
     sip_proxy,
     stp,
@@ -273,6 +274,24 @@ def _ledger_table(figures: _Figures, plan: _Plan) -> str:
     )
 
 
+def _measure_sessions(plan: _Plan, progress: _Progress) -> _Figures:
+    found = sessions.run(plan.runs == 1, progress)
+    return {
+        database: {name: Figure.of([value]) for name, value in figures.items()}
+        for database, figures in found.items()
+    }
+
+
+def _sessions_table(figures: _Figures, plan: _Plan) -> str:
+    return table(
+        ("one node, CPython", *figures),
+        (
+            (text, *(f"{found[name].median:,.2f}" for found in figures.values()))
+            for name, text in sessions.TITLES.items()
+        ),
+    )
+
+
 _SIP_RATE = 1500  # calls a second
 
 
@@ -384,6 +403,7 @@ _BENCHES: dict[str, _Bench] = {
     "batch": _Bench("python -m bench.batch", _measure_batch, _batch_table),
     "api": _Bench("python -m bench.api", _measure_api, _api_table),
     "ledger": _Bench("python -m bench.ledger", _measure_ledger, _ledger_table),
+    "sessions": _Bench("python -m bench.sessions", _measure_sessions, _sessions_table),
 }
 
 

@@ -4,33 +4,32 @@ A session is three changes, each answered when it is on disk and each with an id
 (debit, session), update (debit, session) and end (debit, record, no session). Many are under way at
 once. Beside them, in the same run and on the same database, the bare conditional update that no
 ledger can do without: `UPDATE … SET value = value - 1 WHERE id = … AND value >= 1`, each its own
-transaction; on the hot account from as many connections as PostgreSQL likes best, 16, and on SQLite
-from one, for it has one writer.
+transaction; from as many connections as PostgreSQL likes best, 16, and on SQLite from one, for it
+has one writer. In Redis it is a script.
 
-Flushes count: SQLite with synchronous=FULL, PostgreSQL as it is installed, in a folder of its own.
+Flushes count: SQLite with synchronous=FULL, PostgreSQL and MariaDB as they are installed, Redis
+with appendfsync always; each in a folder of its own.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import os
-import shutil
 import sqlite3
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
-from glob import glob
 from pathlib import Path
-from socket import socket
+from typing import cast
+from urllib.parse import urlsplit
 
+from bench.databases import DATABASES
 from trunkline.charging.model import Account, Balance, Movement
 from trunkline.charging.money import subtract
 from trunkline.charging.sessions import RequestType, Run, Session
@@ -45,6 +44,7 @@ from trunkline.store.ledger.model import (
     View,
     record_key,
 )
+from trunkline.store.redis import client
 
 TITLES = {
     "sessions_per_s": "sessions a second over many accounts",
@@ -62,6 +62,7 @@ _FUNDS = Decimal(1_000_000)
 _ANSWERED = datetime(2026, 1, 5, 12, tzinfo=UTC)
 _DOCUMENT = '{"Tenant": "cgrates.org", "Category": "call", "Destination": "61412345678"}'
 _AT_ONCE = 256  # sessions
+_LINES = 16  # connections of the bare updates
 
 
 def _key(number: int) -> str:
@@ -197,37 +198,85 @@ def _raw_sqlite(file: Path, seconds: float) -> float:
     return rate
 
 
+async def _raw(clients: Sequence[Callable[[], Awaitable[object]]], seconds: float) -> float:
+    """Updates a second of clients that each make one after the other."""
+    done = 0
+    begun = time.perf_counter()
+
+    async def client(update: Callable[[], Awaitable[object]]) -> None:
+        nonlocal done
+        while time.perf_counter() - begun < seconds:
+            await update()
+            done += 1
+
+    await asyncio.gather(*map(client, clients))
+    return done / (time.perf_counter() - begun)
+
+
+_MAKE = (
+    "CREATE TABLE raw (id int PRIMARY KEY, value bigint)",
+    "INSERT INTO raw VALUES (1, 1000000000)",
+)
+_UPDATE = "UPDATE raw SET value = value - 1 WHERE id = 1 AND value >= 1"
+
+
 async def _raw_postgres(url: str, seconds: float) -> float:
     from psycopg import AsyncConnection
 
-    done = 0
-    connections = [await AsyncConnection.connect(url, autocommit=True) for _ in range(16)]
-    await connections[0].execute("CREATE TABLE IF NOT EXISTS raw (id int PRIMARY KEY, value int8)")
-    await connections[0].execute("TRUNCATE raw")
-    await connections[0].execute("INSERT INTO raw VALUES (1, 1000000000)")
-    begun = time.perf_counter()
-
-    async def client(connection: AsyncConnection[tuple[object, ...]]) -> None:
-        nonlocal done
-        while time.perf_counter() - begun < seconds:
-            result = await connection.execute(
-                "UPDATE raw SET value = value - 1 WHERE id = 1 AND value >= 1", prepare=True
-            )
-            done += result.rowcount
-
-    await asyncio.gather(*(client(each) for each in connections))
-    rate = done / (time.perf_counter() - begun)
-    for each in connections:
+    lines = [await AsyncConnection.connect(url, autocommit=True) for _ in range(_LINES)]
+    for statement in _MAKE:
+        await lines[0].execute(statement)
+    rate = await _raw([partial(each.execute, _UPDATE, prepare=True) for each in lines], seconds)
+    for each in lines:
         await each.close()
     return rate
 
 
-def _raw_of_postgres(url: str, seconds: float) -> float:
-    return asyncio.run(_raw_postgres(url, seconds))
+async def _raw_mariadb(url: str, seconds: float) -> float:
+    import asyncmy
+
+    port = urlsplit(url).port
+    settings = {"host": "127.0.0.1", "port": port, "user": "root", "db": "mysql"}
+    lines = [await asyncmy.connect(**settings, autocommit=True) for _ in range(_LINES)]
+
+    async def execute(line: asyncmy.Connection, statement: str) -> None:
+        async with line.cursor() as cursor:
+            await cursor.execute(statement)
+
+    for statement in _MAKE:
+        await execute(lines[0], statement)
+    rate = await _raw([partial(execute, each, _UPDATE) for each in lines], seconds)
+    for each in lines:
+        await each.ensure_closed()
+    return rate
+
+
+async def _raw_redis(url: str, seconds: float) -> float:
+    script = (
+        "if tonumber(redis.call('GET', KEYS[1])) < 1 then return 0 end"
+        " redis.call('DECR', KEYS[1]) return 1"
+    )
+    lines = [client(url, 30.0) for _ in range(_LINES)]
+    await lines[0].execute_command("SET", "raw", 1_000_000_000)
+    digest = await lines[0].execute_command("SCRIPT", "LOAD", script)
+    updates = [
+        partial(each.execute_command, "EVALSHA", cast(str, digest), 1, "raw") for each in lines
+    ]
+    rate = await _raw(updates, seconds)
+    for each in lines:
+        await each.aclose()
+    return rate
+
+
+async def _raw_of(kind: str, url: str, folder: Path, seconds: float) -> float:
+    if kind == "sqlite":
+        return await asyncio.to_thread(_raw_sqlite, folder / "raw.db", seconds)
+    bare = {"postgresql": _raw_postgres, "mariadb": _raw_mariadb, "redis": _raw_redis}
+    return await bare[kind](url, seconds)
 
 
 async def _measure(
-    url: str, raw: Callable[[], float], accounts: int, seconds: float
+    kind: str, url: str, folder: Path, accounts: int, seconds: float
 ) -> dict[str, float]:
     book = Book(url)
     await _open(book, accounts)
@@ -241,8 +290,7 @@ async def _measure(
         book.counters.batches - before[0]
     )
     figures["hot_sessions_per_s"], _ = await _sessions(book, 1, seconds, "hot")
-    loop = asyncio.get_running_loop()
-    figures["raw_updates_per_s"] = await loop.run_in_executor(None, raw)
+    figures["raw_updates_per_s"] = await _raw_of(kind, url, folder, seconds)
     figures["hot_changes_of_raw"] = 3 * figures["hot_sessions_per_s"] / figures["raw_updates_per_s"]
     begun = time.perf_counter()
     result = await book.audit()
@@ -250,36 +298,6 @@ async def _measure(
     assert result.clean, result.findings
     await book.close()
     return figures
-
-
-@contextmanager
-def _postgres(folder: Path) -> Iterator[str | None]:
-    """A PostgreSQL that flushes, in ``folder``."""
-    found = sorted(glob("/usr/lib/postgresql/*/bin"))
-    where = shutil.which("postgres")
-    programs = Path(found[-1]) if found else Path(where).parent if where else None
-    if programs is None:
-        yield None
-        return
-    options: dict[str, str | list[str]] = {}
-    if os.getuid() == 0:
-        options = {"user": "postgres", "group": "postgres", "extra_groups": []}
-        shutil.chown(folder, "postgres", "postgres")
-    with socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    data = str(folder / "data")
-    make = [str(programs / "initdb"), "-D", data, "-A", "trust", "-U", "trunkline"]
-    subprocess.run(make, check=True, capture_output=True, cwd=folder, **options)  # type: ignore[call-overload]
-    control = [str(programs / "pg_ctl"), "-D", data, "-w", "-l", str(folder / "log")]
-    setting = f"-p {port} -k {folder} -h 127.0.0.1"
-    start = [*control, "-o", setting, "start"]
-    subprocess.run(start, check=True, capture_output=True, cwd=folder, **options)  # type: ignore[call-overload]
-    try:
-        yield f"postgresql://trunkline@127.0.0.1:{port}/postgres"
-    finally:
-        stop = [*control, "-m", "immediate", "stop"]
-        subprocess.run(stop, check=True, capture_output=True, cwd=folder, **options)  # type: ignore[call-overload]
 
 
 def run(quick: bool, progress: Callable[[str], None]) -> dict[str, dict[str, float]]:
@@ -291,22 +309,16 @@ def run(quick: bool, progress: Callable[[str], None]) -> dict[str, dict[str, flo
         import uvloop
 
         loop = uvloop.new_event_loop
-    with tempfile.TemporaryDirectory(prefix="trunkline-") as name:
-        folder = Path(name)
-        progress("sqlite")
-        with asyncio.Runner(loop_factory=loop) as runner:
-            file = folder / "ledger.db"
-            raw = partial(_raw_sqlite, folder / "raw.db", seconds)
-            work = _measure(f"sqlite:///{file}", raw, accounts, seconds)
-            figures["sqlite"] = runner.run(work)
-        (folder / "postgres").mkdir()
-        folder.chmod(0o755)
-        with _postgres(folder / "postgres") as url:
-            if url is not None:
-                progress("postgresql")
+    for kind, made in DATABASES.items():
+        with tempfile.TemporaryDirectory(prefix="trunkline-") as name:
+            folder = Path(name)
+            with made(folder) as url:
+                if url is None:
+                    continue
+                progress(kind)
                 with asyncio.Runner(loop_factory=loop) as runner:
-                    raw = partial(_raw_of_postgres, url, seconds)
-                    figures["postgresql"] = runner.run(_measure(url, raw, accounts, seconds))
+                    work = _measure(kind, url, folder, accounts, seconds)
+                    figures[kind] = runner.run(work)
     return figures
 
 
