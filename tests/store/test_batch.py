@@ -214,6 +214,20 @@ def test_a_run_goes_on_after_what_is_noted_and_was_written(tmp_path: Path) -> No
         assert refused.value.code == "batch.unfinished"
 
 
+def test_long_records_make_smaller_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trunkline.store.batch._PIECE_BYTES", 100_000)
+    source, whole = write(tmp_path / "in.csv", records(3000)), tmp_path / "whole.csv"
+    seen: list[int] = []
+    rate_file(TARIFF, source, whole, advance=seen.append)
+    assert len(seen) == 1, "what DuckDB gives at once"
+    monkeypatch.setattr("trunkline.store.batch._BATCH", 500)
+    seen.clear()
+    rate_file(TARIFF, source, tmp_path / "out.csv", advance=seen.append)
+    assert sum(seen) == 3004
+    assert max(seen) < 2000
+    assert (tmp_path / "out.csv").read_bytes() == whole.read_bytes()
+
+
 def test_text_in_quotes_stays_as_it_is(tmp_path: Path) -> None:
     rows = records(4)
     for row, text in zip(rows, ['say "hi"', "a,b", "two\nlines", "plain"], strict=False):
@@ -221,6 +235,8 @@ def test_text_in_quotes_stays_as_it_is(tmp_path: Path) -> None:
     source, target = write(tmp_path / "in.csv", rows), tmp_path / "out.csv"
     rate_file(TARIFF, source, target)
     assert [row["ID"] for row in read(target)] == [row[0] for row in rows]
+    source.write_bytes(source.read_bytes().rstrip())
+    assert record_count(source) == len(rows) + 1, "lines, for the bar"
 
 
 def test_what_is_nested_becomes_text_in_csv(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Final
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 
 from trunkline.errors import TrunklineError
@@ -39,6 +40,10 @@ _OPTIONAL: Final = ("Tenant", "Category", "Subject", "Account", "ToR")
 _FORMATS: Final = {".csv": "csv", ".parquet": "parquet"}
 _MEMORY = "600MB"  # DuckDB's
 _PIECE = 245_760  # records that are priced at once, and that make a row group
+_PIECE_BYTES = 64_000_000  # or fewer, where records are long
+_BATCH = 30_720  # records that DuckDB gives at once
+_READ = 1_000_000  # bytes of a file
+_NEWLINE = ord("\n")
 _WAITING = 2  # pieces for each worker that are under way at once
 
 
@@ -157,7 +162,7 @@ def rate_file(
 
 
 def record_count(source: Path) -> int:
-    """How many records ``source`` has, for a progress bar.
+    """How many records ``source`` has, for a progress bar; of CSV its lines are counted.
 
     Raises:
         TrunklineError: ``batch.source``.
@@ -165,6 +170,8 @@ def record_count(source: Path) -> int:
     connection = _connect()
     try:
         table = _describe(connection, source).table
+        if _format(source, "batch.source") == "csv":
+            return _lines(source) - 1
         [(count,)] = connection.execute(f"SELECT count(*) FROM {table}").fetchall()
         return int(count)
     except duckdb.Error as problem:
@@ -172,6 +179,15 @@ def record_count(source: Path) -> int:
         raise TrunklineError("batch.source", f"{source}: {text}") from problem
     finally:
         connection.close()
+
+
+def _lines(path: Path) -> int:
+    count, last = 0, _NEWLINE
+    with path.open("rb") as file:
+        while part := file.read(_READ):
+            count += int(np.count_nonzero(np.frombuffer(part, np.uint8) == _NEWLINE))
+            last = part[-1]
+    return count + (last != _NEWLINE)
 
 
 # Reading
@@ -241,16 +257,18 @@ def _pieces(
     connection: duckdb.DuckDBPyConnection, source: _Source, kind: str, skip: int, size: int
 ) -> Iterator[pa.Table]:
     waiting: list[pa.RecordBatch] = []
-    count = 0
+    count = held = 0
     query = f"{_query(source, kind)} OFFSET {skip}"
-    for batch in connection.sql(query).to_arrow_reader(min(size, 122_880)):
+    for batch in connection.sql(query).to_arrow_reader(min(size, _BATCH)):
         waiting.append(batch)
         count += batch.num_rows
-        while count >= size:
+        held += batch.nbytes
+        while count >= size or (held >= _PIECE_BYTES and count):
             table = pa.Table.from_batches(waiting)
             yield table.slice(0, size)
             waiting = table.slice(size).to_batches()
-            count -= size
+            count = max(count - size, 0)
+            held = sum(each.nbytes for each in waiting)
     if count:
         yield pa.Table.from_batches(waiting)
 
