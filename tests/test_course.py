@@ -33,7 +33,10 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [*sorted((ROOT / "docs/course").glob("[0-9]*.md")), ROOT / "docs/point-codes.md"]
 LIMIT = 60  # seconds for one command
-PROGRAMS = {"9-redis": ("redis-server", "redis-cli")}
+PROGRAMS = {
+    "9-redis": ("redis-server", "redis-cli"),
+    **dict.fromkeys(("13-prepaid", "14-messages", "15-data", "16-routes"), ("curl",)),
+}
 """What pages need besides: they are skipped, with a reason, where it is not installed."""
 
 _BLOCK = re.compile(r"^```console\n(.*?)^```$", re.DOTALL | re.MULTILINE)

@@ -1,16 +1,34 @@
-"""The example networks load without a word, fit together, and reach whom their texts say."""
+"""The example networks load without a word, fit together, and reach whom their texts say.
+
+The one whose calls are paid for is run, too: it is the one that shows something else than routes.
+"""
 
 from __future__ import annotations
 
+import shutil
+import socket
+import time
 import tomllib
 from collections.abc import Iterator
 from itertools import permutations
 from pathlib import Path
+from typing import Any
 
 import pytest
+from tests.elements.charging.reference_client import JSONClient
+from tests.test_course import free_network
+from typer.testing import CliRunner
 
+from trunkline.cli.app import build
 from trunkline.config.cisco import Cs7Config, load
 from trunkline.config.network import load_network
+from trunkline.errors import TrunklineError
+from trunkline.lab.calls import call_records
+from trunkline.lab.client import LabClient
+from trunkline.lab.lifecycle import bring_down, bring_up
+from trunkline.lab.network import read_network
+from trunkline.lab.status import await_links
+from trunkline.net.control import Json
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 FILES = sorted(EXAMPLES.glob("*/*.toml"))
@@ -212,3 +230,53 @@ def test_trunks_agree_on_both_ends() -> None:
             assert other is not None
             assert ends[peer, name][0] == circuits
             assert control == ("even" if own > other else "odd")
+
+
+def test_prepaid_calls_end_with_their_money(tmp_path: Path, runtime: Path) -> None:
+    """One call ends when its money does, one is refused, one is paid later; all of it adds up."""
+    folder = tmp_path / "prepaid"
+    shutil.copytree(PREPAID, folder)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    text = (folder / "network.toml").read_text() + f"\n[sctp]\nudp_port = {port}\n"
+    host = free_network()
+    (folder / "network.toml").write_text(text.replace("127.0.0.", host))
+    network = read_network(folder / "network.toml")
+    bring_up(network)
+    try:
+        assert await_links(network, 20.0).all_up
+        with LabClient("prepaid", ["Town"]) as town:
+
+            def call(calling: str, hold: float) -> None:
+                params: dict[str, Json] = {"calling": calling, "called": "61412", "hold": hold}
+                town.call("Town", "calls.originate", params)
+
+            with pytest.raises(TrunklineError, match="3006 may not call 61412: account 3006 has"):
+                call("3006", 60)
+            call("3005", 60)
+            call("3007", 1.5)
+            deadline = time.monotonic() + 30
+            while len(records := call_records("prepaid", 10)) < 5:
+                assert time.monotonic() < deadline, records
+                time.sleep(0.1)
+        found = {record.calling: record for record in records if record.direction == "outgoing"}
+        assert {name: (each.cause, each.cost) for name, each in found.items()} == {
+            "3005": (31, "4"),
+            "3006": (21, None),
+            "3007": (16, "2"),
+        }
+        ended = found["3005"].charging
+        assert ended is not None
+        assert (ended.account, ended.usage) == ("cgrates.org:3005", 4 * 10**9)
+        assert ended.ended == "the money ended: it was granted 4s in all"
+        client = JSONClient((f"{host}1", 2012))
+        for account, left in (("3005", 0), ("3007", -2)):
+            answer: Any = client.call("APIerSv1.GetAccount", {"Account": account})
+            assert [each["Value"] for each in answer["BalanceMap"]["*monetary"]] == [left]
+        client.close()
+    finally:
+        bring_down("prepaid")
+    audited = CliRunner().invoke(build(), ["rate", "audit"])
+    assert audited.exit_code == 0, audited.output
+    assert "0 sessions, 2 records: everything adds up" in audited.stdout
