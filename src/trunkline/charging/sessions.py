@@ -367,11 +367,9 @@ def timed(session: Session, steps: Sequence[Granted], since: float) -> Session:
     more, for its maximum cost is reached, ends by itself.
     """
     runs = [each for each in steps if _by_the_clock(each.run)]
-    if not runs:
-        return replace(session, due=0.0, ending="")
-    first = min(runs, key=lambda each: each.run.granted)
-    if not session.debit_interval and first.end is not End.MAX_COST:
-        return replace(session, due=0.0, ending="")
+    first = min(runs, key=lambda each: each.run.granted, default=None)
+    if first is None or not (session.debit_interval or first.end is End.MAX_COST):
+        return replace(session, due=0.0, ending="") if session.due else session
     left = max(first.run.granted - first.run.used, 0)
     return replace(session, due=since + left / SECOND, ending=_REASONS.get(first.end, ""))
 

@@ -178,19 +178,15 @@ class Steps:
                     said = known(ran, run, now) - run.used  # by the clock
                 return extend(tariff, payers, run, asked, said, precision, session=identifier)
 
-            done = self._stepped(
-                view,
-                _heard(session, event, now, self._lease),
-                now,
-                take,
-            )
-            assert done.session is not None
-            after = timed(done.session, done.granted, now)
-            least = _least(done.granted)
-            if after.debit_interval and least:
-                least = None  # it is extended, or ended, when its time has come
-            limit = _UNLIMITED if least is None else least
-            return _stored(done, remembering(after, request, limit), least)
+            def finish(after: Session, granted: Sequence[Granted]) -> tuple[Session, int | None]:
+                after = timed(after, granted, now)
+                least = _least(granted)
+                if after.debit_interval and least:
+                    least = None  # it is extended, or ended, when its time has come
+                limit = _UNLIMITED if least is None else least
+                return remembering(after, request, limit), least
+
+            return self._stepped(view, _heard(session, event, now, self._lease), now, take, finish)
 
         return self._later(await self._commit(runs, identifier, step, once))
 
@@ -403,19 +399,18 @@ class Steps:
         tariff, precision = self._engine.tariffs.tariff, self._engine.tariffs.precision
         more = overdue(session, until)
         try:
-            done = self._stepped(
+            return self._stepped(
                 view,
                 session,
                 now,
                 lambda run, payers: extend(
                     tariff, payers, run, more, None, precision, session=session.id
                 ),
+                lambda after, granted: (timed(after, granted, session.due), None),
             )
         except TrunklineError as problem:
             reason = str(getattr(problem, "reference", "")) or _FAILED
             return self._ended(view, session, now, reason, lambda run: run.granted)
-        assert done.session is not None
-        return _stored(done, timed(done.session, done.granted, session.due), None)
 
     def _ended(
         self,
@@ -456,8 +451,12 @@ class Steps:
         session: Session,
         now: float,
         take: Callable[[Run, Payers | None], Granted],
+        finish: Callable[[Session, Sequence[Granted]], tuple[Session, int | None]] | None = None,
     ) -> Step:
-        """One step of every run of a session, each seeing what those before it left."""
+        """One step of every run of a session, each seeing what those before it left.
+
+        ``finish`` says what the session is afterwards, and what may be used.
+        """
         taken = self._engine.taken(view, now)
         granted: list[Granted] = []
         for run in session.runs:
@@ -465,12 +464,16 @@ class Steps:
             granted.append(each)
             taken.add(each.debit)
         after = replace(session, runs=tuple(each.run for each in granted), updated=now)
+        usage: int | None = None
+        if finish is not None:
+            after, usage = finish(after, granted)
         return taken.into(
             Step(
                 time=now,
                 sessions={session.id: session_row(after)},
                 session=after,
                 granted=tuple(granted),
+                usage=usage,
             )
         )
 
@@ -584,10 +587,6 @@ def _request(kind: str, event: Event, usage: int | None, used: int | None) -> st
         return ""
     text = "\0".join((kind, event.id, str(usage), str(used)))
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-
-
-def _stored(step: Step, session: Session, usage: int | None) -> Step:
-    return replace(step, session=session, sessions={session.id: session_row(session)}, usage=usage)
 
 
 def session_row(session: Session) -> SessionRow:
