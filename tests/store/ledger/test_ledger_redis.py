@@ -154,6 +154,46 @@ def test_full_memory_refuses_and_loses_nothing(redis_url: str) -> None:
     asyncio.run(script())
 
 
+def test_a_server_that_is_busy_or_a_replica_or_forbids_something(redis_url: str) -> None:
+    async def script() -> None:
+        book = Book(redis_url, failures=100)
+        await book.prepare()
+        await book.update(Keys(accounts=[A]), put(A, ONE))
+        server = client(redis_url, 5.0)
+
+        async def unavailable(book: Book, why: str) -> None:
+            with pytest.raises(StoreUnavailable, match=why) as gone:
+                await book.update(Keys(accounts=[A]), put(A, ONE))
+            assert gone.value.code == "store.ledger-unavailable"
+
+        await server.execute_command("REPLICAOF", "127.0.0.1", free_port())
+        await unavailable(book, "read only replica")
+        await server.execute_command("REPLICAOF", "NO", "ONE")
+        rules = ["ON", ">sesame", "~*", "+@all", "-zadd"]
+        await server.execute_command("ACL", "SETUSER", "clerk", *rules)
+        clerk = Book(redis_url.replace("//", "//clerk:sesame@"))
+        await unavailable(clerk, "no permissions to run ZADD")
+        await clerk.close()
+        await server.execute_command("CONFIG", "SET", "busy-reply-threshold", 10)
+        other = client(redis_url, 5.0)
+        endless = asyncio.create_task(other.execute_command("EVAL", "while true do end", 0))
+        await asyncio.sleep(0.1)
+        await unavailable(book, "BUSY")
+        await server.execute_command("SCRIPT", "KILL")
+        with pytest.raises(Exception, match="killed"):
+            await endless
+        await other.aclose()
+        await server.execute_command("CONFIG", "SET", "busy-reply-threshold", 5000)
+        await book.update(Keys(accounts=[A]), put(A, ONE))
+        assert len(await book.movements(account=A)) == 2
+        result = await book.audit()
+        assert result.clean, result.findings
+        await server.aclose()
+        await book.close()
+
+    asyncio.run(script())
+
+
 def test_who_computes_slowly_is_not_always_too_late(redis_url: str) -> None:
     """Without turns it would be: each of its batches takes as long as ten of the others."""
 

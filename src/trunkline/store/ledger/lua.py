@@ -2,7 +2,8 @@
 
 Everything lies below one prefix, ``KEYS[1]``. A document is a field of the hash of its kind, as
 ``VERSION CELLS`` (JSON); a slot is named ``KIND/KEY``. Redis undoes nothing when a script fails, so
-`WRITE` looks at everything first: after its first write nothing is left that could fail.
+`WRITE` looks at everything first, and at what its user may do: after its first write nothing is
+left that could fail.
 
 A turn is a reservation of slots: the list ``turns`` has them in the order of their coming, the set
 ``turn:NAME`` has the slots of one, for as long as it lives. All slots of a turn are reserved in one
@@ -150,6 +151,17 @@ for _ = 1, tonumber(take()) do
     end
   end
   put[#put + 1] = each
+end
+
+-- A user who may not do all of it, or a command that was renamed, would stop it in the middle.
+for _, command in ipairs({
+  {'HSET', 'f', 'v'}, {'HDEL', 'f'}, {'ZADD', '0', 'm'}, {'ZREM', 'm'}, {'INCR'},
+  {'XADD', '*', 'f', 'v'}, {'RPUSH', 'v'}, {'LREM', '1', 'v'}, {'DEL'},
+}) do
+  local name = table.remove(command, 1)
+  if not redis.acl_check_cmd(name, P .. 'x', unpack(command)) then
+    return redis.error_reply('NOPERM this user has no permissions to run ' .. name)
+  end
 end
 
 local function unindexed(kind, key, old)

@@ -163,10 +163,14 @@ class RedisDriver:
             return await task
         except TrunklineError as problem:  # the server's settings
             raise Lost(problem.message.partition(": ")[2], dead=False, undone=True) from problem
-        except (exceptions.OutOfMemoryError, exceptions.ReadOnlyError) as problem:
+        except (
+            exceptions.OutOfMemoryError,
+            exceptions.ReadOnlyError,
+            exceptions.NoPermissionError,
+        ) as problem:
             raise Lost(str(problem), dead=False, undone=True) from problem
         except exceptions.ResponseError as problem:
-            if str(problem).startswith(("MISCONF", "NOREPLICAS")):  # a full disk, say
+            if str(problem).startswith(("MISCONF", "NOREPLICAS", "BUSY")):  # a full disk, say
                 raise Lost(str(problem), dead=False, undone=True) from problem
             raise Refused(str(problem)) from problem
         except (exceptions.RedisError, OSError) as problem:
