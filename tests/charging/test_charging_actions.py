@@ -227,7 +227,7 @@ def test_effects_are_handed_back_in_order_with_the_account_as_it_was() -> None:
         row("*cdrlog", weight=Decimal(1), extra="{}"),
     )
     first, second = outcome.effects
-    assert (first.row.action, first.movements) == ("*log", ())
+    assert (first.row.action, first.movements) == ("*log", outcome.movements)
     assert first.account == holding(FIVE)
     assert (second.row.action, second.movements) == ("*cdrlog", outcome.movements)
     assert act(None, row("*log")).account is None

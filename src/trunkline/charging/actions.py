@@ -80,7 +80,7 @@ class Effect:
     account: Account | None
     """As it was when the action ran."""
     movements: tuple[Movement, ...]
-    """Those of the run so far: what ``*cdrlog`` makes records of."""
+    """Those of the run, after this action too: what ``*cdrlog`` makes records of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +143,9 @@ def run_actions(
     changed = run.account
     if changed is not None and changed != account:
         changed = replace(changed, updated=circumstances.now)
-    return Outcome(account=changed, movements=tuple(run.movements), effects=tuple(run.effects))
+    movements = tuple(run.movements)
+    effects = tuple(replace(effect, movements=movements) for effect in run.effects)
+    return Outcome(account=changed, movements=movements, effects=effects)
 
 
 def matches(
@@ -272,7 +274,7 @@ class _Run:
     # What handlers are made of
 
     def _effect(self, row: ActionRow) -> None:
-        self.effects.append(Effect(row=row, account=self.account, movements=tuple(self.movements)))
+        self.effects.append(Effect(row=row, account=self.account, movements=()))
 
     def _expires(self, row: ActionRow) -> datetime | None:
         text = row.balance.expires

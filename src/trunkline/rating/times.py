@@ -119,6 +119,7 @@ _WORDS: Final[dict[str, Callable[[datetime], datetime]]] = {
     "": lambda now: now,
     "*now": lambda now: now,
     "*daily": lambda now: now + timedelta(days=1),
+    "*month": lambda now: _months_later(now, 1),  # a tutorial's word; the reference never ends it
     "*monthly": lambda now: _months_later(now, 1),
     "*monthly_estimated": _estimated_month_later,
     "*month_end": _month_end,

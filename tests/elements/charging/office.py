@@ -16,14 +16,17 @@ from tests.rating.folder import tariff as folder
 
 from trunkline.config.cgrates import load_charging
 from trunkline.elements.charging.accounts import Accounts
+from trunkline.elements.charging.actions import Actions
 from trunkline.elements.charging.engine import Engine
 from trunkline.elements.charging.records import Records
 from trunkline.elements.charging.registry import Registry
 from trunkline.elements.charging.rulebook import RuleBook
 from trunkline.elements.charging.scheduler import Scheduler
+from trunkline.elements.charging.schedules import Schedules
 from trunkline.elements.charging.sessions import Sessions
 from trunkline.elements.charging.taken import Booked, Mishap
 from trunkline.elements.charging.tariffs import Tariffs
+from trunkline.elements.charging.triggers import AccountTriggers
 from trunkline.jsonrpc import Call
 from trunkline.store.ledger.book import Book
 
@@ -54,7 +57,14 @@ class Office:
         self.mishaps: list[Mishap] = []
         self._noted = self.engine.booked
         self.engine.booked = self._booked
-        self.registry = Registry(Accounts(self.engine), Sessions(self.engine), Records(self.engine))
+        self.registry = Registry(
+            Accounts(self.engine),
+            Actions(self.engine),
+            AccountTriggers(self.engine),
+            Schedules(self.engine, self.scheduler),
+            Sessions(self.engine),
+            Records(self.engine),
+        )
 
     def _booked(self, change: Booked) -> None:
         self.mishaps += change.mishaps
@@ -69,6 +79,10 @@ class Office:
 
     async def ask(self, method: str, **argument: object) -> Any:
         """The result of a method, or its error."""
+        return await self.call(method, argument)
+
+    async def call(self, method: str, argument: object) -> Any:
+        """The same, with an argument that may be no object."""
         sent = json.loads(json.dumps(argument), parse_float=Decimal)  # as the codec reads it
         found = self.registry(Call(method, sent, id=1), NOBODY)
         answer = json.loads(found if isinstance(found, str) else await found)

@@ -33,7 +33,7 @@ from trunkline.jsonrpc import Json
 from trunkline.jsonrpc.messages import INVALID_PARAMS
 from trunkline.rating.model import DEFAULT_TENANT
 
-__all__ = ["Changes"]
+__all__ = ["Changes", "refusing_rules"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,7 +214,7 @@ class Changes:
         tenant, filter_id = args.tenant or DEFAULT_TENANT, args.id
         if not filter_id.startswith("*") and not self._rows("Filters", tenant, filter_id):
             raise ApiError("NOT_FOUND")
-        with _refusing():
+        with refusing_rules():
             return as_json(self._engine.profiles.filters.get(tenant, filter_id).as_reply())
 
     @method("APIerSv1.GetFilterIDs")
@@ -417,12 +417,12 @@ class Changes:
                     f"SERVER_ERROR: broken reference to filter: {each} for item with ID:"
                     f" {tenant}:{rule_id}"
                 )
-        with _refusing():
+        with refusing_rules():
             await self._engine.rules.set(kind, tenant, rule_id, rows)
         return "OK"
 
     async def _remove(self, kind: str, args: TenantID) -> Json:
-        with _refusing():
+        with refusing_rules():
             if not await self._engine.rules.remove(kind, *_key(args)):
                 raise ApiError("NOT_FOUND")
         return "OK"
@@ -449,7 +449,8 @@ def _key(args: TenantID) -> tuple[str, str]:
 
 
 @contextmanager
-def _refusing() -> Iterator[None]:
+def refusing_rules() -> Iterator[None]:
+    """Give the reasons why rules cannot be so to whoever asked."""
     try:
         yield
     except ProfilesError as problem:

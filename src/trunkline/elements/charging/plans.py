@@ -20,7 +20,7 @@ from trunkline.charging.charges import AccountError
 from trunkline.charging.documents import Reader
 from trunkline.charging.model import Account, Trigger
 from trunkline.charging.rows import AccountActionsRow, ActionPlanRow, ActionRow, ActionTriggerRow
-from trunkline.charging.schedule import parse_schedule
+from trunkline.charging.schedule import Schedule, parse_schedule
 from trunkline.elements.charging.engine import Engine
 from trunkline.elements.charging.taken import Booked, Mishap
 from trunkline.errors import TrunklineError
@@ -222,32 +222,44 @@ class Plans:
         zone = engine.tariffs.tariff.zone(planned.account.partition(":")[0])
         return planned.task(planned.due(rows, engine.profiles.timings, zone))
 
-    async def execute(self, plan: str, keys: Iterable[str], *, asap: bool = False) -> None:
-        """Run the rows of a plan for accounts now, whatever their time; it changes nothing of it.
+    async def execute(self, rows: Sequence[ActionPlanRow], key: str) -> None:
+        """Run rows of plans for an account now, whatever their time, all or none.
 
-        ``asap``: those too that run when the plan is given. Accounts that are not there are made.
+        The account is made where it is not there; the time of the next turn stays.
+
+        Raises:
+            TrunklineError: what an action could not do.
+        """
+        engine = self._engine
+        now = engine.clock().timestamp()
+
+        def step(view: View) -> Booked:
+            taken = engine.taken(view, now)
+            for row in rows:
+                taken.act(key, self._actions(row), row.actions_id, make=True)
+            return taken.into(Booked(time=now))
+
+        await engine.write(Keys(accounts=[key]), step)
+
+    def timed(self, plan: str) -> list[tuple[ActionPlanRow, Schedule]]:
+        """The rows of a plan that come again, heaviest first, and when.
 
         Raises:
             AccountError: there is no such plan.
-            TrunklineError: what an action could not do; the accounts before have it done.
+            DecodeError: ``charging.schedule``.
         """
-        rows = self.rows(plan)
         engine = self._engine
-        now = self._engine.clock()
-        chosen = [
-            row
-            for row in sorted(rows, key=lambda each: each.weight, reverse=True)
-            if asap or not parse_schedule(row.timing_id, engine.profiles.timings, now).once
+        ordered = sorted(self.rows(plan), key=lambda each: each.weight, reverse=True)
+        found = [
+            (row, parse_schedule(row.timing_id, engine.profiles.timings, engine.clock()))
+            for row in ordered
         ]
-        for key in keys:
+        return [(row, schedule) for row, schedule in found if not schedule.once]
 
-            def step(view: View, key: str = key) -> Booked:
-                taken = engine.taken(view, now.timestamp())
-                for row in chosen:
-                    taken.act(key, self._actions(row), row.actions_id, make=True)
-                return taken.into(Booked(time=now.timestamp()))
-
-            await engine.write(Keys(accounts=[key]), step)
+    async def withdraw(self, plan: str) -> None:
+        """Take a plan from all who have it."""
+        async for planned, _ in self.planned(plan):
+            await self.take_away(planned.account, plan)
 
     async def planned(self, plan: str = "") -> AsyncIterator[tuple[Planned, TaskRow]]:
         """The accounts' plans, of one plan or of all."""
@@ -256,6 +268,25 @@ class Plans:
             after = page[-1].id
             for task in page:
                 yield Planned.of_task(task), task
+
+    async def of_account(self, key: str) -> AsyncIterator[tuple[Planned, TaskRow]]:
+        """The plans of one account."""
+        book = self._engine.book
+        account = (await book.load(Keys(accounts=[key]))).view.accounts[key]
+        names = [f"{prefix_of(plan)}{key}" for plan in (() if account is None else account.plans)]
+        tasks = (await book.load(Keys(tasks=names))).view.tasks if names else {}
+        for task in tasks.values():
+            if task is not None:
+                yield Planned.of_task(task), task
+
+    def next_of(self, planned: Planned, row: ActionPlanRow) -> datetime | None:
+        """When a row of an account's plan runs next; ``None``: never, or nobody knows."""
+        engine = self._engine
+        zone = engine.tariffs.tariff.zone(planned.account.partition(":")[0])
+        try:
+            return planned.next_of(row, engine.profiles.timings, zone)
+        except TrunklineError:
+            return None
 
     # What accounts get
 

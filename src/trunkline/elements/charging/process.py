@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final, cast
 from trunkline import __version__
 from trunkline.config.charging import ChargingSettings
 from trunkline.elements.charging.accounts import Accounts
+from trunkline.elements.charging.actions import Actions
 from trunkline.elements.charging.caches import Caches
 from trunkline.elements.charging.changes import Changes
 from trunkline.elements.charging.clients import Clients
@@ -35,9 +36,11 @@ from trunkline.elements.charging.registry import Registry
 from trunkline.elements.charging.responder import Responder
 from trunkline.elements.charging.rulebook import RuleBook
 from trunkline.elements.charging.scheduler import Scheduler
+from trunkline.elements.charging.schedules import Schedules
 from trunkline.elements.charging.sessions import Sessions
 from trunkline.elements.charging.steps import Ended, Steps
 from trunkline.elements.charging.tariffs import Tariffs
+from trunkline.elements.charging.triggers import AccountTriggers
 from trunkline.elements.log import LogLine, RouterLog
 from trunkline.elements.parameters import Params, bounded
 from trunkline.errors import TrunklineError
@@ -70,6 +73,9 @@ SERVICES: Final = (
     Costs,
     TariffPlans,
     Accounts,
+    Actions,
+    AccountTriggers,
+    Schedules,
     Sessions,
     Responder,
     Records,
@@ -158,6 +164,9 @@ class ChargingNode:
             Costs(plan.tariffs, self.engine.clock),
             TariffPlans(plan.tariffs, self.scheduler.loaded),
             Accounts(self.engine),
+            Actions(self.engine),
+            AccountTriggers(self.engine),
+            Schedules(self.engine, self.scheduler),
             Sessions(self.engine, self.clients, self.steps),
             Responder(self.engine),
             Records(self.engine),
