@@ -156,7 +156,7 @@ def test_what_a_trigger_cannot_do_is_told_and_the_debit_stands(tmp_path: Path) -
 def test_a_trigger_may_remove_the_account(tmp_path: Path) -> None:
     async def script(desk: Office) -> None:
         await opened(desk, "LAST", 2)
-        await desk.ask("SessionSv1.ProcessMessage", Debit=True, Event=EVENT)
+        await desk.ok("CDRsV1.ProcessEvent", Event={**EVENT, "RequestType": "*postpaid"})
         assert await desk.account() == "NOT_FOUND"
         assert await orders(desk) == [], "nothing is left to do"
 
