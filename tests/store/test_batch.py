@@ -8,6 +8,8 @@ import os
 import random
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal
@@ -286,27 +288,56 @@ def test_small_amounts_are_written_out(tmp_path: Path) -> None:
     assert [row["Cost"] for row in read(target)] == ["0.000000000143", "0.000000000000"]
 
 
+LOOPBACK = {"0100007F", "0000000000000000FFFF00000100007F", "0" * 24 + "01000000"}
+"""127.0.0.1 and ::1 as the kernel prints them."""
+
+
+def listening(home: Path) -> set[str]:
+    """Where processes with this home folder listen."""
+    sockets: set[str] = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if f"HOME={home}".encode() in (process / "environ").read_bytes().split(b"\0"):
+                for file in (process / "fd").iterdir():
+                    with suppress(OSError):
+                        sockets.add(str(file.readlink()))
+    found = set()
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            _, local, _, state, *others = line.split()
+            if state == "0A" and f"socket:[{others[5]}]" in sockets:
+                found.add(local.partition(":")[0])
+    return found
+
+
 @pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: trunkline[ray]")
-def test_a_ray_cluster_writes_the_same(tmp_path: Path) -> None:
+def test_a_ray_cluster_writes_the_same_and_listens_on_loopback(tmp_path: Path) -> None:
     """By the command, in a process of its own: Ray leaves threads behind."""
     source = write(tmp_path / "in.csv", records(500))
     (tmp_path / "tariff").mkdir()
     for name, text in FILES.items():
         (tmp_path / "tariff" / name).write_text(text)
-    outputs = []
+    outputs, heard = [], set()
+    environment = {**os.environ, "HOME": str(tmp_path)}
+    environment.pop("RAY_ADDRESS", None)
     for engine in ("duckdb", "ray"):
         outputs.append(tmp_path / f"{engine}.parquet")
         command = [sys.executable, "-m", "trunkline", "rate", "batch"]
         command += [str(source), str(outputs[-1]), "--tariff", str(tmp_path / "tariff")]
         command += ["--engine", engine, "--json"]
-        environment = {**os.environ, "HOME": str(tmp_path)}
-        environment.pop("RAY_ADDRESS", None)
-        done = subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=100, check=False
-        )
-        assert done.returncode == 1, done.stderr  # some have no price
-        assert json.loads(done.stdout)["records"] == 504
+        with subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as run:
+            while run.poll() is None:
+                heard |= listening(tmp_path)
+                time.sleep(0.5)
+            assert run.stdout is not None
+            assert run.stderr is not None
+            assert run.returncode == 1, run.stderr.read()  # some have no price
+            assert json.loads(run.stdout.read())["records"] == 504
     assert outputs[0].read_bytes() == outputs[1].read_bytes()
+    assert heard
+    assert heard <= LOOPBACK
 
 
 def test_without_ray_the_message_says_what_to_install(

@@ -20,7 +20,13 @@ from trunkline.errors import TrunklineError
 from trunkline.rating.tariff import Tariff
 from trunkline.store.batch_worker import Piece, Worker
 
+_ADDRESS = os.environ.get("RAY_ADDRESS")
+"""Of a cluster that there is."""
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it reports to its makers otherwise
+if not _ADDRESS:
+    # Where there can be no other machines, Ray listens on loopback alone; it reads this when it
+    # is imported.
+    os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
 
 try:
     import ray
@@ -76,14 +82,12 @@ def cluster(
 
 
 def _connect() -> None:
-    address = os.environ.get("RAY_ADDRESS")
-    if address:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    if _ADDRESS:
+        ray.init(address=_ADDRESS, log_to_driver=False, logging_level=logging.ERROR)
     else:
         ray.init(
             address="local",
             include_dashboard=False,
             log_to_driver=False,
             logging_level=logging.ERROR,
-            _node_ip_address="127.0.0.1",
         )
