@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from typing import NamedTuple
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple, TypeVar
 
 from sqlalchemy import (
     BigInteger,
@@ -44,7 +44,6 @@ from trunkline.store.sql import driver_url
 
 __all__ = ["Entries", "Entry", "RuleKey", "RuleStore", "Writing"]
 
-_TIMEOUT = 10.0  # s; another node's change, its check included, may be under way
 
 _metadata = MetaData()
 _text = Text().with_variant(LONGTEXT(charset="utf8mb4"), "mysql", "mariadb")
@@ -64,6 +63,8 @@ _generation = Table(
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("generation", BigInteger, nullable=False),
 )
+
+T = TypeVar("T")
 
 
 class RuleKey(NamedTuple):
@@ -150,16 +151,24 @@ class Writing:
 class RuleStore:
     """The entries at a database URL: SQLite, PostgreSQL or MariaDB.
 
+    ``timeout`` (s) bounds each method; the check of another node's change may be under way.
+
     Raises:
         TrunklineError: ``store.sql-url``; ``store.unavailable`` by every method.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, timeout: float = 10.0) -> None:
         self.url = url
+        self._timeout = timeout
+        self._abandoned: set[asyncio.Task[object]] = set()
         with _errors(url):
-            self._engine = create_async_engine(driver_url(url), hide_parameters=True)
+            self._engine = create_async_engine(
+                driver_url(url),
+                hide_parameters=True,
+                pool_pre_ping=not url.startswith("sqlite"),
+            )
         if self._engine.dialect.name == "sqlite":
-            event.listen(self._engine.sync_engine, "connect", sqlite.on_connect(_TIMEOUT))
+            event.listen(self._engine.sync_engine, "connect", sqlite.on_connect(timeout))
 
     async def prepare(self) -> None:
         """Make the tables where they are missing; before anything else."""
@@ -175,32 +184,61 @@ class RuleStore:
 
     async def generation(self) -> int:
         """The number of the last change."""
-        async with self._connected() as connection:
+
+        async def work(connection: AsyncConnection) -> int:
             found = await connection.execute(select(_generation.c.generation))
             return int(found.scalar_one())
 
+        return await self._ask(work)
+
     async def read(self) -> tuple[int, Entries]:
         """The number of the last change, and all entries."""
-        async with self._connected() as connection:
-            return await connection.run_sync(_state)
+        return await self._ask(lambda connection: connection.run_sync(_state))
 
-    @asynccontextmanager
-    async def change(self) -> AsyncIterator[Writing]:
-        """A change; what is raised within undoes it."""
-        async with self._connected() as connection:
+    async def change(self, work: Callable[[Writing], Awaitable[T]]) -> T:
+        """Make the change that ``work`` makes; what it raises undoes it.
+
+        Where there was no answer in time it is not known whether the change was made.
+        """
+
+        async def start(connection: AsyncConnection) -> T:
             generation = await connection.run_sync(_next_generation)
-            yield Writing(connection, generation)
+            return await work(Writing(connection, generation))
+
+        return await self._ask(start)
 
     async def close(self) -> None:
         """Close the connections."""
+        await asyncio.gather(*self._abandoned, return_exceptions=True)
         await self._engine.dispose()
 
-    @asynccontextmanager
-    async def _connected(self) -> AsyncIterator[AsyncConnection]:
-        """A connection in a transaction."""
+    async def _ask(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        """What ``work`` finds, in a transaction of its own, or no answer in time.
+
+        Whoever gives up does not wait until the driver has given up too: psycopg, cancelled, waits
+        for a server that hangs for up to ten seconds more.
+        """
+        task = asyncio.create_task(self._work(work))
         with _errors(self.url):
-            async with asyncio.timeout(_TIMEOUT), self._engine.begin() as connection:
-                yield connection
+            try:
+                await asyncio.wait({task}, timeout=self._timeout)
+            finally:
+                if not task.done():
+                    task.cancel()
+                    self._abandoned.add(task)
+                    task.add_done_callback(self._forget)
+            if not task.done():
+                raise TimeoutError
+            return task.result()
+
+    async def _work(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        async with self._engine.begin() as connection:
+            return await work(connection)
+
+    def _forget(self, task: asyncio.Task[object]) -> None:
+        self._abandoned.discard(task)
+        if not task.cancelled():
+            task.exception()  # seen, and of no interest any more
 
 
 @contextmanager

@@ -15,8 +15,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final, TypeAlias, cast
@@ -240,24 +239,25 @@ class RuleBook:
     async def _put(self, key: RuleKey, rows: tuple[Row, ...]) -> None:
         text = json.dumps([row_to_json(row) for row in rows]) if rows else ""
         entry = Entry(text, self._clock())
-        async with self._changing:
-            async with self._transaction() as (writing, before):
-                entries = {**before, key: entry}
-                made = await self._make(entries, *self._bases())
-                if writing is not None:
-                    await writing.put(key, entry)
-            self._count(entries, made)
 
-    @asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[tuple[Writing | None, Entries]]:
-        """The only change under way, on every node, and what is there before it."""
-        if self._store is None:
-            yield None, self._entries
-            return
-        async with self._store.change() as writing:
-            ours = writing.generation == self._generation + 1
-            yield writing, self._entries if ours else await writing.read()
-        self._generation = writing.generation
+        async def change(writing: Writing | None) -> tuple[int, Entries, list[_Made]]:
+            before = self._entries
+            if writing is not None and writing.generation != self._generation + 1:
+                before = await writing.read()  # others have changed something
+            entries = {**before, key: entry}
+            made = await self._make(entries, *self._bases())
+            if writing is None:
+                return 0, entries, made
+            await writing.put(key, entry)
+            return writing.generation, entries, made
+
+        async with self._changing:
+            if self._store is None:
+                done = await change(None)
+            else:
+                done = await self._store.change(change)
+            self._generation, entries, made = done
+            self._count(entries, made)
 
     def _bases(self) -> list[_Base]:
         self._tariffs.turn()
