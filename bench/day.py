@@ -175,12 +175,13 @@ class _Found:
 
 
 class Day:
-    """The node and those who ask it. ``calls`` come in the day."""
+    """The node and those who ask it. ``calls`` come in the day; the ledger is at ``url``."""
 
-    def __init__(self, folder: Path, calls: int, seed: int = 1) -> None:
+    def __init__(self, folder: Path, url: str, calls: int, seed: int = 1) -> None:
         self.now = 0.0
         self.found = _Found()
         self._folder = folder
+        self._url = url
         self._chance = random.Random(seed)
         self._calls = calls
         solo = max(20, calls // 60)
@@ -202,7 +203,7 @@ class Day:
     # The node
 
     async def _open(self, folder: Path) -> None:
-        self._book = Book(f"sqlite:///{self._folder}/ledger.db")
+        self._book = Book(self._url)
         await self._book.prepare()
         tariffs = Tariffs.of_folder(folder)
         rules = RuleBook(tariffs.rows, tariffs)
@@ -577,8 +578,8 @@ def _expect(holds: bool, what: str) -> None:
         raise AssertionError(what)
 
 
-def run(calls: int, folder: Path, seed: int = 1) -> dict[str, float]:
-    """The figures of a day of ``calls``; its files are in ``folder``, which is empty.
+def run(folder: Path, url: str, calls: int, seed: int = 1) -> dict[str, float]:
+    """The figures of a day of ``calls`` with a ledger at ``url``; other files are in ``folder``.
 
     Raises:
         AssertionError: something does not add up.
@@ -590,7 +591,7 @@ def run(calls: int, folder: Path, seed: int = 1) -> dict[str, float]:
         loop = uvloop.new_event_loop
 
     async def main() -> dict[str, float]:
-        return await Day(folder, calls, seed).live()
+        return await Day(folder, url, calls, seed).live()
 
     with asyncio.Runner(loop_factory=loop) as runner:
         return runner.run(main())
@@ -604,7 +605,8 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="trunkline-") as name:
         try:
-            figures = run(options.calls, Path(name), options.seed)
+            url = f"sqlite:///{name}/ledger.db"
+            figures = run(Path(name), url, options.calls, options.seed)
         except AssertionError as problem:
             print(f"it does not add up: {problem}", file=sys.stderr)
             sys.exit(1)

@@ -4,23 +4,37 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 from bench.day import TITLES, Day, run
+from tests.store.servers import redis_server
 
 
-def test_a_day_adds_up(tmp_path: Path) -> None:
-    figures = run(400, tmp_path, seed=5)
+@pytest.fixture
+def sqlite(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/ledger.db"
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[str]:
+    with redis_server(tmp_path, durable=True) as server:
+        yield server.url
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "redis"])
+def test_a_day_adds_up(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    figures = run(tmp_path, request.getfixturevalue(kind), 300, seed=5)
     assert list(figures) == list(TITLES)
     assert figures["debits"] == figures["prices"] > 10
-    assert figures["records"] > 250
+    assert figures["records"] > 200
     for name in ("repeated", "died", "short"):
         assert figures[name], name
 
 
-def test_a_day_that_does_not_add_up(tmp_path: Path) -> None:
+def test_a_day_that_does_not_add_up(sqlite: str, tmp_path: Path) -> None:
     class Spoilt(Day):
         async def _evening(self) -> None:
             with closing(sqlite3.connect(tmp_path / "ledger.db")) as other:
@@ -29,4 +43,4 @@ def test_a_day_that_does_not_add_up(tmp_path: Path) -> None:
             await super()._evening()
 
     with pytest.raises(AssertionError, match="the audit"):
-        asyncio.run(Spoilt(tmp_path, 40).live())
+        asyncio.run(Spoilt(tmp_path, sqlite, 40).live())
