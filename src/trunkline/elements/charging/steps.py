@@ -591,6 +591,8 @@ def _request(kind: str, event: Event, usage: int | None, used: int | None) -> st
 
 def session_row(session: Session) -> SessionRow:
     """A session as the ledger keeps it."""
-    payer = next((run for run in session.runs if run.call.account), None)
+    payer = next(
+        (run for run in session.runs if run.call.account and run.request_type.reserves), None
+    )
     account = "" if payer is None else account_key(payer)
     return SessionRow(account, session.look_at, session)
