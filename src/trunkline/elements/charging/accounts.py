@@ -131,7 +131,7 @@ class Accounts:
         self._engine = engine
         self._plans = Plans(engine)
 
-    @method("APIerSv1.GetAccount", mandatory=("Account",))
+    @method("APIerSv1.GetAccount", "APIerSv2.GetAccount", mandatory=("Account",))
     async def get(self, args: AttrGetAccount) -> Json:
         """One account, with all its balances."""
         key = _key(args.tenant, args.account)
@@ -141,7 +141,7 @@ class Accounts:
             raise ApiError("NOT_FOUND")
         return reference_account(account)
 
-    @method("APIerSv1.GetAccounts")
+    @method("APIerSv1.GetAccounts", "APIerSv2.GetAccounts")
     async def get_all(self, args: AttrGetAccounts) -> Json:
         """The accounts of a tenant, in the order of their IDs; or those that are named."""
         tenant = args.tenant or DEFAULT_TENANT

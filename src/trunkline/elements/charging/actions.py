@@ -111,7 +111,7 @@ class Actions:
 
     # Actions
 
-    @method("APIerSv1.SetActions", mandatory=("ActionsId", "Actions"))
+    @method("APIerSv1.SetActions", "APIerSv2.SetActions", mandatory=("ActionsId", "Actions"))
     async def set_actions(self, args: AttrSetActions) -> Json:
         """Have these be the actions of an ID."""
         rows = [_action(args.actions_id, Members(_said(each))) for each in args.actions]

@@ -125,7 +125,7 @@ class Schedules:
         await self._plans.withdraw(args.action_plan_id)
         return "OK"
 
-    @method("APIerSv1.GetScheduledActions")
+    @method("APIerSv1.GetScheduledActions", "APIerSv2.GetScheduledActions")
     async def scheduled(self, args: ArgsGetScheduledActions) -> Json:
         """The turns to come: of each row and time, for how many accounts."""
         counts: dict[tuple[datetime, str, ActionPlanRow], int] = {}
