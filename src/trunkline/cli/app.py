@@ -40,6 +40,7 @@ def build() -> typer.Typer:
         console,
         demo,
         explain,
+        exporting,
         imports,
         lab,
         rate,
@@ -66,6 +67,7 @@ def build() -> typer.Typer:
     app.add_typer(imports.app, name="import")
     app.add_typer(lab.app, name="lab")
     rate.app.command("batch", epilog=batch.EXAMPLE)(batch.batch)
+    rate.app.command("export", epilog=exporting.EXAMPLE)(exporting.export)
     rate.app.command(
         "console",
         epilog=console.EXAMPLES,

@@ -17,8 +17,9 @@ from trunkline.observe.text import printable
 
 if TYPE_CHECKING:
     from trunkline.store.ledger.audit import Audit
+    from trunkline.store.ledger.book import Book
 
-__all__ = ["LedgerOption", "audit"]
+__all__ = ["LedgerOption", "audit", "open_book"]
 
 LedgerOption = Annotated[
     str | None,
@@ -44,7 +45,12 @@ def audit(ledger: LedgerOption = None, as_json: JsonOption = False) -> None:
     raise typer.Exit(0 if result.clean else 1)
 
 
-async def _audit(url: str | None) -> Audit:
+def open_book(url: str | None) -> Book:
+    """The ledger that ``--ledger`` names; it is not made.
+
+    Raises:
+        TrunklineError: ``store.ledger-unavailable``: there is no such file.
+    """
     from trunkline.store.ledger.book import Book, default_ledger_url  # SQLAlchemy is heavy
 
     url = url or default_ledger_url()
@@ -53,7 +59,11 @@ async def _audit(url: str | None) -> Audit:
         raise TrunklineError(
             "store.ledger-unavailable", f"{file}: there is no such ledger; name it with --ledger"
         )
-    book = Book(url)
+    return Book(url)
+
+
+async def _audit(url: str | None) -> Audit:
+    book = open_book(url)
     with ExitStack() as stack:
         shown = 0
         bar: Bar | None = None

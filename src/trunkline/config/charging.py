@@ -28,7 +28,14 @@ import attrs
 
 from trunkline.config.values import Duration
 
-__all__ = ["ChargedSettings", "ChargingSettings", "ListenAddress", "RequestType"]
+__all__ = [
+    "ChargedSettings",
+    "ChargingSettings",
+    "ExportSettings",
+    "FieldSettings",
+    "ListenAddress",
+    "RequestType",
+]
 
 Address: TypeAlias = tuple[str, int]
 RequestType: TypeAlias = Literal["*prepaid", "*pseudoprepaid", "*postpaid", "*rated", "*none"]
@@ -68,6 +75,37 @@ def _local(port: int) -> ListenAddress:
 
 
 @attrs.frozen
+class FieldSettings:
+    """A field that an exporter or a reader makes: the reference's field template."""
+
+    path: str
+    """``*exp.Field`` of an exporter, ``*cgreq.Field`` of a reader."""
+    value: str = ""
+    """A rule, ``~*req.Account``."""
+    type: Literal["*variable", "*composed", "*constant"] = "*variable"
+    mandatory: bool = False
+
+
+@attrs.frozen
+class ExportSettings:
+    """Where records go."""
+
+    id: str
+    type: Literal["*file_csv", "*file_json", "*file_parquet", "*http_json_map", "*sql"]
+    export_path: str
+    """A folder, relative to the network file; or a URL."""
+    filters: tuple[str, ...] = ()
+    """Inline, ``*string:~*req.RunID:*default``."""
+    fields: tuple[FieldSettings, ...] = ()
+    """Empty: the reference's."""
+    field_separator: str = ","
+    live: bool = True
+    """It gets every record; else those that somebody asks for."""
+    every: Duration = Duration(1.0)  # noqa: RUF009 - immutable
+    """From one look for new records to the next; of files: from one to the next."""
+
+
+@attrs.frozen
 class ChargingSettings:
     """What makes a node one that charges."""
 
@@ -92,6 +130,7 @@ class ChargingSettings:
     """What one call is granted at most while the ledger fails."""
     grant_total: Duration = Duration(24 * 3600.0)  # noqa: RUF009 - immutable
     """What all calls are granted then."""
+    export: tuple[ExportSettings, ...] = ()
 
 
 @attrs.frozen

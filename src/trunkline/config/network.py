@@ -73,7 +73,12 @@ import attrs
 import cattrs
 from cattrs.gen import make_dict_structure_fn
 
-from trunkline.config.charging import ChargedSettings, ChargingSettings, ListenAddress
+from trunkline.config.charging import (
+    ChargedSettings,
+    ChargingSettings,
+    ExportSettings,
+    ListenAddress,
+)
 from trunkline.config.proxy import (
     DestinationSettings,
     DestinationTarget,
@@ -94,6 +99,7 @@ __all__ = [
     "DestinationSettings",
     "DestinationTarget",
     "ExchangeSettings",
+    "ExportSettings",
     "NetworkFileError",
     "NetworkSettings",
     "NodeSettings",
@@ -447,6 +453,14 @@ def _check_charging(path: Path, text: str, node: str, charging: ChargingSettings
             _line_of(text, (*where, "connections")),
             f"connections: 1 to 100000, not {charging.connections}",
         )
+    names = [each.id for each in charging.export]
+    for name in names:
+        if not name or "/" in name or names.count(name) > 1:
+            raise NetworkFileError(
+                path,
+                _line_of(text, (*where, "export")),
+                f"export: {name!r}: each needs an id of its own, without a slash",
+            )
     if charging.lease.seconds < 1:
         raise NetworkFileError(
             path, _line_of(text, (*where, "lease")), "lease: a second at least, or no call lasts"

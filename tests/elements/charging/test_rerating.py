@@ -325,7 +325,7 @@ def test_more_records_than_a_page(tmp_path: Path) -> None:
         for some in (events[:550], events[550:]):
             await asyncio.gather(*(ask("CDRsV1.ProcessEvent", Event=event) for event in some))
         engine.tariffs = Tariffs(priced(120, 10))
-        sizes = [len(page) async for page in Recorder(engine).pages(ALL)]
+        sizes = [len(page) async for page in engine.book.record_pages(ALL)]
         assert sizes == [500, 500, 100]
         assert await Recorder(engine).rerate(ALL, everything=True) == 1100
         assert await money(ask) == 10_000 - 22

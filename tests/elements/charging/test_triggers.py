@@ -86,7 +86,7 @@ def test_a_session_that_takes_the_last_money_sets_a_trigger_off(tmp_path: Path) 
         [record] = await desk.book.records(RecordQuery())
         assert (record.run, record.cost, record.category) == ("*topup", Decimal(10), "gift")
         assert (record.type, record.request_type, record.account) == ("*monetary", "*none", "1001")
-        assert json.loads(record.document)["event"]["Kind"] == "gift"
+        assert json.loads(record.document)["extra"]["Kind"] == "gift"
         assert await orders(desk) == []
         assert desk.mishaps == []
 

@@ -27,6 +27,7 @@ from trunkline.charging.documents import (
 )
 from trunkline.charging.event import Event, Scope, number_text
 from trunkline.charging.model import Account, Movement
+from trunkline.charging.record_documents import Details, details_to_json
 from trunkline.charging.rsr import parse
 from trunkline.charging.sessions import session_id
 from trunkline.elements.charging.arguments import wire_name
@@ -221,13 +222,24 @@ def _records(effect: Effect, now: datetime) -> Iterator[RecordRow]:
         yield RecordRow(
             id=session_id(said["OriginID"], said["OriginHost"]),
             run=movement.cause,
-            document=json.dumps({"event": said, "error": ""}),
+            document=json.dumps(details_to_json(_details(said))),
             type=said["ToR"],
             time=now.timestamp(),
+            answer_time=now.timestamp(),
+            created=now.timestamp(),
+            updated=now.timestamp(),
             usage=1,
             cost=cost,
             **{own: said.get(name, "") for name, own in _TEXTS.items()},  # type: ignore[arg-type]
         )
+
+
+def _details(said: Mapping[str, str]) -> Details:
+    """What such a record says besides: it came with its cost."""
+    own = {*_TEXTS, "ToR", "Cost"}
+    return Details(
+        extra={name: value for name, value in said.items() if name not in own}, pre_rated=True
+    )
 
 
 def _known(effect: Effect, movement: Movement) -> Mapping[str, str]:

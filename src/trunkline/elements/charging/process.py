@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
 from trunkline import __version__
-from trunkline.config.charging import ChargingSettings
+from trunkline.charging.templates import Template
+from trunkline.config.charging import ChargingSettings, ExportSettings
 from trunkline.elements.charging.accounts import Accounts
 from trunkline.elements.charging.actions import Actions
 from trunkline.elements.charging.caches import Caches
@@ -28,9 +29,12 @@ from trunkline.elements.charging.core import Core
 from trunkline.elements.charging.costs import Costs, TariffPlans
 from trunkline.elements.charging.engine import Engine
 from trunkline.elements.charging.explain import Explain
+from trunkline.elements.charging.exporting import Exporter
+from trunkline.elements.charging.exports import Exports, Live
 from trunkline.elements.charging.fallback import Fallback
 from trunkline.elements.charging.openapi import document
 from trunkline.elements.charging.profiles import ProfileMethods
+from trunkline.elements.charging.recorder import Recorder
 from trunkline.elements.charging.records import Records
 from trunkline.elements.charging.registry import Registry
 from trunkline.elements.charging.responder import Responder
@@ -79,6 +83,7 @@ SERVICES: Final = (
     Sessions,
     Responder,
     Records,
+    Exports,
     ProfileMethods,
     Changes,
     Caches,
@@ -120,6 +125,7 @@ class ChargingPlan:
             kept = RuleStore(url)
         self.rules = RuleBook(self.tariffs.rows, self.tariffs, kept)
         self.ledger = settings.ledger or default_ledger_url()
+        self.exporters = [_exporter(network.path.parent, each) for each in settings.export]
 
     def steps(self, engine: Engine) -> Steps:
         """The steps of sessions, as the settings have them.
@@ -159,6 +165,13 @@ class ChargingNode:
         self._unprepared = False
         self.scheduler = Scheduler(self.engine, self.log)
         self.clients = Clients(self._switches)
+        live = [
+            Live(exporter, each.every.seconds)
+            for exporter, each in zip(plan.exporters, plan.settings.export, strict=True)
+            if each.live
+        ]
+        recorder = Recorder(self.engine, [each.exporter.name for each in live])
+        self.exports = Exports(self.engine, plan.exporters, live, self.log)
         self.registry = Registry(
             Core(plan.name, datetime.now(UTC)),
             Costs(plan.tariffs, self.engine.clock),
@@ -169,7 +182,8 @@ class ChargingNode:
             Schedules(self.engine, self.scheduler),
             Sessions(self.engine, self.clients, self.steps),
             Responder(self.engine),
-            Records(self.engine),
+            Records(self.engine, recorder),
+            self.exports,
             ProfileMethods(self.engine),
             Changes(self.engine),
             Caches(self.engine),
@@ -199,6 +213,7 @@ class ChargingNode:
             self.loop.create_task(self.engine.rules.follow(self._unfollowed)),
             self.loop.create_task(self.engine.tariffs.follow(self._unfollowed_tariff)),
             self.loop.create_task(self.scheduler.run()),
+            self.loop.create_task(self.exports.run()),
         ]
         with suppress(TimeoutError):
             async with asyncio.timeout(_READY):
@@ -378,6 +393,29 @@ def run_charging(plan: ChargingPlan) -> None:
         loop.run_until_complete(main())
     finally:
         loop.close()
+
+
+def _exporter(folder: Path, settings: ExportSettings) -> Exporter:
+    """The exporter of settings of a network file in ``folder``.
+
+    Raises:
+        TrunklineError: what is wrong with its filters or fields.
+    """
+    path = settings.export_path
+    try:
+        return Exporter(
+            settings.id,
+            settings.type,
+            str(folder / path) if settings.type.startswith("*file_") else path,
+            filters=settings.filters,
+            fields=[
+                Template(path=each.path, value=each.value, type=each.type, mandatory=each.mandatory)
+                for each in settings.fields
+            ],
+            separator=settings.field_separator,
+        )
+    except TrunklineError as problem:
+        raise TrunklineError(problem.code, f"export {settings.id}: {problem.message}") from problem
 
 
 def _written(address: tuple[str, int]) -> str:

@@ -14,8 +14,9 @@ process dies, the balances hold what the records say.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -125,6 +126,7 @@ class Recorder:
     def __init__(self, engine: Engine, live: Sequence[str] = ()) -> None:
         self._engine = engine
         self._live = live
+        self._numbers = itertools.count()  # of what is exported, for its order
 
     # Events
 
@@ -288,10 +290,10 @@ class Recorder:
         changes.records[row.key] = row
         changes.found.append(Recorded(row, flags))
         if details.exported:
-            now = row.updated or 0.0
+            now, number = row.updated or 0.0, next(self._numbers)
             changes.tasks += [
                 TaskRow(
-                    f"{EXPORTS}{name}/{int(now * 1000):015d}-{uuid4().hex}",
+                    f"{EXPORTS}{name}/{int(now * 1000):015d}-{number:09d}-{uuid4().hex}",
                     _NEVER,
                     json.dumps({"record": row.id, "run": row.run}),
                 )
@@ -378,7 +380,8 @@ class Recorder:
         a cost are left alone unless ``everything``; those that came with a cost, always.
         """
         count = 0
-        async for page in self.pages(query if everything else replace(query, unrated=True)):
+        wanted = query if everything else replace(query, unrated=True)
+        async for page in self._engine.book.record_pages(wanted):
             count += len(page)
             waiting = await self._each(
                 page, lambda row: self._rerate(row, everything, export, credit=True)
@@ -463,7 +466,7 @@ class Recorder:
     async def remove(self, query: RecordQuery) -> int:
         """Remove records; what they took stays taken. Returns how many there were."""
         count = 0
-        async for page in self.pages(query):
+        async for page in self._engine.book.record_pages(query):
             keys = [row.key for row in page]
             now = self._engine.clock().timestamp()
 
@@ -473,30 +476,6 @@ class Recorder:
             await self._engine.write(Keys(records=keys), step)
             count += len(page)
         return count
-
-    async def pages(self, query: RecordQuery) -> AsyncIterator[list[RecordRow]]:
-        """The records of a query, up to its limit, a few at a time."""
-        if query.offset or query.order_by != "order" or query.descending:
-            found = 0
-            while found < query.limit:
-                asked = replace(
-                    query, offset=query.offset + found, limit=min(_PAGE, query.limit - found)
-                )
-                page = await self._engine.book.records(asked)
-                if not page:
-                    return
-                yield page
-                found += len(page)
-            return
-        left, last = query.limit, query.after
-        while left > 0:
-            asked = replace(query, after=last, limit=min(_PAGE, left))
-            page = await self._engine.book.records(asked)
-            if not page:
-                return
-            yield page
-            left -= len(page)
-            last = page[-1].order
 
 
 def details_of(row: RecordRow) -> Details:
@@ -508,7 +487,7 @@ def _run_of(row: RecordRow, details: Details) -> Run:
     """The run that a stored record is of."""
     return Run(
         id=row.run,
-        request_type=RequestType(row.request_type),
+        request_type=_type_of(row.request_type),
         call=Call(
             destination=row.destination,
             time=datetime.fromtimestamp(row.time, UTC),
@@ -521,6 +500,14 @@ def _run_of(row: RecordRow, details: Details) -> Run:
         ),
         taken=details.taken,
     )
+
+
+def _type_of(text: str) -> RequestType:
+    """The type of request of a record; one that an action wrote may have any."""
+    try:
+        return RequestType(text)
+    except ValueError:
+        return RequestType.NONE
 
 
 def _together(one: Iterable[Taking], other: Iterable[Taking]) -> tuple[Taking, ...]:

@@ -203,7 +203,7 @@ class Records:
             return "OK"
         how = Treatment(again=True, chargers=chargers, export=export)
         found = False
-        async for page in self._recorder.pages(query):
+        async for page in self._engine.book.record_pages(query):
             found = True
             for row in page:
                 if again or row.cost is None:
@@ -256,7 +256,7 @@ class Records:
 
     async def _found(self, args: RpcCdrsFilter) -> list[RecordRow]:
         found: list[RecordRow] = []
-        async for page in self._recorder.pages(self._query(args)):
+        async for page in self._engine.book.record_pages(self._query(args)):
             found += page
         return found
 

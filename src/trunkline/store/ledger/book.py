@@ -17,7 +17,8 @@ next turn.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TypeVar, cast
 
 from sqlalchemy import make_url
@@ -59,6 +60,7 @@ from trunkline.store.sql import driver_url
 __all__ = ["Book", "default_ledger_url"]
 
 C = TypeVar("C", bound=Change)
+_PAGE = 500  # records at a time
 
 
 def default_ledger_url() -> str:
@@ -236,6 +238,23 @@ class Book:
     async def records(self, query: RecordQuery) -> list[RecordRow]:
         """Records, in the order that is asked for."""
         return await self._reader.records(query)
+
+    async def record_pages(self, query: RecordQuery) -> AsyncIterator[list[RecordRow]]:
+        """The records of a query, up to its limit, a few at a time."""
+        sorts = query.offset or query.order_by != "order" or query.descending
+        found, last = 0, query.after
+        while found < query.limit:
+            size = min(_PAGE, query.limit - found)
+            if sorts:
+                asked = replace(query, offset=query.offset + found, limit=size)
+            else:
+                asked = replace(query, after=last, limit=size)
+            page = await self.records(asked)
+            if not page:
+                return
+            yield page
+            found += len(page)
+            last = page[-1].order
 
     async def count_records(self, query: RecordQuery) -> int:
         """How many records there are; the limit and offset of ``query`` do not count."""

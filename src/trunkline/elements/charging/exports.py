@@ -1,0 +1,295 @@
+"""``APIerSv1.ExportCDRs``, ``EeSv1``, and exporters that get every record.
+
+A record that is stored, or rated again with ``*export``, writes down with itself which exporters
+are still to get it: a task of the ledger for each. Those tasks are worked off here, in the order in
+which they came, a few at a time, and removed when the target has the records. So each record
+reaches each exporter at least once, whatever dies in between; while a target is down, its tasks
+wait in the ledger. Of several nodes with one ledger, one is to have the exporters.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from trunkline.charging.event import Event
+from trunkline.charging.templates import Template
+from trunkline.elements.charging.cdrs import RpcCdrsFilter, query_of
+from trunkline.elements.charging.engine import Engine
+from trunkline.elements.charging.exporting import Exporter, Summary
+from trunkline.elements.charging.recorder import EXPORTS
+from trunkline.elements.charging.registry import ApiError, method
+from trunkline.errors import TrunklineError
+from trunkline.jsonrpc import Json
+from trunkline.rating.model import DEFAULT_TENANT
+from trunkline.rating.result import number
+from trunkline.store.ledger.book import default_ledger_url
+from trunkline.store.ledger.model import Change, Keys, RecordRow, TaskRow, View
+from trunkline.store.ledger.queries import RecordQuery
+
+__all__ = ["ArgExportCdrs", "EeEvent", "Exports", "Live"]
+
+_PAGE: Final = 500
+_FILE: Final = 10  # pages in one file at most
+_POSTS: Final = 20  # of an HTTP server: so many may be repeated after a failure
+_REST: Final = (1.0, 60.0)  # s; after a failure, twice as long each time
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArgExportCdrs(RpcCdrsFilter):
+    """Which records go to which exporters.
+
+    Without ``ExporterIDs``, as earlier versions have it: into one CSV file of the node's.
+    """
+
+    exporter_ids: tuple[str, ...] = ()
+    verbose: bool = False
+    export_template: str = ""
+    """Fields, separated by commas."""
+    export_format: str = ""
+    export_path: str = ""
+    export_id: str = ""
+    export_file_name: str = ""
+    field_separator: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EeEvent:
+    """An event for exporters; without ``EeIDs`` for all that want it."""
+
+    ee_ids: tuple[str, ...] = field(default=(), metadata={"name": "EeIDs"})
+    tenant: str = ""
+    id: str = ""
+    event: Mapping[str, Json] = field(default_factory=dict)
+    api_opts: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """An exporter that gets every record."""
+
+    exporter: Exporter
+    every: float
+    """s; from one look for new records to the next."""
+
+
+class Exports:
+    """The exporters of a node. ``log`` takes a facility, a severity, a word and a text."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        exporters: Sequence[Exporter] = (),
+        live: Sequence[Live] = (),
+        log: Callable[[str, int, str, str], None] = lambda *_: None,
+    ) -> None:
+        self._engine = engine
+        self._exporters = {each.name: each for each in exporters}
+        self._live = live
+        self._log = log
+
+    # Asked for
+
+    @method("APIerSv1.ExportCDRs")
+    async def export(self, args: ArgExportCdrs) -> Json:
+        """Export the records of a filter, by exporters of the settings or into a CSV file."""
+        zone = self._engine.tariffs.tariff.zone(DEFAULT_TENANT)
+        query = query_of(args, zone, self._engine.clock())
+        if args.exporter_ids:
+            found: dict[str, Json] = {}
+            for name in args.exporter_ids:
+                exporter = self._exporters.get(name)
+                if exporter is None:
+                    raise ApiError("NOT_FOUND")
+                stem = f"{name}_{int(self._engine.clock().timestamp() * 1000)}"
+                done = await self.run_once(exporter, query, stem, named=args.verbose)
+                found[name] = _metrics(done, verbose=args.verbose)
+            return found
+        if args.export_path or args.export_format not in ("", "*file_csv", "csv"):
+            raise ApiError(
+                "SERVER_ERROR: without ExporterIDs the records go into a CSV file of the node's; "
+                "for any other, make an exporter in its settings"
+            )
+        now = int(self._engine.clock().timestamp())
+        name = args.export_file_name or f"cdre_{args.export_id or now}.csv"
+        if Path(name).name != name or not name.endswith(".csv"):
+            raise ApiError("SERVER_ERROR: ExportFileName: a name that ends in .csv")
+        folder = Path(default_ledger_url().removeprefix("sqlite:///")).parent / "exports"
+        exporter = Exporter(
+            "*default",
+            "*file_csv",
+            str(folder),
+            fields=[
+                Template(path=f"*exp.{each}", value=f"~*req.{each}")
+                for each in args.export_template.split(",")
+                if each
+            ],
+            separator=args.field_separator or ",",
+        )
+        done = await self.run_once(exporter, query, name.removesuffix(".csv"), named=args.verbose)
+        return {
+            "ExportedPath": done.path,
+            "TotalRecords": done.records,
+            "TotalCost": number(done.cost),
+            "FirstOrderID": done.first,
+            "LastOrderID": done.last,
+            "ExportedCGRIDs": list(done.ids) if args.verbose else None,
+            "UnexportedCGRIDs": dict(done.refused) if args.verbose else None,
+        }
+
+    @method("EeSv1.ProcessEvent", mandatory=("Event",))
+    async def process(self, args: EeEvent) -> Json:
+        """Give an event to exporters at once."""
+        names = args.ee_ids or tuple(self._exporters)
+        if missing := [name for name in names if name not in self._exporters]:
+            raise ApiError(f"SERVER_ERROR: no exporter {missing[0]}")
+        now = self._engine.clock()
+        event = Event(
+            tenant=args.tenant, id=args.id, fields=dict(args.event), opts=dict(args.api_opts)
+        )
+        found: dict[str, Json] = {}
+        for name in names:
+            exporter = self._exporters[name]
+            summary = Summary()
+            row = exporter.row(event, {}, now, self._engine.sources, summary)
+            if summary.refused:
+                raise ApiError(f"SERVER_ERROR: {summary.refused[event.id]}")
+            if row is None:
+                continue
+            target, summary.path = exporter.target(f"{name}_{int(now.timestamp() * 1e6)}")
+            try:
+                await target.write([row])
+                await target.finish()
+            except BaseException:
+                await target.abandon()
+                raise
+            summary.records = 1
+            found[name] = _metrics(summary, verbose=False)
+        if not found:
+            raise ApiError("NOT_FOUND")
+        return found
+
+    async def run_once(
+        self, exporter: Exporter, query: RecordQuery, stem: str, *, named: bool = False
+    ) -> Summary:
+        """Export the records of a query; a file is there in the end, or not at all.
+
+        Raises:
+            TrunklineError: ``export.failed`` and what a target says.
+        """
+        summary = Summary()
+        target, summary.path = exporter.target(stem)
+        try:
+            async for page in self._engine.book.record_pages(query):
+                await target.write(self._rows(exporter, page, summary, named=named))
+            await target.finish()
+        except BaseException:
+            await target.abandon()
+            raise
+        return summary
+
+    def _rows(
+        self,
+        exporter: Exporter,
+        records: Sequence[RecordRow],
+        summary: Summary,
+        *,
+        named: bool = False,
+    ) -> list[Mapping[str, str]]:
+        engine = self._engine
+        return exporter.rows(records, engine.clock(), engine.sources, summary, named=named)
+
+    # Every record
+
+    async def run(self) -> None:
+        """Give every record to those that get every record, for ever."""
+        await asyncio.gather(*(self._follow(each) for each in self._live))
+
+    async def _follow(self, live: Live) -> None:
+        rest, said = _REST[0], ""
+        while True:
+            try:
+                busy = await self.work_off(live.exporter)
+            except TrunklineError as problem:
+                if problem.message != said:
+                    said = problem.message
+                    self._log("EXPORT", 4, "WAITS", f"{live.exporter.name}: {said}")
+                await asyncio.sleep(rest)
+                rest = min(2 * rest, _REST[1])
+                continue
+            if said:
+                self._log("EXPORT", 5, "GOES_ON", live.exporter.name)
+            rest, said = _REST[0], ""
+            if not busy or live.exporter.is_file:
+                await asyncio.sleep(live.every)
+
+    async def work_off(self, exporter: Exporter) -> bool:
+        """Export what waits for an exporter, a few records of it; whether there were any.
+
+        Raises:
+            TrunklineError: the target or the ledger does not take them now.
+        """
+        book = self._engine.book
+        prefix = f"{EXPORTS}{exporter.name}/"
+        size = _POSTS if exporter.kind == "*http_json_map" else _PAGE
+        tasks = await book.tasks(prefix, limit=size)
+        if not tasks:
+            return False
+        summary = Summary()
+        target, _ = exporter.target(f"{exporter.name}_{tasks[0].id.removeprefix(prefix)}")
+        done: list[TaskRow] = []
+        try:
+            for _ in range(_FILE if exporter.is_file else 1):
+                records = await self._records(tasks)
+                await target.write(self._rows(exporter, records, summary))
+                done += tasks
+                if len(tasks) < size:
+                    break
+                tasks = await book.tasks(prefix, after=tasks[-1].id, limit=size)
+            if summary.records or not exporter.is_file:
+                await target.finish()
+            else:
+                await target.abandon()
+        except BaseException:
+            await target.abandon()
+            raise
+        for name, why in summary.refused.items():
+            self._log("EXPORT", 4, "REFUSED", f"{exporter.name}: record {name}: {why}")
+        for start in range(0, len(done), _PAGE):
+            await self._forget([task.id for task in done[start : start + _PAGE]])
+        return True
+
+    async def _records(self, tasks: Sequence[TaskRow]) -> list[RecordRow]:
+        """The records that tasks mean, once each; one that was removed meanwhile is left out."""
+        names = dict.fromkeys(
+            (said["record"], said["run"]) for said in (json.loads(task.document) for task in tasks)
+        )
+        query = RecordQuery(ids=list({name for name, _ in names}), limit=1_000_000)
+        found = {(row.id, row.run): row for row in await self._engine.book.records(query)}
+        return [found[name] for name in names if name in found]
+
+    async def _forget(self, tasks: Sequence[str]) -> None:
+        now = self._engine.clock().timestamp()
+
+        def step(view: View) -> Change:
+            return Change(time=now, tasks={name: None for name, row in view.tasks.items() if row})
+
+        await self._engine.book.update(Keys(tasks=tasks), step)
+
+
+def _metrics(summary: Summary, *, verbose: bool) -> dict[str, Json]:
+    """What the reference's exporters count."""
+    found: dict[str, Json] = {
+        "ExportPath": summary.path,
+        "NumberOfEvents": summary.records + len(summary.refused),
+        "FirstExpOrderID": summary.first,
+        "LastExpOrderID": summary.last,
+        "TotalCost": number(summary.cost),
+    }
+    if verbose:
+        found |= {"PositiveExports": list(summary.ids), "NegativeExports": list(summary.refused)}
+    return found
