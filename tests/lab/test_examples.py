@@ -23,12 +23,10 @@ from trunkline.cli.app import build
 from trunkline.config.cisco import Cs7Config, load
 from trunkline.config.network import load_network
 from trunkline.errors import TrunklineError
-from trunkline.lab.calls import call_records
-from trunkline.lab.client import LabClient
+from trunkline.lab.calls import call_records, place_call
 from trunkline.lab.lifecycle import bring_down, bring_up
 from trunkline.lab.network import read_network
 from trunkline.lab.status import await_links
-from trunkline.net.control import Json
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 FILES = sorted(EXAMPLES.glob("*/*.toml"))
@@ -246,20 +244,18 @@ def test_prepaid_calls_end_with_their_money(tmp_path: Path, runtime: Path) -> No
     bring_up(network)
     try:
         assert await_links(network, 20.0).all_up
-        with LabClient("prepaid", ["Town"]) as town:
 
-            def call(calling: str, hold: float) -> None:
-                params: dict[str, Json] = {"calling": calling, "called": "61412", "hold": hold}
-                town.call("Town", "calls.originate", params)
+        def call(calling: str, hold: float) -> None:
+            place_call("prepaid", "Town", "61412", calling, hold)
 
-            with pytest.raises(TrunklineError, match="3006 may not call 61412: account 3006 has"):
-                call("3006", 60)
-            call("3005", 60)
-            call("3007", 1.5)
-            deadline = time.monotonic() + 30
-            while len(records := call_records("prepaid", 10)) < 5:
-                assert time.monotonic() < deadline, records
-                time.sleep(0.1)
+        with pytest.raises(TrunklineError, match="3006 may not call 61412: account 3006 has"):
+            call("3006", 60)
+        call("3005", 60)
+        call("3007", 1.5)
+        deadline = time.monotonic() + 30
+        while len(records := call_records("prepaid", 10)) < 5:
+            assert time.monotonic() < deadline, records
+            time.sleep(0.1)
         found = {record.calling: record for record in records if record.direction == "outgoing"}
         assert {name: (each.cause, each.cost) for name, each in found.items()} == {
             "3005": (31, "4"),
@@ -275,8 +271,13 @@ def test_prepaid_calls_end_with_their_money(tmp_path: Path, runtime: Path) -> No
             answer: Any = client.call("APIerSv1.GetAccount", {"Account": account})
             assert [each["Value"] for each in answer["BalanceMap"]["*monetary"]] == [left]
         client.close()
+        call("3007", 60)
+        time.sleep(1)  # it is answered after 0.2
     finally:
         bring_down("prepaid")
+    last = next(r for r in call_records("prepaid", 2) if r.direction == "outgoing")
+    assert (last.cause, last.charging and last.charging.error) == (41, "")
+    assert last.cost in ("1", "2")
     audited = CliRunner().invoke(build(), ["rate", "audit"])
     assert audited.exit_code == 0, audited.output
-    assert "0 sessions, 2 records: everything adds up" in audited.stdout
+    assert "0 sessions, 3 records: everything adds up" in audited.stdout

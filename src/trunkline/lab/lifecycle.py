@@ -86,7 +86,10 @@ def bring_up(
         planned = cables(find_topology(network))
         namespaces, laid = netns.create(network.name, list(network.routers), planned)
     nodes = {
-        name: NodeProcess(netns.enter(namespaces, name, command(network, name, real_addresses)))
+        name: NodeProcess(
+            netns.enter(namespaces, name, command(network, name, real_addresses)),
+            outlives=name in network.chargers,
+        )
         for name in network.nodes
     }
     folder = lab_folder(network.name)

@@ -48,6 +48,8 @@ class NodeProcess:
     since: float = 0.0
     """When the process was started, in seconds since the epoch."""
     restarts: int = 0
+    outlives: bool = False
+    """Whether it is ended after the others, who have last words for it."""
     last_exit: int | None = None
     """How the process before this one ended: an exit status, or minus a signal's number."""
 

@@ -122,15 +122,21 @@ class Supervisor:
         return len(names)
 
     def _stop(self) -> None:
-        for child in self._children.values():
-            child.terminate()
-        deadline = time.monotonic() + PATIENCE
-        for child in self._children.values():
-            try:
-                child.wait(max(0.0, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                child.kill()
-                child.wait()
+        for outlives in (False, True):
+            children = [
+                child
+                for name, child in self._children.items()
+                if self.state.nodes[name].outlives is outlives
+            ]
+            for child in children:
+                child.terminate()
+            deadline = time.monotonic() + PATIENCE
+            for child in children:
+                try:
+                    child.wait(max(0.0, deadline - time.monotonic()))
+                except subprocess.TimeoutExpired:
+                    child.kill()
+                    child.wait()
         netns.remove(self.state.namespaces.values())
         sweep(self.state)
 

@@ -441,6 +441,17 @@ def test_what_ran_on_an_allowance_is_told_when_charging_is_back() -> None:
     call.pay()
 
 
+def test_a_record_without_a_price_says_why() -> None:
+    call = talking()
+    call.wait(1)
+    call.hang_up()
+    call.result("OK")
+    call.result("OK")
+    call.result([{"RunID": "*default", "Cost": -1, "ExtraInfo": "RATING_PLAN_NOT_FOUND"}])
+    assert call.charge.cost is None
+    assert call.charge.error == "charging has no price for the call: RATING_PLAN_NOT_FOUND"
+
+
 def test_refusals_at_the_end_are_kept_for_the_record() -> None:
     call = talking()
     call.hang_up()

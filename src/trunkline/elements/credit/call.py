@@ -413,8 +413,9 @@ class CreditCall:
             self._cost = format_money(Decimal(str(cost)))
             self._note(now, f"{_name(ask)}: it cost {self._cost}")
         else:
-            self._error = self._error or "charging has no price for the call"
-            self._note(now, f"{_name(ask)}: no price")
+            why = own[0].get("ExtraInfo") if own else None
+            self._error = self._error or f"charging has no price for the call: {why or 'no reason'}"
+            self._note(now, f"{_name(ask)}: no price: {why or 'no reason'}")
 
     def _note(self, now: float, text: str) -> None:
         self.steps.append((max(now - self._begun, 0.0), text))
