@@ -68,7 +68,8 @@ def respond(
 
         async def ask(method: str, **argument: object) -> object:
             sent = json.loads(json.dumps(argument), parse_float=Decimal)
-            found = registry(Call(f"Responder.{method}", sent, id=1), NOBODY)
+            name = method if "." in method else f"Responder.{method}"
+            found = registry(Call(name, sent, id=1), NOBODY)
             answer = json.loads(found if isinstance(found, str) else await found)
             return answer["error"] or answer["result"]
 
@@ -206,6 +207,27 @@ def test_a_disabled_account_and_a_usage_below_zero(tmp_path: Path) -> None:
     respond(tmp_path, [replace(rich(MONEY)[0], disabled=True)], script)
 
 
+def test_what_is_only_asked_about(tmp_path: Path) -> None:
+    async def script(ask: Ask, book: Book) -> None:
+        usage = {"Account": "1001", "Destination": "614", "SetupTime": "2026-01-05T12:00:00Z"}
+        assert await ask("APIerSv1.GetMaxUsage", **usage, Usage="60s") == 60 * SECOND
+        assert await ask("APIerSv1.GetMaxUsage", **usage) == 630 * SECOND
+        refused = await ask("APIerSv1.GetMaxUsage", **{**usage, "Account": "9"})
+        assert refused == "SERVER_ERROR: ACCOUNT_NOT_FOUND"
+        assert str(await ask("APIerSv1.GetMaxUsage", **usage, Usage="much")).startswith(
+            "SERVER_ERROR: Usage 'much' is no usage"
+        )
+        event = {**usage, "Usage": "60s", "CGRID": "c", "RunID": "run_1"}
+        cost = await ask("APIerSv1.GetAccountCost", Tenant="cgrates.org", ID="e", Event=event)
+        assert (cost["Cost"], cost["Usage"]) == (0.05, 60 * SECOND)
+        assert (cost["CGRID"], cost["RunID"]) == ("c", "run_1")
+        paid = {each["BalanceUUID"] for each in cost["Accounting"].values()}
+        assert paid == {"m", "v"}
+        assert await held(book) == {"m": 1, "v": 30 * SECOND}
+
+    respond(tmp_path, rich(MONEY, MINUTES), script)
+
+
 METHODS = {"Debit": "Debit", "MaxDebit": "MaxDebit", "GetMaxSessionDuration": "GetMaxSessionTime"}
 
 
@@ -244,3 +266,32 @@ def test_the_references_figures(vectors: Path, tmp_path: Path) -> None:
 
         respond(folder, list(accounts.values()), script, prices, query["rounding_decimals"])
     assert len(cases) > 8
+
+
+def test_the_references_simulated_cost(vectors: Path, tmp_path: Path) -> None:
+    cases = [
+        case
+        for case in json.loads((vectors / "rating" / "accounts_general.json").read_text())["cases"]
+        if case["query"]["op"] == "APIerSv1.GetAccountCost"
+    ]
+    for case in cases:
+        query = case["query"]
+        accounts, _ = accounts_of(tmp_path, case["csv"], case["accounts"])
+
+        async def script(ask: Ask, _: Book, query: Any = query, case: Any = case) -> None:
+            event = {
+                "ToR": query["tor"],
+                "Category": query["category"],
+                "Account": query["account"],
+                "Destination": query["destination"],
+                "AnswerTime": query["answer_time"],
+                "Usage": query["usage"],
+            }
+            for _again in range(2):  # nothing is taken
+                found = await ask("APIerSv1.GetAccountCost", Tenant=query["tenant"], Event=event)
+                assert found["Cost"] == case["expect"]["event_cost"]
+                assert found["Usage"] == parse_duration(case["expect"]["usage"])
+
+        prices = tariff(case["csv"])
+        respond(tmp_path, list(accounts.values()), script, prices, query["rounding_decimals"])
+    assert len(cases) == 1

@@ -1,5 +1,7 @@
 """``Responder``: usages that are debited at once, by whoever keeps no session here.
 
+``APIerSv1.GetMaxUsage`` and ``GetAccountCost`` ask the same of an event, and take nothing.
+
 A call descriptor is a whole usage, from ``TimeStart`` to ``TimeEnd``. A part of one (``LoopIndex``
 above 0) is refused: what it costs depends on what came before, which a session knows. With a
 ``CgrID``, and a ``RunID`` where there are several, a step is made once in a day, and answered the
@@ -13,7 +15,7 @@ digits; what a refund comes to is rounded to ten decimals.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fractions import Fraction
@@ -22,13 +24,16 @@ from typing import Final
 from trunkline.charging.charges import AccountError, Charge, Cover, Debit, Payers, Rated, Usage
 from trunkline.charging.debit import debit
 from trunkline.charging.documents import reference_account, reference_summary
+from trunkline.charging.event import Event, EventError
 from trunkline.charging.model import Account, Balance, Movement
 from trunkline.charging.money import ZERO, add, trim
+from trunkline.charging.result import paid_event_cost
 from trunkline.charging.sessions import RequestType, Run
-from trunkline.elements.charging.arguments import Duration, Instant
+from trunkline.elements.charging.arguments import Duration, Instant, wire_name
 from trunkline.elements.charging.costs import rate_interval, time_stamp
 from trunkline.elements.charging.engine import DEFAULT_RUN, Engine, Step
 from trunkline.elements.charging.registry import ApiError, method, server_error
+from trunkline.elements.charging.steps import wanted
 from trunkline.jsonrpc import Json, Raw, encode
 from trunkline.rating.call import VOICE, Call
 from trunkline.rating.errors import RatingError
@@ -93,6 +98,31 @@ class DebitDescriptor:
     dry_run: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageRecord:
+    """A usage that is asked about, all of it text."""
+
+    tor: str = field(default="", metadata={"name": "ToR"})
+    request_type: str = ""
+    tenant: str = ""
+    category: str = ""
+    account: str = ""
+    subject: str = ""
+    destination: str = ""
+    setup_time: str = ""
+    answer_time: str = ""
+    usage: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountCostEvent:
+    """An event whose cost to its account is asked for."""
+
+    tenant: str = ""
+    id: str = ""
+    event: Mapping[str, Json] = field(default_factory=dict)
+
+
 class Responder:
     """Debits on the accounts of ``engine``, without sessions."""
 
@@ -116,6 +146,43 @@ class Responder:
         accounts = await self._engine.accounts_of([run])
         found = self._computed(args, run, self._engine.payers_of(run, accounts), Cover.FUNDED)
         return found[1].usage
+
+    @method("APIerSv1.GetMaxUsage")
+    async def max_usage(self, args: UsageRecord) -> Json:
+        """How much of a usage the account could pay, in nanoseconds or units.
+
+        Where no usage is given, of as much as a session asks for then.
+        """
+        fields: dict[str, object] = {
+            wire_name(name): getattr(args, name)
+            for name in ("request_type", "category", "account", "subject", "destination")
+        }
+        fields |= {"ToR": args.tor, "SetupTime": args.setup_time, "AnswerTime": args.answer_time}
+        fields["Usage"] = args.usage
+        event = Event(tenant=args.tenant, fields=fields)
+        _, found = await self._asked(event, Cover.FUNDED)
+        return found.usage
+
+    @method("APIerSv1.GetAccountCost")
+    async def account_cost(self, args: AccountCostEvent) -> Json:
+        """What an event would cost its account, and which balances would pay; an ``EventCost``."""
+        event = Event(tenant=args.tenant, id=args.id, fields=dict(args.event))
+        account, found = await self._asked(event, Cover.ALL)
+        names = {"CGRID": event.text("CGRID"), "RunID": event.text("RunID")}
+        return paid_event_cost(found, account, wire=True) | names
+
+    async def _asked(self, event: Event, cover: Cover) -> tuple[Account, Debit]:
+        """The account of an event, and what its usage would take."""
+        engine = self._engine
+        try:
+            run = engine.run_of(event)
+            run = replace(run, call=replace(run.call, usage=wanted(event, event.usage())))
+            accounts = await engine.accounts_of([run])
+            return self._computed(DebitDescriptor(), run, engine.payers_of(run, accounts), cover)
+        except EventError as problem:
+            raise ApiError(f"SERVER_ERROR: {problem.message}") from None
+        except ApiError as problem:
+            raise ApiError(f"SERVER_ERROR: {problem.text}") from None
 
     @method("Responder.RefundIncrements")
     async def refund(self, args: DebitDescriptor) -> Json:
