@@ -243,7 +243,7 @@ def test_a_node_that_dies_loses_no_turn(tmp_path: Path, monkeypatch: pytest.Monk
         monkeypatch.setattr(Book, "update", update)
         await desk.scheduler.turn()
         assert (await desk.account())["BalanceMap"] is None, "claimed by whoever died"
-        desk.later(seconds=61)
+        desk.later(seconds=16)
         await desk.scheduler.turn()
         assert await desk.money() == 10
         assert await desk.money("1002") == 10

@@ -35,7 +35,7 @@ __all__ = ["Scheduler", "SchedulerCounters"]
 _LOADED: Final = "loaded/account-actions"
 _BATCH: Final = 50
 """Plans that run before calls have their turn."""
-_LEASE: Final = 60.0  # s; whoever works on a task longer is taken for dead
+_LEASE: Final = 15.0  # s; whoever works on a task longer is taken for dead
 _LOOK: Final = 1.0  # s; from one look for what is due to the next
 _REST: Final = 5.0  # s; after the ledger did not answer
 _AT_ONCE: Final = 20  # orders that are carried out side by side
