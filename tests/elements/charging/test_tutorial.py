@@ -265,3 +265,79 @@ def test_balances_say_their_value_within(post: Post) -> None:
     answer = post(set_balance("*sms", ID="bad", Value="ten"))
     assert isinstance(answer, dict)
     assert answer["error"] == 'SERVER_ERROR: Value "ten" is neither a number nor a duration'
+
+
+def external_cdr(kind: str, account: str, usage: str) -> object:
+    return {
+        "method": "CDRsV2.ProcessExternalCDR",
+        "params": [
+            {
+                "OriginID": f"{kind}-{account}-{usage}",
+                "ToR": kind,
+                "RequestType": "*pseudoprepaid",
+                "AnswerTime": "2023-07-14 14:31:05",
+                "SetupTime": "2023-07-14 14:31:05",
+                "Tenant": "cgrates.org",
+                "Account": account,
+                "Usage": usage,
+            }
+        ],
+    }
+
+
+@documented("CDRsV1.ProcessExternalCDR")
+def test_records_use_up_the_balances(post: Post) -> None:
+    for request in CHARGERS[:1]:
+        assert post(request) == OK
+    assert post(set_balance("*voice", ID="5_minute_voice_balance", Value="5m", Weight=25)) == OK
+    assert post(external_cdr("*voice", "Nick_Test_123", "150s")) == OK
+    assert balances(post) == {"5_minute_voice_balance": 150 * 10**9}
+
+
+def test_a_number_is_its_accounts(post: Post) -> None:
+    for request in CHARGERS[:1]:
+        assert post(request) == OK
+    assert post(set_balance("*sms", ID="SMS_Balance_1", Value="100", Weight=25)) == OK
+    for number in ("12340001", "12340002", "12340003"):
+        alias = {
+            "method": "APIerSv2.SetAttributeProfile",
+            "params": [
+                {
+                    "Tenant": "cgrates.org",
+                    "ID": f"ATTR_Calling_Nick_Test_123_{number}",
+                    "Contexts": ["*any"],
+                    "FilterIDs": [f"*string:~*req.Account:{number}"],
+                    "Attributes": [
+                        {"Path": "*req.Account", "Type": "*constant", "Value": "Nick_Test_123"}
+                    ],
+                    "Weight": 0,
+                }
+            ],
+            "id": 2,
+        }
+        assert post(alias) == OK | {"id": 2}
+    assert post(external_cdr("*sms", "12340003", "1")) == OK
+    assert balances(post) == {"SMS_Balance_1": 99}
+
+
+def test_sessions_by_a_filter_that_is_empty_or_stored(post: Post) -> None:
+    event = {
+        "OriginID": "call-1",
+        "Account": "1001",
+        "Destination": "614",
+        "RequestType": "*none",
+        "Usage": "60s",
+    }
+    started = {"InitSession": True, "Tenant": "cgrates.org", "Event": event}
+    post({"method": "SessionSv1.InitiateSession", "params": [started]})
+    rule = {"Type": "*string", "Element": "~*req.Account", "Values": ["1002"]}
+    assert post({"method": "APIerSv1.SetFilter", "params": [{"ID": "F", "Rules": [rule]}]}) == OK
+
+    def count(*filters: str) -> object:
+        asked: dict[str, object] = {"Limit": None, "Filters": filters, "Tenant": "cgrates.org"}
+        answer = post({"method": "SessionSv1.GetActiveSessionsCount", "params": [asked]})
+        assert isinstance(answer, dict)
+        return answer["result"]
+
+    assert count("") == count() == 1
+    assert count("F") == 0

@@ -14,7 +14,6 @@ from typing import Final
 
 from trunkline.charging.attributes import Result
 from trunkline.charging.event import Event, EventError, Scope
-from trunkline.charging.filters import Filters
 from trunkline.charging.routes import SortedRoutes
 from trunkline.charging.sessions import Run, Session
 from trunkline.elements.charging.active import external_session, fields_of, stamp
@@ -33,6 +32,7 @@ from trunkline.net.jsonrpc import Peer
 from trunkline.rating.cost import price
 from trunkline.rating.durations import SECOND
 from trunkline.rating.errors import RatingError
+from trunkline.rating.model import DEFAULT_TENANT
 
 __all__ = ["EventFlags", "SessionArgs", "SessionFilter", "Sessions", "stamp"]
 
@@ -105,7 +105,7 @@ class SessionFilter:
 
     tenant: str = ""
     filters: tuple[str, ...] = ()
-    """Inline, as ``*string:~*req.Account:1001``."""
+    """Stored ones, or inline, as ``*string:~*req.Account:1001``."""
     limit: int | None = None
 
 
@@ -451,7 +451,9 @@ class Sessions:
     async def _found(self, args: SessionFilter) -> list[tuple[Session, Run]]:
         """The open sessions that are meant, with those of their runs that are."""
         try:
-            condition = Filters().condition(args.tenant, args.filters)
+            filters = self._engine.profiles.filters
+            wanted = [each for each in args.filters if each]  # clients send one that is empty
+            condition = filters.condition(args.tenant or DEFAULT_TENANT, wanted)
         except TrunklineError as problem:
             raise ApiError(f"SERVER_ERROR: {problem.message}") from None
         return [
