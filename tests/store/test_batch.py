@@ -288,6 +288,29 @@ def test_small_amounts_are_written_out(tmp_path: Path) -> None:
     assert [row["Cost"] for row in read(target)] == ["0.000000000143", "0.000000000000"]
 
 
+def test_a_price_that_no_column_holds(tmp_path: Path) -> None:
+    tariff = folder(
+        {
+            "Destinations.csv": "MOBILE,614\nFIXED,61\n",
+            "Rates.csv": "R,0,999999999,1ns,1ns,0s\nS,0,999999999,1s,1s,0s\n",
+            "DestinationRates.csv": "DR,MOBILE,R,*up,20,0,\nDR,FIXED,S,*up,20,0,\n",
+            "RatingPlans.csv": "RP,DR,*any,10\n",
+            "RatingProfiles.csv": "cgrates.org,call,*any,,RP,\n",
+        }
+    )
+    source, target = tmp_path / "in.csv", tmp_path / "out.parquet"
+    lines = "Destination,AnswerTime,Usage\n"
+    lines += "".join(
+        f"{n},1407157200,{u}\n" for n, u in (("614", "72h"), ("614", "1"), ("61", "1s"))
+    )
+    source.write_text(lines)
+    report = rate_file(tariff, source, target)
+    found = duckdb.execute(f"SELECT Cost, Error FROM '{target}'").fetchall()
+    price = Decimal(999999999)
+    assert found == [(None, "batch.amount"), (price, None), (price, None)]
+    assert report.errors == {"batch.amount": 1}
+
+
 LOOPBACK = {"0100007F", "0000000000000000FFFF00000100007F", "0" * 24 + "01000000"}
 """127.0.0.1 and ::1 as the kernel prints them."""
 

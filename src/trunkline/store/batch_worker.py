@@ -86,6 +86,8 @@ class Worker:
         self._zone = zone
         self._offsets = Offsets(zone)
         self._kind = kind
+        places = self._kernel.places - self._kernel.decimals
+        self._most = min(10 ** (_PRECISION - places) - 1, 2**63 - 1)
 
     def price(self, table: pa.Table) -> Piece:
         """The records of ``table``, priced and encoded."""
@@ -114,6 +116,7 @@ class Worker:
                 )
                 amount[some], found[some] = priced.amount, priced.found
                 refused[some] = priced.refused
+        found &= amount <= self._most
         is_open = ~found & (refused == 0)
         is_open[list(columns.unread)] = False
         costs, errors = self._one_by_one(table, columns, np.nonzero(is_open)[0])
@@ -262,9 +265,14 @@ class Worker:
                 tor=tor,
             )
             try:
-                costs[row] = price_number(self._tariff, call)
+                cost = price_number(self._tariff, call)
             except RatingError as problem:
                 errors[row] = problem.reference or problem.code
+                continue
+            if cost.adjusted() + self._kernel.places < _PRECISION:
+                costs[row] = cost
+            else:
+                errors[row] = "batch.amount"
         return costs, errors
 
     def _decimals(self, amount: Ints, found: Flags, costs: Mapping[int, Decimal]) -> pa.Array:
