@@ -35,7 +35,6 @@ from typing import Final, cast
 from trunkline.charging.money import ZERO, add
 from trunkline.charging.sessions import session_id
 from trunkline.elements.charging.accounts import Accounts
-from trunkline.elements.charging.costs import TariffPlans
 from trunkline.elements.charging.engine import Engine
 from trunkline.elements.charging.records import Records
 from trunkline.elements.charging.registry import Registry
@@ -43,6 +42,7 @@ from trunkline.elements.charging.rulebook import RuleBook
 from trunkline.elements.charging.scheduler import Scheduler
 from trunkline.elements.charging.sessions import Sessions
 from trunkline.elements.charging.steps import Steps
+from trunkline.elements.charging.tariff_plans import TariffPlans
 from trunkline.elements.charging.tariffs import Tariffs
 from trunkline.jsonrpc import Call, Json
 from trunkline.net.jsonrpc import Peer

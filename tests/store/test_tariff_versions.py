@@ -30,7 +30,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Monk
         return f"sqlite:///{tmp_path}/tariffs.sqlite"
     server: SqlServer = request.getfixturevalue(request.param)
     store = TariffStore(server.url, compile_lines)
-    store._run(module._metadata.drop_all)
+    store.database.run(module._metadata.drop_all)
     store.close()
     return server.url
 

@@ -148,8 +148,9 @@ def _carry_out(text: str, rpc: str | None, tariff: Path | None, store: str | Non
 def _here(command: Command, arguments: Json, tariff: Path | None, store: str | None) -> Json:
     """Carry a command out without a server."""
     from trunkline.elements.charging.core import Core
-    from trunkline.elements.charging.costs import Costs, TariffPlans
+    from trunkline.elements.charging.costs import Costs
     from trunkline.elements.charging.registry import Registry
+    from trunkline.elements.charging.tariff_plans import PriceMethods, TariffPlans
     from trunkline.elements.charging.tariffs import Tariffs
 
     async def run() -> str:
@@ -161,6 +162,7 @@ def _here(command: Command, arguments: Json, tariff: Path | None, store: str | N
             Core("console", datetime.now(UTC)),
             Costs(tariffs, lambda: datetime.now(UTC)),
             TariffPlans(tariffs),
+            PriceMethods(tariffs),
         )
         plain = decode(json.dumps(arguments).encode())  # as it would have come
         text = registry(Call(command.method, plain, 1), cast("Peer", None))

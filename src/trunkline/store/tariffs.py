@@ -13,11 +13,9 @@ nodes look at that row, and nothing else, to see whether something has changed.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import partial
@@ -34,23 +32,16 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    create_engine,
     delete,
-    event,
     insert,
     select,
     update,
 )
 from sqlalchemy.dialects.mysql import LONGTEXT, MEDIUMTEXT
-from sqlalchemy.engine import Engine, make_url
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import create_async_engine
-from sqlalchemy.pool import NullPool
 from sqlalchemy.schema import CreateTable
 
 from trunkline.charging.rows import TariffPlan
 from trunkline.errors import TrunklineError
-from trunkline.store import sqlite
 from trunkline.store.compiled import (
     KEPT,
     Compiler,
@@ -63,8 +54,7 @@ from trunkline.store.compiled import (
     write_compiled,
     zone_named,
 )
-from trunkline.store.guard import hide_password
-from trunkline.store.sql import driver_url
+from trunkline.store.database import Database
 
 __all__ = [
     "Activation",
@@ -183,20 +173,9 @@ class TariffStore:
 
     def __init__(self, url: str, compiler: Compiler) -> None:
         self.url = url
+        self.database = Database(url, "tariff store")
         self._compiler = compiler
-        self._engine: Engine | None = None
-        with _errors(url):
-            driver = _driver(url)
-            if driver.startswith(("mysql", "mariadb")):
-                self._asynchronous = driver
-            else:
-                self._engine = create_engine(driver)
-                if driver.startswith("sqlite"):
-                    event.listen(self._engine, "connect", sqlite.on_connect(_LOADING))
-            try:
-                self._run(_create_tables)
-            except SQLAlchemyError:
-                self._run(_create_tables)  # of two that make them at once, one is refused
+        self.database.prepare(_create_tables)
 
     def load(
         self,
@@ -208,19 +187,23 @@ class TariffStore:
         activate: bool = True,
         at: datetime | None = None,
         keep: int = KEPT,
+        instead_of: int | None = None,
+        read_at: datetime | None = None,
         now: datetime | None = None,
     ) -> tuple[Version, TariffPlan]:
         """Store what ``read`` hands over as a version, or change nothing.
 
         It counts at once, or from ``at`` on, or not yet. Of the versions the newest ``keep`` stay,
-        and those that count, counted before that, or wait.
+        and those that count, counted before that, or wait. ``read_at`` is what relative times in
+        the rows start from, where that is not now.
 
         Raises:
-            TrunklineError: what ``read`` raises; ``store.past``, ``store.unavailable``.
+            TrunklineError: what ``read`` raises; ``store.past``, ``store.unavailable``;
+                ``store.changed``: not the version ``instead_of`` counts, but another.
         """
-        loaded = now or datetime.now(UTC)
+        loaded = read_at or now or datetime.now(UTC)
         if at is not None:
-            _check_ahead(at, loaded)
+            _check_ahead(at, now or datetime.now(UTC))
         zones = dict(tenant_time_zones or {})
         for zone in (time_zone, *zones.values()):
             zone_named(str(zone))  # refused now, not when the rows are compiled again
@@ -246,13 +229,18 @@ class TariffStore:
                 .values(row_count=keeping.count)
             )
             _lock(connection)
+            if instead_of is not None:
+                counting = _schedule(connection).at(now or datetime.now(UTC))
+                if counting is None or counting.version != instead_of:
+                    raise TrunklineError(
+                        "store.changed", f"version {instead_of} does not count any more; try again"
+                    )
             if activate:
                 _activate(connection, identifier, at or now or datetime.now(UTC))
             kept = _drop_old(connection, keep, now or datetime.now(UTC))
             return identifier, keeping.count, plan, kept
 
-        with _errors(self.url):
-            identifier, count, plan, kept = self._run(work)
+        identifier, count, plan, kept = self.database.run(work)
         version = Version(identifier, token, name, loaded, time_zone, zones, count)
         forget_compiled(self.url, kept)
         write_compiled(self.url, version, plan)
@@ -260,25 +248,21 @@ class TariffStore:
 
     def versions(self) -> list[Version]:
         """The versions kept, newest first."""
-        with _errors(self.url):
-            return self._run(_read_versions)
+        return self.database.run(_read_versions)
 
     def activations(self) -> list[Activation]:
         """All activations of the versions kept, by their moment; withdrawn ones too."""
-        with _errors(self.url):
-            return self._run(lambda connection: _read_activations(connection, withdrawn=True))
+        return self.database.run(lambda connection: _read_activations(connection, withdrawn=True))
 
     def schedule(self) -> Schedule:
         """The activations that were not withdrawn."""
-        with _errors(self.url):
-            return self._run(_schedule)
+        return self.database.run(_schedule)
 
     def changes(self) -> int:
         """A number that every change raises."""
-        with _errors(self.url):
-            return self._run(
-                lambda connection: int(connection.execute(select(_changes.c.number)).scalar_one())
-            )
+        return self.database.run(
+            lambda connection: int(connection.execute(select(_changes.c.number)).scalar_one())
+        )
 
     def activate(
         self, version: int, at: datetime | None = None, *, now: datetime | None = None
@@ -300,8 +284,7 @@ class TariffStore:
                 return counting
             return _activate(connection, version, at or present)
 
-        with _errors(self.url):
-            return self._run(work)
+        return self.database.run(work)
 
     def cancel(self, version: int, *, now: datetime | None = None) -> int:
         """Have a version not count that waits for its moment; how many activations that was.
@@ -322,8 +305,7 @@ class TariffStore:
             _withdraw(connection, waiting, present)
             return len(waiting)
 
-        with _errors(self.url):
-            return self._run(work)
+        return self.database.run(work)
 
     def rollback(self, *, now: datetime | None = None) -> tuple[Version, Version]:
         """Take back the version that counts, so that the one before it does; that and this.
@@ -352,9 +334,8 @@ class TariffStore:
             _withdraw(connection, taken, present)
             return counting.version, before.version
 
-        with _errors(self.url):
-            left, back = self._run(work)
-            there = {version.id: version for version in self._run(_read_versions)}
+        left, back = self.database.run(work)
+        there = {version.id: version for version in self.database.run(_read_versions)}
         return there[left], there[back]
 
     def active(self, now: datetime | None = None) -> tuple[Version, TariffPlan]:
@@ -407,8 +388,8 @@ class TariffStore:
                 return found
         raise _no_version(version)
 
-    def lines(self, version: Version) -> Iterator[Line]:
-        """The rows of a version, in the order in which they were read.
+    def lines(self, version: Version, kind: str = "") -> Iterator[Line]:
+        """The rows of a version, or those of one kind, in the order in which they were read.
 
         Raises:
             TrunklineError: ``store.no-version``: it has gone meanwhile; ``store.unavailable``.
@@ -422,9 +403,12 @@ class TariffStore:
                 .order_by(_rows.c.number)
                 .limit(_BATCH)
             )
-            with _errors(self.url):
-                found = self._run(partial(_fetched, query))
+            if kind:
+                query = query.where(_rows.c.kind == kind)
+            found = self.database.run(partial(_fetched, query))
             if not found:
+                if kind:
+                    return
                 raise _no_version(version.id)
             for row in found:
                 yield row.kind, row.file, row.line, row.row
@@ -432,24 +416,7 @@ class TariffStore:
 
     def close(self) -> None:
         """Close the connections."""
-        if self._engine is not None:
-            self._engine.dispose()
-
-    def _run(self, work: Callable[[Connection], _T]) -> _T:
-        """Do ``work`` in a transaction."""
-        if self._engine is not None:
-            with self._engine.begin() as connection:
-                return work(connection)
-
-        async def run() -> _T:
-            engine = create_async_engine(self._asynchronous, poolclass=NullPool)
-            try:
-                async with engine.begin() as connection:
-                    return await connection.run_sync(work)
-            finally:
-                await engine.dispose()
-
-        return asyncio.run(run())  # MariaDB's driver has no other way
+        self.database.close()
 
 
 class _Keeping:
@@ -477,14 +444,6 @@ class _Keeping:
             ]
             self._connection.execute(insert(_rows), batch)
             self.count += len(batch)
-
-
-def _driver(url: str) -> str:
-    """The URL with the driver that is used: a synchronous one, where there is one."""
-    found = make_url(url)
-    if found.get_backend_name() == "sqlite":
-        return found.set(drivername="sqlite").render_as_string(hide_password=False)
-    return driver_url(url)
 
 
 def _create_tables(connection: Connection) -> None:
@@ -614,15 +573,3 @@ def _microseconds(time: datetime) -> int:
 
 def _time(microseconds: int) -> datetime:
     return _EPOCH + timedelta(microseconds=microseconds)
-
-
-@contextmanager
-def _errors(url: str) -> Iterator[None]:
-    try:
-        yield
-    except (SQLAlchemyError, ModuleNotFoundError, OSError) as problem:
-        reason = str(getattr(problem, "orig", None) or problem).partition("\n")[0]
-        raise TrunklineError(
-            "store.unavailable",
-            f"tariff store {hide_password(url)}: {reason}; check that it exists and can be written",
-        ) from problem

@@ -12,6 +12,7 @@ from trunkline.config.cgrates.csvfolder import (
     compile_lines,
     folder_size,
     load_folder,
+    load_lines,
 )
 from trunkline.config.cgrates.problems import Place, Problem, TariffErrors
 from trunkline.config.cgrates.writing import write_folder
@@ -31,6 +32,7 @@ __all__ = [
     "folder_size",
     "load_charging",
     "load_folder",
+    "load_lines",
     "parse_cost_line",
     "parse_time",
     "write_folder",

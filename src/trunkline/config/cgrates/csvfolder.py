@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -17,14 +18,23 @@ from trunkline.config.cgrates import advice, charging_advice
 from trunkline.config.cgrates.accounts import ChargingReader
 from trunkline.config.cgrates.assemble import Assembly
 from trunkline.config.cgrates.files import ALL_KINDS, CHARGING_KINDS, KINDS, Kind
-from trunkline.config.cgrates.locate import located, texts_of
+from trunkline.config.cgrates.locate import Texts, located, texts_of
 from trunkline.config.cgrates.problems import Place, Problem, Problems
 from trunkline.config.cgrates.profiles import profile_problems
 from trunkline.config.cgrates.reading import Advance, Found, Pieces, find_files
 from trunkline.rating.errors import TariffError
 from trunkline.rating.tariff import Tariff
 
-__all__ = ["Line", "LoadReport", "Loaded", "Sink", "compile_lines", "folder_size", "load_folder"]
+__all__ = [
+    "Line",
+    "LoadReport",
+    "Loaded",
+    "Sink",
+    "compile_lines",
+    "folder_size",
+    "load_folder",
+    "load_lines",
+]
 
 Line = tuple[Kind, str, int, str]
 """Kind, file within the folder, number and text of a line that is a row."""
@@ -109,7 +119,37 @@ def load_folder(
     reader = ChargingReader(Assembly(problems, zone, now or datetime.now(UTC)))
     for found in files:
         _take_file(found, reader, problems, sink, advance)
-    return _finished(folder, str(folder), reader, problems, zones or {}, tuple(unused))
+    texts = partial(texts_of, folder)
+    return _finished(texts, str(folder), reader, problems, zones or {}, tuple(unused))
+
+
+def load_lines(
+    lines: Iterable[Line],
+    name: str,
+    zone: tzinfo = UTC,
+    zones: Mapping[str, tzinfo] | None = None,
+    *,
+    now: datetime | None = None,
+    sink: Sink | None = None,
+) -> Loaded:
+    """What rows come to that are not in files, checked as those of a folder are.
+
+    Raises:
+        TariffErrors: everything that is wrong, with the file and line that the rows say.
+    """
+    problems = Problems()
+    reader = ChargingReader(Assembly(problems, zone, now or datetime.now(UTC)))
+    texts: dict[tuple[str, int], str] = {}
+    for kind, file, numbered in _runs(lines):
+        reader.take(kind, file, numbered)
+        texts |= {(file, number): text for number, text in numbered}
+        if sink is not None:
+            sink([(kind, file, number, text) for number, text in numbered])
+
+    def texts_at(places: Iterable[tuple[str, int]]) -> dict[tuple[str, int], str]:
+        return {place: texts[place] for place in places if place in texts}
+
+    return _finished(texts_at, name, reader, problems, zones or {}, ())
 
 
 def compile_lines(
@@ -181,7 +221,7 @@ def _take_file(
 
 
 def _finished(
-    folder: Path | None,
+    texts: Texts | None,
     name: str,
     reader: ChargingReader,
     problems: Problems,
@@ -202,16 +242,16 @@ def _finished(
     try:
         tariff = assembly.build(name, zones)
     except TariffError as wrong:
-        for problem in located(folder, wrong.problems, assembly):
+        for problem in located(name, texts or (lambda _: {}), wrong.problems, assembly):
             problems.add_error(problem)
-    if folder is not None:  # rows from a store were looked at when they were loaded
+    if texts is not None:  # rows from a store were looked at when they were loaded
         told = {(problem.place.file, problem.place.line) for problem in problems.errors}
         wrong_profiles = [
             problem
             for problem in profile_problems(reader.rows)
             if problem.source is None or (problem.source.file, problem.source.line) not in told
         ]
-        for problem in located(folder, wrong_profiles, assembly):
+        for problem in located(name, texts, wrong_profiles, assembly):
             problems.add_error(problem)
         if not problems.error_count:
             named = reader.named()
@@ -219,7 +259,7 @@ def _finished(
             charging_advice.give(reader.rows, assembly, named)
         found = problems.errors + problems.warnings
         places = [(problem.place.file, problem.place.line) for problem in found]
-        problems.quote(texts_of(folder, places))
+        problems.quote(texts(places))
     problems.raise_errors(name)
     assert tariff is not None  # build returned, or its problems were raised
     report = LoadReport(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, TextIO
 
@@ -13,7 +13,7 @@ from trunkline.config.cgrates.reading import LONGEST_LINE, Row, split_row
 from trunkline.rating import errors
 from trunkline.rating.model import ANY, BUILT_IN_TIMINGS
 
-__all__ = ["located", "texts_of"]
+__all__ = ["Texts", "located", "texts_of"]
 
 _HINTED: Final = 100  # problems; a hint looks through all the names there are
 _NAMES: Final[dict[str, Kind]] = {
@@ -26,20 +26,20 @@ _NAMES: Final[dict[str, Kind]] = {
 """The columns that name rows of another file, and which."""
 
 
+Texts = Callable[[Iterable[tuple[str, int]]], Mapping[tuple[str, int], str]]
+"""The lines at places, each a file and a number; those that are not there are left out."""
+
+
 def located(
-    folder: Path | None, found: Sequence[errors.Problem], assembly: Assembly
+    name: str, texts_at: Texts, found: Sequence[errors.Problem], assembly: Assembly
 ) -> Iterator[Problem]:
-    """Yield ``found``, each with its place in ``folder``; those that follow from others not."""
+    """Yield ``found``, each with its place in ``name``; those that follow from others not."""
     sources = [problem.source for problem in found[:KEPT] if problem.source is not None]
-    texts = (
-        {}
-        if folder is None
-        else texts_of(folder, [(source.file, source.line) for source in sources])
-    )
+    texts = texts_at([(source.file, source.line) for source in sources])
     for number, problem in enumerate(found):
         source = problem.source
         if source is None:
-            yield Problem(problem.code, problem.message, Place(str(folder or "")))
+            yield Problem(problem.code, problem.message, Place(name))
             continue
         kind = Path(source.file).stem
         row = _row(texts.get((source.file, source.line), ""), source, kind)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
@@ -27,11 +26,9 @@ from trunkline.rating.result import number, rates_of
 __all__ = [
     "AttrGetCost",
     "AttrGetDataCost",
-    "AttrLoadTpFromFolder",
     "CallDescriptor",
     "Costs",
     "RatingPlanCostArg",
-    "TariffPlans",
     "rate_interval",
     "time_stamp",
 ]
@@ -88,15 +85,6 @@ class RatingPlanCostArg:
     destination: str = ""
     setup_time: str = ""
     usage: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttrLoadTpFromFolder:
-    """What ``APIerSv1.LoadTariffPlanFromFolder`` takes."""
-
-    folder_path: str = ""
-    dry_run: bool = False
-    validate: bool = False
 
 
 class Costs:
@@ -187,30 +175,6 @@ class Costs:
         if moment is None:
             raise ApiError(f"MANDATORY_IE_MISSING: [{name}]", INVALID_PARAMS)
         return moment
-
-
-class TariffPlans:
-    """Loading of tariffs; ``loaded`` takes in what was loaded, before there is an answer."""
-
-    def __init__(
-        self, tariffs: Tariffs, loaded: Callable[[], Awaitable[None]] | None = None
-    ) -> None:
-        self._tariffs = tariffs
-        self._loaded = loaded
-
-    @method("APIerSv1.LoadTariffPlanFromFolder", mandatory=("FolderPath",))
-    async def load(self, args: AttrLoadTpFromFolder) -> Json:
-        """Read a folder of the server's; with ``DryRun``, only check it."""
-        folder = Path(args.folder_path)
-        try:
-            if not folder.is_dir():
-                raise ApiError("INVALID_PATH")
-        except (OSError, ValueError) as problem:  # a name that no file can have
-            raise ApiError("INVALID_PATH") from problem
-        await self._tariffs.load(folder, dry_run=args.dry_run)
-        if self._loaded is not None and not args.dry_run:
-            await self._loaded()
-        return "OK"
 
 
 def _usage(text: str) -> int:

@@ -26,7 +26,7 @@ from trunkline.elements.charging.caches import Caches
 from trunkline.elements.charging.changes import Changes
 from trunkline.elements.charging.clients import Clients
 from trunkline.elements.charging.core import Core
-from trunkline.elements.charging.costs import Costs, TariffPlans
+from trunkline.elements.charging.costs import Costs
 from trunkline.elements.charging.engine import Engine
 from trunkline.elements.charging.explain import Explain
 from trunkline.elements.charging.exporting import Exporter
@@ -43,6 +43,7 @@ from trunkline.elements.charging.scheduler import Scheduler
 from trunkline.elements.charging.schedules import Schedules
 from trunkline.elements.charging.sessions import Sessions
 from trunkline.elements.charging.steps import Ended, Steps
+from trunkline.elements.charging.tariff_plans import DraftMethods, PriceMethods, TariffPlans
 from trunkline.elements.charging.tariffs import Tariffs
 from trunkline.elements.charging.triggers import AccountTriggers
 from trunkline.elements.log import LogLine, RouterLog
@@ -76,6 +77,8 @@ SERVICES: Final = (
     Core,
     Costs,
     TariffPlans,
+    DraftMethods,
+    PriceMethods,
     Accounts,
     Actions,
     AccountTriggers,
@@ -176,6 +179,8 @@ class ChargingNode:
             Core(plan.name, datetime.now(UTC)),
             Costs(plan.tariffs, self.engine.clock),
             TariffPlans(plan.tariffs, self.scheduler.loaded),
+            DraftMethods(plan.tariffs),
+            PriceMethods(plan.tariffs),
             Accounts(self.engine),
             Actions(self.engine),
             AccountTriggers(self.engine),

@@ -13,14 +13,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from trunkline.charging.rows import ChargingRows, TariffPlan
-from trunkline.config.cgrates import compile_lines, load_folder
+from trunkline.config.cgrates import Line, compile_lines, load_folder, load_lines
 from trunkline.elements.charging.eventcost import EventCosts
 from trunkline.errors import TrunklineError
 from trunkline.rating.cost import EXACT, Precision
@@ -29,13 +30,16 @@ from trunkline.store.compiled import active_plan, without_collections
 
 if TYPE_CHECKING:
     from trunkline.config.cgrates.csvfolder import Sink
-    from trunkline.store.tariffs import Activation, TariffStore
+    from trunkline.store.tariffs import Activation, TariffStore, Version
 
 __all__ = ["Counting", "Rules", "Tariffs"]
 
 _EVERY: Final = 0.4  # s; from one look for another version to the next
 _AFTER_FAILURE: Final = 5.0  # s
 _NEVER_LOOKED: Final = -1
+_ATTEMPTS: Final = 5
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,38 +191,107 @@ class Tariffs:
         Raises:
             TrunklineError: all that is wrong with it; the tariff before still counts.
         """
+
+        def read(zone: tzinfo, zones: Mapping[str, tzinfo], sink: Sink | None) -> TariffPlan:
+            return load_folder(folder, zone, zones, sink=sink).plan
+
+        async with self._changing:
+            await self._load(read, str(folder), dry_run=dry_run)
+
+    async def load_rows(
+        self, rows: Callable[[TariffStore], Iterable[Line]], name: str, *, dry_run: bool
+    ) -> None:
+        """Have rows of the store count unless ``dry_run``.
+
+        Raises:
+            TrunklineError: all that is wrong with them; the tariff before still counts.
+        """
+
+        def read(zone: tzinfo, zones: Mapping[str, tzinfo], sink: Sink | None) -> TariffPlan:
+            return load_lines(rows(self._opened()), name, zone, zones, sink=sink).plan
+
+        async with self._changing:
+            await self._load(read, name, dry_run=dry_run)
+
+    async def edit(self, change: Callable[[Iterable[Line]], Iterable[Line]]) -> None:
+        """Have the rows that count, changed, count as another version.
+
+        Raises:
+            TrunklineError: all that would be wrong then; nothing has changed.
+        """
+        for attempt in range(_ATTEMPTS):
+            before: Version = await asyncio.to_thread(lambda: self._opened().counting())
+            try:
+                async with self._changing:
+                    await self._load(
+                        partial(self._changed, before, change),
+                        before.name,
+                        dry_run=False,
+                        instead_of=before.id,
+                        now=before.loaded,
+                    )
+                return
+            except TrunklineError as problem:
+                if problem.code != "store.changed" or attempt + 1 == _ATTEMPTS:
+                    raise
+
+    def _changed(
+        self,
+        before: Version,
+        change: Callable[[Iterable[Line]], Iterable[Line]],
+        zone: tzinfo,
+        zones: Mapping[str, tzinfo],
+        sink: Sink | None,
+    ) -> TariffPlan:
+        rows = change(self._opened().lines(before))
+        return load_lines(rows, before.name, zone, zones, now=before.loaded, sink=sink).plan
+
+    async def in_store(self, work: Callable[[TariffStore], _T]) -> _T:
+        """What ``work`` makes of the store, in a thread.
+
+        Raises:
+            TrunklineError: ``store.none``, or what ``work`` raises.
+        """
+        return await asyncio.to_thread(lambda: work(self._opened()))
+
+    async def _load(
+        self,
+        read: Callable[[tzinfo, Mapping[str, tzinfo], Sink | None], TariffPlan],
+        name: str,
+        *,
+        dry_run: bool,
+        instead_of: int | None = None,
+        now: datetime | None = None,
+    ) -> None:
         loop = asyncio.get_running_loop()
         rules = self.rules
+        before = self._counting.tariff
+        zone, zones = before.time_zone, dict(before.tenant_time_zones)
 
-        def read(sink: Sink | None) -> TariffPlan:
-            before = self._counting.tariff
+        def checked(sink: Sink | None) -> TariffPlan:
             with without_collections():
-                plan = load_folder(
-                    folder, before.time_zone, dict(before.tenant_time_zones), sink=sink
-                ).plan
+                plan = read(zone, zones, sink)
             if rules is not None:
                 asyncio.run_coroutine_threadsafe(rules.check(plan.rows), loop).result()
             return plan
 
         def store() -> dict[int, TariffPlan]:
-            before = self._counting.tariff
             version, plan = self._opened().load(
-                read,
-                name=str(folder),
-                time_zone=before.time_zone,
-                tenant_time_zones=before.tenant_time_zones,
+                checked,
+                name=name,
+                time_zone=zone,
+                tenant_time_zones=zones,
+                instead_of=instead_of,
+                read_at=now,
             )
             return {version.id: plan}
 
-        async with self._changing:
-            if dry_run or self._store_url is None:
-                plan = await asyncio.to_thread(read, None)
-                if not dry_run:
-                    await self._expect(
-                        Counting(plan.tariff, EventCosts(), plan.rows, self._clock())
-                    )
-            else:
-                await self._look(await asyncio.to_thread(store))
+        if not dry_run and self._store_url is not None:
+            await self._look(await asyncio.to_thread(store))
+            return
+        plan = await asyncio.to_thread(checked, None)
+        if not dry_run:
+            await self._expect(Counting(plan.tariff, EventCosts(), plan.rows, self._clock()))
 
     async def start(self) -> None:
         """Find out since when what counts does, and what waits.
@@ -295,7 +368,12 @@ class Tariffs:
         if self._store is None:
             from trunkline.store.tariffs import TariffStore  # SQLAlchemy is heavy
 
-            assert self._store_url is not None
+            if self._store_url is None:
+                raise TrunklineError(
+                    "store.none",
+                    "this node prices by a folder; leave out tariff in its settings, so that it has"
+                    " a store",
+                )
             self._store = TariffStore(self._store_url, compile_lines)
         return self._store
 

@@ -1,0 +1,273 @@
+"""Tariff plans by API: folders, drafts item by item, exports, and prices changed one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.elements.charging.reference_client import AnsweredError, JSONClient
+from tests.elements.charging.support import documented, network_file, running, write_folder
+from tests.elements.charging.test_costs import ASKED, RETAIL
+
+from trunkline.config.cgrates import load_folder
+from trunkline.config.cgrates.items import LAYOUTS
+
+EVERYTHING = RETAIL | {
+    "SharedGroups.csv": "FAMILY,*any,*lowest,\n",
+    "Actions.csv": "TOPUP,*topup,,,,*monetary,,,,FAMILY,*unlimited,,10,20,false,false,10\n",
+    "ActionPlans.csv": "START,TOPUP,*asap,10\n",
+    "ActionTriggers.csv": "LOW,u1,*min_balance,2,true,1m,,,,*monetary,,,,,,,,,,TOPUP,10\n",
+    "AccountActions.csv": "cgrates.org,1001,START,LOW,true,false\n",
+    "Filters.csv": "cgrates.org,FLT,*string,~*req.Account,1001;1002,2014-07-14T14:25:00Z\n",
+    "Attributes.csv": "cgrates.org,ATTR,*any,FLT,,,*req.A,*constant,x,false,10\n",
+    "Chargers.csv": "cgrates.org,CRG,FLT,,*default,ATTR,20\n",
+    "Routes.csv": "cgrates.org,LCR,FLT,,*lc,,carrier,,,RP_RETAIL2,,,10,false,,20\n",
+    "Resources.csv": "cgrates.org,RES,FLT,,1h,7,call,false,true,20,THD\n",
+    "Stats.csv": "cgrates.org,STAT,FLT,,100,-1,0,*acd,,true,false,20,THD\n",
+    "Thresholds.csv": "cgrates.org,THD,FLT,,-1,3,1s,false,10,TOPUP,true\n",
+}
+
+
+class Caller:
+    def __init__(self, client: JSONClient) -> None:
+        self._client = client
+
+    def __call__(self, method: str, argument: object) -> Any:
+        return self._client.call(method, argument)
+
+    def refused(self, method: str, argument: object) -> str:
+        with pytest.raises(AnsweredError) as refused:
+            self(method, argument)
+        return str(refused.value)
+
+    def cost(self) -> Any:
+        return self("APIerSv1.GetCost", ASKED)["Cost"]
+
+
+@contextmanager
+def node(folder: Path) -> Iterator[Caller]:
+    url = f"sqlite:///{folder}/tariffs.sqlite"
+    with (
+        running(network_file(folder, "plans", store=url)) as running_node,
+        closing(JSONClient(running_node.servers["rpc_json"].local)) as client,
+    ):
+        yield Caller(client)
+
+
+def test_a_draft_is_imported_read_changed_and_loaded(tmp_path: Path) -> None:
+    files = {name: f"#header\n{text}" for name, text in EVERYTHING.items()}
+    folder = write_folder(tmp_path / "all", files)
+    with node(tmp_path) as call:
+        assert call.refused("APIerSv1.GetTPIds", {}) == "NOT_FOUND"
+        imported = {"TPid": "TP1", "FolderPath": str(folder)}
+        assert call("APIerSv1.ImportTariffPlanFromFolder", imported) == "OK"
+        assert call("APIerSv1.GetTPIds", {}) == ["TP1"]
+        assert call.refused("APIerSv1.GetRatingPlanIDs", {}).startswith("SERVER_ERROR: no tariff")
+        # every kind: its IDs, each item, and the same item set again under another name
+        for layout in LAYOUTS:
+            ids = call(f"APIerSv1.GetTP{layout.ids}", {"TPid": "TP1"})
+            assert len(ids) == 1, layout.kind
+            which: dict[str, str] = {"TPid": "TP1"}
+            if layout.kind == "RatingProfiles":
+                which["RatingProfileID"] = ids[0]
+            elif layout.kind == "AccountActions":
+                which |= {"Tenant": "cgrates.org", "Account": "1001"}
+            else:
+                which["ID"] = ids[0].rpartition(":")[2]
+            item = call(f"APIerSv1.GetTP{layout.noun}", which)
+            assert item["TPid"] == "TP1"
+            assert call(f"APIerSv1.SetTP{layout.noun}", item | {"TPid": "TP2"}) == "OK"
+            again = call(f"APIerSv1.GetTP{layout.noun}", which | {"TPid": "TP2"})
+            assert again == item | {"TPid": "TP2"}
+        assert call("APIerSv1.GetTPIds", {}) == ["TP1", "TP2"]
+        assert call("APIerSv1.LoadTariffPlanFromStorDb", {"TPid": "TP2", "DryRun": True}) == "OK"
+        assert call.refused("APIerSv1.GetRatingPlanIDs", {}).startswith("SERVER_ERROR: no tariff")
+        assert call("APIerSv1.LoadTariffPlanFromStorDb", {"TPid": "TP2"}) == "OK"
+        assert call.cost() == 0.65
+        # exported, it reads as the folder did
+        out = {"TPid": "TP2", "ExportPath": str(tmp_path / "out")}
+        stats = call("APIerSv1.ExportTPToFolder", out)
+        assert sorted(stats["ExportedFiles"]) == sorted(EVERYTHING)
+        assert (stats["ExportPath"], stats["Compressed"]) == (str(tmp_path / "out"), False)
+        one, two = load_folder(folder), load_folder(tmp_path / "out")
+        assert one.tariff.index == two.tariff.index
+        assert one.report.rows == two.report.rows
+        # what is removed is gone
+        assert call("APIerSv1.RemoveTPDestination", {"TPid": "TP2", "ID": "DST_1002"}) == "OK"
+        assert call.refused("APIerSv1.GetTPDestinationIDs", {"TPid": "TP2"}) == "NOT_FOUND"
+        which = {"TPid": "TP2", "ID": "DST_1002"}
+        assert call.refused("APIerSv1.GetTPDestination", which) == "NOT_FOUND"
+        problem = call.refused("APIerSv1.LoadTariffPlanFromStorDb", {"TPid": "TP2"})
+        assert problem.startswith("SERVER_ERROR: DestinationRates.csv:1:4: ")
+        assert "DST_1002, which does not exist" in problem
+        assert call.cost() == 0.65
+        assert call("APIerSv1.RemTP", {"TPid": "TP2"}) == "OK"
+        assert call.refused("APIerSv1.LoadTariffPlanFromStorDb", {"TPid": "TP2"}) == "NOT_FOUND"
+
+
+@documented("APIerSv1.SetTPDestination", "APIerSv1.GetTPDestination", "APIerSv1.SetTPRate")
+def test_items_as_the_reference_documents_them(tmp_path: Path) -> None:
+    with node(tmp_path) as call:
+        destination = {"TPid": "FIST_TP", "ID": "FIST_DESTINATION", "Prefixes": ["123", "345"]}
+        assert call("APIerSv1.SetTPDestination", destination) == "OK"
+        which = {"TPid": "FIST_TP", "ID": "FIST_DESTINATION"}
+        assert call("APIerSv1.GetTPDestination", which) == destination
+        slots = [
+            {
+                "ConnectFee": 0.2,
+                "Rate": 2,
+                "RateUnit": "60s",
+                "RateIncrement": "60s",
+                "GroupIntervalStart": "0s",
+            },
+            {
+                "ConnectFee": 0.2,
+                "Rate": 2.1,
+                "RateUnit": "60s",
+                "RateIncrement": "1s",
+                "GroupIntervalStart": "60s",
+            },
+        ]
+        rate = {"TPid": "FIST_TP", "ID": "SAMPLE_RATE_4", "RateSlots": slots}
+        assert call("APIerSv1.SetTPRate", rate) == "OK"
+        assert call("APIerSv1.GetTPRate", {"TPid": "FIST_TP", "ID": "SAMPLE_RATE_4"}) == rate
+
+
+def test_what_of_an_item_may_not_lack(tmp_path: Path) -> None:
+    with node(tmp_path) as call:
+        missing = call.refused("APIerSv1.SetTPRate", {"TPid": "T"})
+        assert missing == "MANDATORY_IE_MISSING: [ID RateSlots]"
+        assert call.refused("APIerSv1.GetTPCharger", {}) == "MANDATORY_IE_MISSING: [TPid ID]"
+        wrong = call.refused("APIerSv1.GetTPRatingProfile", {"TPid": "T", "RatingProfileID": "x"})
+        assert wrong == "Wrong TPRatingProfileId: x"
+        charger = {"TPid": "T", "ID": "C", "RunID": "*default", "Weight": 1.5}
+        assert call("APIerSv1.SetTPCharger", charger) == "OK"
+        assert call("APIerSv1.GetTPChargerIDs", {"TPid": "T"}) == ["cgrates.org:C"]
+        for number in range(3):
+            call("APIerSv1.SetTPTiming", {"TPid": "T", "ID": f"T{number}", "Time": "00:00:00"})
+        page = {"TPid": "T", "Limit": 1, "Offset": 1}
+        assert call("APIerSv1.GetTPTimingIds", page) == ["T1"]
+        assert call("APIerSv1.GetTPTimingIds", {"TPid": "T", "Search": "2"}) == ["T2"]
+
+
+def test_a_dry_run_says_all_that_is_wrong(tmp_path: Path) -> None:
+    folder = write_folder(
+        tmp_path / "bad",
+        RETAIL | {"Chargers.csv": "cgrates.org,C,FLTR,,,,x\n", "Actions.csv": "A,*log\n"},
+    )
+    with node(tmp_path) as call:
+        for method in ("LoadTariffPlanFromFolder", "ImportTariffPlanFromFolder"):
+            argument = {"FolderPath": str(folder), "DryRun": True, "TPid": "T"}
+            lines = call.refused(f"APIerSv1.{method}", argument).split("\n")
+            assert [line.removeprefix("SERVER_ERROR: ").split(":")[0] for line in lines] == [
+                "Actions.csv",
+                "Chargers.csv",
+                "Chargers.csv",
+            ]
+        assert call.refused("APIerSv1.GetTPIds", {}) == "NOT_FOUND"
+
+
+def test_prices_are_changed_one_by_one(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "retail", RETAIL)
+    with node(tmp_path) as call:
+        assert call("APIerSv1.LoadTariffPlanFromFolder", {"FolderPath": str(folder)}) == "OK"
+        assert call.cost() == 0.65
+        assert call("APIerSv1.GetDestination", "DST_1002") == {
+            "Id": "DST_1002",
+            "Prefixes": ["1002"],
+        }
+        assert call.refused("APIerSv1.GetDestination", "DST_NONE") == "NOT_FOUND"
+        more = {"Id": "DST_1002", "Prefixes": ["1002", "1003"]}
+        assert call.refused("APIerSv1.SetDestination", more) == "EXISTS"
+        assert call("APIerSv1.SetDestination", more | {"Overwrite": True}) == "OK"
+        call("APIerSv1.SetDestination", {"Id": "DST_NEW", "Prefixes": ["49"]})
+        assert call("APIerSv2.GetDestinations", {}) == [more, {"Id": "DST_NEW", "Prefixes": ["49"]}]
+        other = ASKED | {"Destination": "1003"}
+        assert call("APIerSv1.GetCost", other)["Cost"] == 0.65
+        some = {"DestinationIDs": ["DST_1002"], "Prefixes": ["1003"]}
+        assert call("APIerSv1.RemoveDestination", some) == "OK"
+        assert call("APIerSv1.GetDestination", "DST_1002")["Prefixes"] == ["1002"]
+        assert call("APIerSv1.RemoveDestination", {"DestinationIDs": ["DST_NEW"]}) == "OK"
+        assert call.refused("APIerSv1.RemoveDestination", {"DestinationIDs": ["X"]}) == "NOT_FOUND"
+        broken = call.refused("APIerSv1.RemoveDestination", {"DestinationIDs": ["DST_1002"]})
+        assert "DST_1002, which does not exist" in broken
+        assert call.cost() == 0.65
+        [plan] = call("APIerSv1.GetRatingPlanIDs", {})
+        [profile] = call("APIerSv1.GetRatingProfileIDs", {})
+        category, subject = profile.split(":")
+        key = {"Tenant": "cgrates.org", "Category": category, "Subject": subject}
+        found = call("APIerSv1.GetRatingProfile", key)
+        assert found["Id"] == f"*out:cgrates.org:{profile}"
+        assert [each["RatingPlanId"] for each in found["RatingPlanActivations"]] == [plan]
+        mine = {
+            "Category": category,
+            "Subject": "1001",
+            "Overwrite": True,
+            "RatingPlanActivations": [
+                {"ActivationTime": "2012-01-01T00:00:00Z", "RatingPlanId": plan}
+            ],
+        }
+        assert call("APIerSv1.SetRatingProfile", mine) == "OK"
+        later = {"ActivationTime": "2040-01-01T00:00:00Z", "RatingPlanId": plan}
+        added = mine | {"Overwrite": False, "RatingPlanActivations": [later]}
+        assert call("APIerSv1.SetRatingProfile", added) == "OK"
+        got = call("APIerSv1.GetRatingProfile", {"Category": category, "Subject": "1001"})
+        assert len(got["RatingPlanActivations"]) == 2
+        wrong = mine | {"RatingPlanActivations": [later | {"RatingPlanId": "RP_NONE"}]}
+        assert "RP_NONE" in call.refused("APIerSv1.SetRatingProfile", wrong)
+        assert call("APIerSv1.RemoveRatingProfile", key | {"Subject": "1001"}) == "OK"
+        gone = {"Category": category, "Subject": "1001"}
+        assert call.refused("APIerSv1.GetRatingProfile", gone) == "NOT_FOUND"
+        assert "RatingPlan" in call.refused("APIerSv1.RemoveRatingPlan", plan)
+        history = call("APIerSv1.GetLoadHistory", {"Limit": 2})
+        assert [each["LoadID"] for each in history] == ["8", "7"]
+
+
+def test_what_a_folder_or_a_draft_has_is_taken_out(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "all", EVERYTHING)
+    with node(tmp_path) as call:
+        assert call("APIerSv1.LoadTariffPlanFromFolder", {"FolderPath": str(folder)}) == "OK"
+        part = write_folder(
+            tmp_path / "part",
+            {
+                "Chargers.csv": EVERYTHING["Chargers.csv"]
+                .replace("FLT", "")
+                .replace("ATTR", "*none")
+            },
+        )
+        assert call("APIerSv1.RemoveTPFromFolder", {"FolderPath": str(part)}) == "OK"
+        out = {"ExportPath": str(tmp_path / "out")}
+        files = call("APIerSv1.ExportTPToFolder", out)["ExportedFiles"]
+        assert sorted(EVERYTHING) == sorted([*files, "Chargers.csv"])
+        call("APIerSv1.SetTPThreshold", {"TPid": "T", "ID": "THD"})
+        refused = call.refused("APIerSv1.RemoveTPFromStorDB", {"TPid": "T"})
+        assert "'THD' is not in Thresholds.csv" in refused
+        items = {"Path": str(tmp_path / "some"), "Items": ["*filters", "*routes"]}
+        assert call("APIerSv1.ExportToFolder", items) == "OK"
+        names = sorted(path.name for path in (tmp_path / "some").iterdir())
+        assert names == ["Filters.csv", "Routes.csv"]
+        assert "no item" in call.refused("APIerSv1.ExportToFolder", items | {"Items": ["*x"]})
+
+
+def test_when_what_counts_was_loaded(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "retail", RETAIL)
+    with node(tmp_path) as call:
+        assert call("APIerSv1.LoadTariffPlanFromFolder", {"FolderPath": str(folder)}) == "OK"
+        first = call("APIerSv1.GetLoadIDs", "*rating_plans")
+        assert list(first) == ["*rating_plans"]
+        call("APIerSv1.LoadTariffPlanFromFolder", {"FolderPath": str(folder)})
+        assert call("APIerSv1.GetLoadIDs", "")["*rating_plans"] > first["*rating_plans"]
+        assert call("APIerSv1.GetLoadTimes", "Europe/Berlin")["*filters"].startswith("20")
+        assert "time zone" in call.refused("APIerSv1.GetLoadTimes", "Mars/Olympus")
+
+
+def test_a_node_of_a_folder_has_no_drafts(tmp_path: Path) -> None:
+    write_folder(tmp_path / "tariff", RETAIL)
+    with (
+        running(network_file(tmp_path, "folder", tariff="tariff")) as one,
+        closing(JSONClient(one.servers["rpc_json"].local)) as client,
+    ):
+        assert "prices by a folder" in Caller(client).refused("APIerSv1.GetTPIds", {})
