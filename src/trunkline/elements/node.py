@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -28,7 +29,7 @@ from trunkline.elements.discards import Discards
 from trunkline.elements.log import LogLine, RouterLog
 from trunkline.elements.reports import report
 from trunkline.elements.signalling_point import SignallingPoint
-from trunkline.elements.ssp import ActiveCall, Exchange
+from trunkline.elements.ssp import ActiveCall, Exchange, charged
 from trunkline.errors import TrunklineError
 from trunkline.net.control import ControlServer, Json, socket_path
 from trunkline.net.loop import TimerWheel, new_event_loop
@@ -40,7 +41,7 @@ from trunkline.ss7.mtp3.traffic_test import HEADER, PingHandle, PingStats
 from trunkline.store.records import CallRecord
 
 if TYPE_CHECKING:
-    from trunkline.elements.credit import ChargedBy, Charging
+    from trunkline.elements.credit import Charge, ChargedBy, Charging
     from trunkline.elements.pricing import Pricing
     from trunkline.store.calls import CallStore
 
@@ -246,6 +247,7 @@ class Node:
         """Answer on the control socket; the links have begun to come up already."""
         await self.server.start()
         if self.charging is not None:
+            self._resume(self.charging)
             self.charging.open()
         backend = self.stack.backend
         self.log("SYS", 5, "RESTART", f"Trunkline {__version__}, SCTP: {backend}")
@@ -419,6 +421,19 @@ class Node:
         if not self._writing:
             self._writing = True
             self.loop.call_soon(self._write_records)
+
+    def _resume(self, charging: Charging) -> None:
+        """Have charging told what a process before this one had still to say."""
+        from trunkline.elements.credit import Charge  # transfer points charge nobody
+
+        assert self.store is not None
+        for record in self.store.unsettled(self.name):
+            assert record.charging is not None  # there is something in it
+            charge = Charge.parse(record.charging)
+            charging.resume(record.id, record.calling, charge, partial(self._amend, record))
+
+    def _amend(self, record: CallRecord, charge: Charge) -> None:
+        self._record(charged(record, charge))
 
     def _write_records(self) -> None:
         self._writing = False

@@ -11,11 +11,10 @@ and as long as the call runs: ``trunkline.elements.credit``.
 
 from __future__ import annotations
 
-import json
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from trunkline.config.network import ExchangeSettings
@@ -36,7 +35,7 @@ from trunkline.store.records import CallRecord
 if TYPE_CHECKING:
     from trunkline.elements.credit import Charge, Charging, Credit, EndCall
 
-__all__ = ["ActiveCall", "Exchange"]
+__all__ = ["ActiveCall", "Exchange", "charged"]
 
 SERVICE_INDICATOR = 5  # ISUP, Q.704 section 14.2.1
 
@@ -456,9 +455,10 @@ class Exchange:
         if call.credit is None:
             self._record(record)
         else:  # when it is known what it came to
-            call.credit.ended(lambda charge: self._record(_charged(record, charge)))
+            call.credit.ended(lambda charge: self._record(charged(record, charge)))
         self._observe("ended", call)
 
 
-def _charged(record: CallRecord, charge: Charge) -> CallRecord:
-    return replace(record, cost=charge.cost, charging=json.dumps(asdict(charge)))
+def charged(record: CallRecord, charge: Charge) -> CallRecord:
+    """The record with what its call came to."""
+    return replace(record, cost=charge.cost, charging=charge.to_json())

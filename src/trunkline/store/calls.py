@@ -40,6 +40,7 @@ __all__ = ["CallRecord", "CallStore", "default_url"]
 # Patience with the lock of another writer. Short while a node adds, whose links wait with it: it
 # keeps the records and tries again.
 _OPENING = 5.0  # s
+_UNSETTLED_LIMIT = 10_000
 _ADDING = "PRAGMA busy_timeout=200"  # ms
 
 _metadata = MetaData()
@@ -121,7 +122,7 @@ class CallStore:
         return [column for column in _calls.columns if column.name not in present]
 
     def add(self, records: Iterable[CallRecord]) -> None:
-        """Write ``records`` in one transaction; one that is there already stays as it is."""
+        """Write ``records`` in one transaction; one that is there already is replaced."""
         rows = [asdict(record) for record in records]
         if not rows:
             return
@@ -129,7 +130,7 @@ class CallStore:
         # twice, would keep every later record of its batch out for ever.
         statement = insert(_calls)
         if self._engine.dialect.name == "sqlite":
-            statement = statement.prefix_with("OR IGNORE")
+            statement = statement.prefix_with("OR REPLACE")
         try:
             with self._engine.begin() as connection:
                 if self._engine.dialect.name == "sqlite":
@@ -164,6 +165,12 @@ class CallStore:
                 f"several call records begin with {identifier!r}; give more of the id",
             )
         return found[0]
+
+    def unsettled(self, exchange: str) -> list[CallRecord]:
+        """The newest records of an exchange of which charging has still to be told something."""
+        unsaid = _calls.c.charging.contains('"unsaid": [[', autoescape=True)
+        query = select(_calls).where(_calls.c.exchange == exchange, unsaid)
+        return self._read(query.order_by(_calls.c.start.desc()).limit(_UNSETTLED_LIMIT))
 
     def close(self) -> None:
         """Close the connections."""

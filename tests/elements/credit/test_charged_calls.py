@@ -262,7 +262,9 @@ def test_charging_dies_during_a_call() -> None:
             await until(lambda: bool(till.records))
             assert list(till.records.values()) == [10 * SECOND]
             await asyncio.sleep(5)
-            assert till.methods()[-2:] == ["TerminateSession", "ProcessCDR"]
+            assert till.methods()[-3:] == ["TerminateSession", "ProcessCDR", "GetCDRs"]
+            out = (await records(lab, 2))["outgoing"]
+            assert (out["cost"], out["charging"]["error"]) == ("10", "")
 
     run(main())
 
@@ -276,6 +278,50 @@ def test_what_charging_does_not_answer_in_time_is_said_again() -> None:
             assert out["charging"]["error"] == "ProcessCDR: no answer within 3 s"
             till.deaf.clear()
             await until(lambda: bool(till.records))
+            await asyncio.sleep(0.1)
+            out = (await records(lab, 2))["outgoing"]
+            assert (out["cost"], out["charging"]["unsaid"]) == ("1", [])
+
+    run(main())
+
+
+def test_another_process_says_what_one_had_still_to_say() -> None:
+    async def main() -> None:
+        async with charged() as (lab, till):
+            await make(lab, hold=1)
+            await until(lambda: "InitiateSession" in till.methods())
+            await till.die()
+            out = (await records(lab, 2))["outgoing"]
+            assert (out["cost"], len(out["charging"]["unsaid"])) == (None, 3)
+            plan = lab["ExchangeA"].plan
+            await lab.clients.pop("ExchangeA").close()
+            await lab.nodes.pop("ExchangeA").close()
+            till.rise()
+            await lab.add(plan)
+            await until(lambda: bool(till.records))
+            await asyncio.sleep(1)
+            out = (await records(lab, 2))["outgoing"]
+            assert (out["cost"], out["charging"]["error"]) == ("1", "")
+            assert out["charging"]["unsaid"] == []
+            assert out["charging"]["steps"][0][1] == "AuthorizeEvent 10s: 10s granted"
+
+    run(main())
+
+
+def test_more_calls_than_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trunkline.elements.credit.client._LATE_LIMIT", 2)
+
+    async def main() -> None:
+        async with charged(allowance=Duration(60.0)) as (lab, till):
+            await till.die()
+            for _ in range(3):
+                await make(lab, hold=1)
+            await records(lab, 6)
+            assert [line for line in log(lab) if line.startswith("%CHARGING-2-LOST")]
+            till.rise()
+            await until(lambda: len(till.records) == 2)
+            await asyncio.sleep(2)
+            assert len(till.records) == 2
 
     run(main())
 

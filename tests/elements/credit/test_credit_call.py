@@ -61,7 +61,7 @@ class Caller:
                     self.end = output
                     self.take(self.call.ended(self.now))
                 case Done():
-                    assert self.done is None, "it is done once"
+                    assert self.done is None or self.done.charge.unsaid, "it is done once"
                     self.done = output
 
     def over(self) -> bool:
@@ -181,7 +181,7 @@ def test_a_call_from_the_question_to_the_record() -> None:
     assert not call.over()
     assert call.charge.account == "cgrates.org:3005"
     assert (call.charge.cost, call.charge.usage) == ("7.25", 15 * SECOND)
-    assert (call.charge.ended, call.charge.error, call.done and call.done.unsaid) == ("", "", ())
+    assert (call.charge.ended, call.charge.error, call.charge.unsaid) == ("", "", ())
     assert [text for _, text in call.charge.steps] == [
         "AuthorizeEvent 10s: 10s granted",
         "InitiateSession 10s: 10s granted",
@@ -377,11 +377,48 @@ def test_charging_dies_during_the_call_which_goes_on_to_the_end_of_its_grant() -
     assert call.event()["Usage"] == "10s"
     call.silent()
     assert call.charge.error == "TerminateSession: no connection to 127.0.0.1:2014"
-    assert call.done is not None
-    assert [method for method, _ in call.done.unsaid] == [
+    assert [method for method, _ in call.charge.unsaid] == [
         "SessionSv1.TerminateSession",
         "SessionSv1.ProcessCDR",
+        "CDRsV1.GetCDRs",
     ]
+    assert call.call.state is State.LATE
+
+
+def test_what_was_not_said_is_said_when_charging_is_back_here_or_in_another_process() -> None:
+    for another in (False, True):
+        call = talking()
+        call.wait(1)
+        call.hang_up()
+        call.silent()
+        assert (call.charge.cost, call.charge.error) == (
+            None,
+            "TerminateSession: no connection to 127.0.0.1:2014",
+        )
+        if another:
+            kept = Charge.parse(call.charge.to_json())
+            assert kept == call.charge
+            call.call = CreditCall.late(settings(), "Town", "call-1", "3005", kept)
+        call.take(call.call.back(call.now))
+        assert (call.last, call.event()["Usage"]) == ("TerminateSession", "1s")
+        call.pay(1)
+        assert (call.charge.cost, call.charge.error, call.charge.unsaid) == ("1", "", ())
+        assert (call.charge.usage, call.charge.account) == (SECOND, "cgrates.org:3005")
+        assert len(call.charge.steps) == 6
+        assert call.call.state is State.ENDED
+
+
+def test_who_is_silent_at_the_end_is_asked_again_after_a_while() -> None:
+    call = talking()
+    call.hang_up()
+    call.wait(3)
+    assert call.charge.error == "TerminateSession: no answer within 3 s"
+    asked = len(call.asked)
+    call.wait(29)
+    assert len(call.asked) == asked
+    call.wait(1)
+    call.pay()
+    assert call.charge.cost == "5"
 
 
 def test_charging_comes_back_within_the_grant() -> None:
@@ -460,8 +497,7 @@ def test_refusals_at_the_end_are_kept_for_the_record() -> None:
     call.result([])
     assert call.charge.cost is None
     assert call.charge.error == "TerminateSession: SERVER_ERROR: no ledger"
-    assert call.done is not None
-    assert call.done.unsaid == ()
+    assert call.charge.unsaid == ()
 
 
 @pytest.mark.parametrize("answer", [None, {}, {"MaxUsage": None}, {"MaxUsage": "1s"}, [1], True])
@@ -530,7 +566,7 @@ def test_whatever_happens_the_call_ends_once_and_within_what_it_was_granted(seed
     for _ in range(500):
         open_asks += call.asked[taken:]
         taken = len(call.asked)
-        if call.done is not None:
+        if call.call.state in (State.LATE, State.ENDED):
             break
         if open_asks and chance.random() < 0.6:
             ask = open_asks.pop(chance.randrange(len(open_asks)))
@@ -563,6 +599,9 @@ def test_whatever_happens_the_call_ends_once_and_within_what_it_was_granted(seed
         call.hang_up()
         while call.done is None:
             call.wait(3)
+    while call.charge.unsaid:
+        call.take(call.call.back(call.now))
+        call.result("OK")
     assert call.call.state is State.ENDED
     assert call.call.next_timeout() is None
     # Before the first grant is there, what was authorised may be used

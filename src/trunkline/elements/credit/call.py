@@ -8,8 +8,9 @@ late pays for them himself.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from typing import Final, TypeAlias, TypeGuard
 
@@ -24,6 +25,7 @@ from trunkline.ss7.isup.cause import CauseValue, Location
 __all__ = ["Admit", "Ask", "Charge", "CreditCall", "Done", "EndCall", "Output"]
 
 _AGAIN: Final = 1.0  # s
+_MUCH_LATER: Final = 30.0  # s, where nobody waits
 _MILLISECOND: Final = SECOND // 1000  # the clock here knows no more
 _LOCATION: Final = Location.PUBLIC_NETWORK_LOCAL_USER  # it serves the caller
 _SESSIONS: Final = "SessionSv1"
@@ -70,14 +72,31 @@ class Charge:
     """Why there is no cost, or it may not be the last word."""
     steps: tuple[tuple[float, str], ...] = ()
     """What was asked and answered: seconds since the call was asked for, and the words."""
+    unsaid: tuple[tuple[str, Json], ...] = ()
+    """Methods and arguments: what charging has still to be told, or asked."""
+
+    @classmethod
+    def parse(cls, text: str) -> Charge:
+        """Read the JSON that ``to_json`` writes."""
+        said = json.loads(text)
+        return cls(
+            **{
+                **said,
+                "steps": tuple((seconds, words) for seconds, words in said["steps"]),
+                "unsaid": tuple((method, argument) for method, argument in said["unsaid"]),
+            }
+        )
+
+    def to_json(self) -> str:
+        """As a record keeps it."""
+        return json.dumps(asdict(self))
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The last word about a call; ``unsaid`` is what charging has still to be told."""
+    """What a call came to; where something is still unsaid, another one follows."""
 
     charge: Charge
-    unsaid: tuple[tuple[str, Json], ...] = ()
 
 
 Output: TypeAlias = Ask | Admit | EndCall | Done
@@ -98,7 +117,7 @@ class CreditCall:
     steps: list[tuple[float, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.request_type = self.settings.request_type_of(self.calling)
+        self.request_type: str = self.settings.request_type_of(self.calling)
         self._grant = round(self.settings.grant.seconds * SECOND)
         self._allowance = round(self.settings.allowance.seconds * SECOND)
         self._times: dict[str, Json] = {}
@@ -118,6 +137,7 @@ class CreditCall:
         self._silent = False
         """Whether the last question was not answered."""
         self._number = self._named = 0
+        self._account = f"{self.settings.tenant or DEFAULT_TENANT}:{self.calling}"
         self._ask: Ask | None = None
         """The open question."""
         self._late = self._due = 0.0
@@ -127,6 +147,18 @@ class CreditCall:
         self._left: list[tuple[str, Json]] = []
         """What is still to be said of a call that has ended."""
         self._output: list[Output] = []
+
+    @classmethod
+    def late(
+        cls, settings: ChargedSettings, host: str, identifier: str, calling: str, charge: Charge
+    ) -> CreditCall:
+        """A call that ended in another process, before charging knew all of it."""
+        made = cls(settings, identifier, host, calling, called="")
+        made.state, made.steps = State.LATE, [*charge.steps]
+        made.request_type, made._total = charge.request_type, charge.usage
+        made._ended, made._left = charge.ended, [*charge.unsaid]
+        made._account = charge.account
+        return made
 
     # What happens
 
@@ -199,7 +231,7 @@ class CreditCall:
         self._silent = True
         self._note(now, f"{_words(ask)}: {why}")
         if self.state is State.CLOSING:
-            self._error = f"{_name(ask)}: {why}"
+            self._error, self._due = f"{_name(ask)}: {why}", now + _MUCH_LATER
             self._left.insert(0, (ask.method, ask.argument))
         else:
             self._why, self._due = f"charging did not answer: {why}", now + _AGAIN
@@ -209,7 +241,7 @@ class CreditCall:
 
     def back(self, now: float) -> list[Output]:
         """Charging can be reached again."""
-        return self._step(Trigger.DUE, now) if self._silent else []
+        return self._step(Trigger.DUE, now) if self._silent or self.state is State.LATE else []
 
     # Time
 
@@ -220,7 +252,7 @@ class CreditCall:
             times.append(self._late)
         if self.state in (State.GRANTED, State.UPDATING):
             times.append(self._at(self._limit()))
-        if self.state is State.GRANTED and not self._final:
+        if self._asks_again():
             times.append(self._due)
         return min(times, default=None)
 
@@ -239,9 +271,12 @@ class CreditCall:
         if self._ask is not None and self._late <= now:
             seconds = f"no answer within {self.settings.timeout.seconds:g} s"
             return self.silent(self._ask.number, seconds, now)
-        if self.state is State.GRANTED and not self._final and self._due <= now:
+        if self._asks_again() and self._due <= now:
             return self._step(Trigger.DUE, now)
         return []
+
+    def _asks_again(self) -> bool:
+        return self.state is State.LATE or (self.state is State.GRANTED and not self._final)
 
     def _at(self, usage: int) -> float:
         return (self._talk or 0.0) + usage / SECOND
@@ -330,6 +365,8 @@ class CreditCall:
         self._next(now)
 
     def _next(self, now: float) -> None:
+        if self.state is State.LATE:
+            self._error = ""
         if self._left:
             self._send(now, *self._left.pop(0))
         else:
@@ -338,17 +375,16 @@ class CreditCall:
 
     def _finish(self) -> None:
         charge = Charge(
-            account=f"{self.settings.tenant or DEFAULT_TENANT}:{self.calling}",
+            account=self._account,
             request_type=self.request_type,
             usage=self._total or 0,
             cost=self._cost,
             ended=self._ended,
             error=self._error,
             steps=tuple(self.steps),
+            unsaid=tuple(self._left),
         )
-        # What it cost, nobody waits for any more.
-        unsaid = tuple(each for each in self._left if each[0] != _COST)
-        self._output.append(Done(charge, unsaid))
+        self._output.append(Done(charge))
 
     def _leave(self, _: float) -> None:
         self._finish()

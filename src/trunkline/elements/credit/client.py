@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,8 +21,7 @@ __all__ = ["ChargedBy", "Charging", "Credit"]
 
 _DISCONNECT: Final = "SessionSv1.DisconnectSession"
 _SESSIONS: Final = "SessionSv1.GetActiveSessionIDs"
-_UNSAID_LIMIT: Final = 10_000
-_AGAIN: Final = 1.0  # s
+_LATE_LIMIT: Final = 10_000
 _LAST_WORDS: Final = 2.0  # s, for the calls that a node's end has ended
 
 
@@ -66,10 +64,16 @@ class Credit:
         self._do(self.machine.answer(now, self._charging.moment()), now)
 
     def ended(self, done: Callable[[Charge], object]) -> None:
-        """The call has ended; ``done`` gets what it came to."""
+        """The call has ended; ``done`` gets what it came to, again if more becomes known."""
         self._done = done
         now = self._charging.clock()
         self._do(self.machine.ended(now), now)
+
+    def resume(self, done: Callable[[Charge], object]) -> None:
+        """Go on with a call of another process."""
+        self._done = done
+        if self._charging.connection.up:
+            self.back()
 
     def disconnect(self, reason: str) -> None:
         """Charging has ended the session."""
@@ -91,8 +95,8 @@ class Credit:
                     self._admit()
                 case EndCall():
                     self._end(output)
-                case Done(charge, unsaid):
-                    self._charging.forget(self.machine.identifier, unsaid)
+                case Done(charge):
+                    self._charging.done(self)
                     if self._done is not None:
                         self._done(charge)
         self._arm()
@@ -154,9 +158,9 @@ class Charging:
         self._host = host
         self._log = log
         self._calls: dict[str, Credit] = {}
-        self._unsaid: deque[tuple[str, Json]] = deque()
-        self._saying = False
-        self._empty = asyncio.Event()
+        self._late: dict[str, None] = {}
+        """The calls that have ended, and wait for charging to be told; the oldest first."""
+        self._quiet = asyncio.Event()
 
     def open(self) -> None:
         """Connect."""
@@ -164,11 +168,11 @@ class Charging:
 
     async def close(self) -> None:
         """Let the calls that have ended be paid for, then disconnect."""
-        if self._calls:
-            self._empty.clear()
+        if len(self._late) < len(self._calls):
+            self._quiet.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout(_LAST_WORDS):
-                    await self._empty.wait()
+                    await self._quiet.wait()
         await self.connection.close()
 
     def charges(self, calling: str) -> bool:
@@ -183,18 +187,29 @@ class Charging:
         credit = self._calls[identifier] = Credit(self, machine, end)
         return credit
 
-    def forget(self, identifier: str, unsaid: Sequence[tuple[str, Json]]) -> None:
-        """A call is done with; what could not be said of it is said when it can be."""
-        self._calls.pop(identifier, None)
-        for each in unsaid:
-            if len(self._unsaid) >= _UNSAID_LIMIT:
-                method, _ = self._unsaid.popleft()
-                self._log("CHARGING", 2, "LOST", f"{method}: {self._place} stays out of reach")
-            self._unsaid.append(each)
-        if unsaid and self.connection.up:
-            self.wheel.call_later(_AGAIN, self._say)
-        if not self._calls:
-            self._empty.set()
+    def resume(
+        self, identifier: str, calling: str, charge: Charge, done: Callable[[Charge], object]
+    ) -> None:
+        """Say what another process had still to say of a call."""
+        machine = CreditCall.late(self.settings, self._host, identifier, calling, charge)
+        credit = self._calls[identifier] = Credit(self, machine, lambda _: None)
+        self._late[identifier] = None
+        credit.resume(done)
+
+    def done(self, credit: Credit) -> None:
+        """A call is done with, or waits until charging is back."""
+        identifier = credit.machine.identifier
+        if credit.machine.state is State.LATE:
+            self._late[identifier] = None
+            if len(self._late) > _LATE_LIMIT:
+                lost = next(iter(self._late))
+                del self._late[lost], self._calls[lost]
+                self._log("CHARGING", 2, "LOST", f"call {lost}: {self._place} stays out of reach")
+        else:
+            self._late.pop(identifier, None)
+            self._calls.pop(identifier, None)
+        if len(self._late) == len(self._calls):
+            self._quiet.set()
 
     @property
     def _place(self) -> str:
@@ -207,31 +222,6 @@ class Charging:
         self._log("CHARGING", 5, "UP", f"{self._place} is asked what calls may cost")
         for credit in list(self._calls.values()):
             credit.back()
-        self._say()
-
-    def _say(self) -> None:
-        """Say, one after the other, what could not be said before; once more does no harm."""
-        if self._saying or not self._unsaid or not self.connection.up:
-            return
-        method, argument = self._unsaid[0]
-        self._saying = True
-        try:
-            future = self.connection.call(method, argument)
-        except TrunklineError:
-            self._saying = False
-            return
-
-        def said(done: asyncio.Future[Json]) -> None:
-            self._saying = False
-            problem = done.exception()
-            if isinstance(problem, TrunklineError) and problem.code == "rpc.closed":
-                return  # when it is back
-            self._unsaid.popleft()
-            if problem is not None:
-                self._log("CHARGING", 3, "REFUSED", str(problem))
-            self._say()
-
-        future.add_done_callback(said)
 
     def _serve(self, method: str, argument: Json) -> Json:
         """What the charging node asks of a switch."""

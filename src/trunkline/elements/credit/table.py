@@ -31,6 +31,7 @@ class State(Enum):
     UPDATING = "updating"
     ENDING = "ending"
     CLOSING = "closing"
+    LATE = "late"
     ENDED = "ended"
 
 
@@ -64,7 +65,7 @@ class Action(Enum):
     FORGET = "nothing: no session is open"
     CLOSE = "ask TerminateSession, then ProcessCDR, then GetCDRs"
     NEXT = "ask the next of the three, or be done"
-    LEAVE = "be done; what was not said is said when charging is back"
+    LEAVE = "leave the record without a cost, until charging is back"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +116,9 @@ _CELLS: Final[dict[State, dict[Trigger, Row]]] = {
     _S.CLOSING: {
         _T.GRANT: Row(_A.NEXT, (_S.CLOSING, _S.ENDED)),
         _T.REFUSAL: Row(_A.NEXT, (_S.CLOSING, _S.ENDED)),
-        _T.SILENCE: Row(_A.LEAVE, (_S.ENDED,)),
+        _T.SILENCE: Row(_A.LEAVE, (_S.LATE,)),
     },
+    _S.LATE: {_T.DUE: Row(_A.NEXT, (_S.CLOSING,))},
     _S.ENDED: {},
 }
 
