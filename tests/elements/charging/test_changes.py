@@ -537,6 +537,9 @@ def test_there_are_no_caches(tmp_path: Path) -> None:
         item = {"CacheID": "*filters", "ItemID": "cgrates.org:FLTR_1"}
         for name in ("ReloadCache", "LoadCache", "Clear", "FlushCache"):
             assert await ask(f"CacheSv1.{name}") == "OK"
+        indexes = {"Tenant": "cgrates.org", "AttributeS": True}
+        assert await ask("APIerSv1.ComputeFilterIndexes", indexes) == "OK"
+        assert await ask("APIerSv1.ComputeFilterIndexIDs", {"AttributeIDs": ["A"]}) == "OK"
         for name in ("RemoveItem", "RemoveGroup"):
             assert await ask(f"CacheSv1.{name}", item) == "OK"
         for name in ("HasItem", "HasGroup"):

@@ -13,7 +13,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from tests.elements.charging.reference_client import JSONClient
+from tests.elements.charging.reference_client import AnsweredError, JSONClient
 from tests.elements.charging.support import network_file, running, write_folder
 from tests.elements.charging.test_costs import ASKED, RETAIL
 
@@ -114,6 +114,34 @@ def test_a_node_of_a_store_has_its_profiles(tmp_path: Path) -> None:
         assert chargers_of_an_event() == ["TWICE", "TWICE2"]
         assert client.call("APIerSv1.LoadTariffPlanFromFolder", path) == "OK"
         assert chargers_of_an_event() == ["ONCE"]
+
+
+def test_what_is_set_on_one_node_counts_on_the_other(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/store.sqlite"
+    paths = []
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        paths.append(network_file(tmp_path / name, name, store=url, http="", rpc_bijson=""))
+    with (
+        running(paths[0]) as first,
+        running(paths[1]) as second,
+        closing(JSONClient(first.servers["rpc_json"].local)) as here,
+        closing(JSONClient(second.servers["rpc_json"].local)) as there,
+    ):
+        attribute = {"Path": "*req.B", "Type": "*constant", "Value": "x"}
+        profile = {"ID": "A", "Contexts": ["*any"], "Attributes": [attribute]}
+        assert here.call("APIerSv2.SetAttributeProfile", profile) == "OK"
+        deadline = time.monotonic() + 1
+        while "A" not in second.engine.rules.ids("Attributes", "cgrates.org"):
+            assert time.monotonic() < deadline, "not within a second"
+            time.sleep(0.02)
+        changed = there.call("AttributeSv1.ProcessEvent", {"Event": {"Account": "1"}})
+        assert isinstance(changed, dict)
+        assert changed["Event"] == {"Account": "1", "B": "x"}
+        assert there.call("APIerSv1.RemoveAttributeProfile", {"ID": "A"}) == "OK"
+        assert here.call("CacheSv1.ReloadCache", {}) == "OK"  # now, and not within a second
+        with pytest.raises(AnsweredError, match="NOT_FOUND"):
+            here.call("APIerSv1.GetAttributeProfile", {"ID": "A"})
 
 
 def test_run_answers_until_it_is_told_to_end(tmp_path: Path) -> None:

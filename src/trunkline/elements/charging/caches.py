@@ -1,4 +1,4 @@
-"""``CacheSv1``: of a node that caches nothing.
+"""``CacheSv1``: of a node that caches nothing, and computes its indexes itself.
 
 What is changed counts at once on the node that is told of it, and within a second on the others, so
 there is nothing to reload or to clear; what asks for an item is told that there is none. To reload
@@ -50,6 +50,11 @@ class Caches:
     @method("CacheSv1.Clear", "CacheSv1.FlushCache", "CacheSv1.RemoveItem", "CacheSv1.RemoveGroup")
     def clear(self, args: CacheItem) -> Json:
         """Nothing to clear."""
+        return "OK"
+
+    @method("APIerSv1.ComputeFilterIndexes", "APIerSv1.ComputeFilterIndexIDs")
+    def indexed(self, args: CacheIDs) -> Json:
+        """Indexes are those of the profiles that count, always."""
         return "OK"
 
     @method("CacheSv1.HasItem", "CacheSv1.HasGroup")
