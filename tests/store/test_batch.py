@@ -270,6 +270,11 @@ def test_times_without_an_offset_are_local(tmp_path: Path, zone: tzinfo) -> None
     found = duckdb.execute(f"SELECT Cost FROM '{target}'").fetchall()
     assert [cost for (cost,) in found] == [Decimal("0.1"), Decimal("0.45"), None, None]
     assert report.errors == {"cgrates.time": 2}
+    duckdb.sql(
+        f"COPY (SELECT * REPLACE (NULL::TIMESTAMP AS AnswerTime) FROM '{target}')"
+        f" TO '{source}' (FORMAT parquet)"
+    )
+    assert rate_file(TARIFF, source, target, zone=zone).errors == {"cgrates.time": 4}
 
 
 def test_small_amounts_are_written_out(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ __all__ = [
     "Ints",
     "Offsets",
     "Text",
+    "among",
     "number_interval",
     "number_keys",
     "ranks",
@@ -49,6 +50,7 @@ _BASE = 12
 _PLUS = ord("+")
 _ZERO = ord("0")
 _MICROSECONDS = 1_000_000
+_NEAR = 8
 _PADDING = 32
 """More than the positions that are looked at, so that there is something at each."""
 
@@ -63,6 +65,12 @@ def ranks(of: Ints, values: Ints) -> Ints:
     found[order] = np.searchsorted(of, values[order], "right")
     found -= 1
     return found
+
+
+def among(values: Ints) -> frozenset[int]:
+    """Few values, or many, that have all of these among them."""
+    low, high = int(values.min()), int(values.max())
+    return frozenset(range(low, high + 1) if high - low < _NEAR else np.unique(values).tolist())
 
 
 class Text:
@@ -202,13 +210,11 @@ class Offsets:
         Of an hour that comes twice the first is meant; in one that is skipped the clock goes on
         as before.
         """
+        if not len(local):
+            return local
         if isinstance(self.zone, timezone):
             return local - utc_offset(self.zone, 0) // SECOND
-        years = {
-            near
-            for each in np.unique(local >> YEAR_BITS).tolist()
-            for near in range(each - 1, each + 2)
-        }
+        years = {near for each in among(local >> YEAR_BITS) for near in range(each - 1, each + 2)}
         starts: list[int] = []
         offsets: list[int] = []
         before: tuple[int, int] | None = None

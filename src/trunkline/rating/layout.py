@@ -21,6 +21,7 @@ from trunkline.rating.columns import (
     YEAR_BITS,
     Ints,
     Offsets,
+    among,
     number_interval,
     ranks,
 )
@@ -52,7 +53,6 @@ OPEN = -1
 NONE = -2
 """No price."""
 _MOST_DECIMALS = 15
-_NEAR = 8
 _EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 UP, MIDDLE, DOWN = range(3)
 _ROUNDINGS = {RoundingMethod.UP: UP, RoundingMethod.MIDDLE: MIDDLE, RoundingMethod.DOWN: DOWN}
@@ -378,12 +378,6 @@ def by_value(values: Ints) -> Iterator[tuple[int, Ints]]:
 # At which hour
 
 
-def _among(values: Ints) -> frozenset[int]:
-    """Few values, or many, that have all of these among them."""
-    low, high = int(values.min()), int(values.max())
-    return frozenset(range(low, high + 1) if high - low < _NEAR else np.unique(values).tolist())
-
-
 @dataclass(frozen=True, slots=True)
 class _Moments:
     """From ``keys[k]`` on ``winners[k]`` holds. A key is a table and seconds since the epoch."""
@@ -413,7 +407,7 @@ class Schedule:
         The moment given may be an earlier one, where nothing changes.
         """
         seconds = time // SECOND
-        moments = self._cover(_among(table), _among(seconds >> YEAR_BITS))
+        moments = self._cover(among(table), among(seconds >> YEAR_BITS))
         place = ranks(moments.keys, (table << self._TABLE_BITS) + (seconds + self._ZERO))
         until = moments.keys.take(place + 1) & (2**self._TABLE_BITS - 1)
         return moments.winners.take(place), (until - self._ZERO) * SECOND

@@ -381,9 +381,8 @@ def _csv_column(column: pa.Array) -> pa.Array:
     if pa.types.is_decimal(column.type):
         return _without_exponents(text)
     data = text.buffers()[2]
-    if data is None or not any(
-        each in memoryview(data).tobytes() for each in (b'"', b",", b"\n", b"\r")
-    ):
+    characters = b"" if data is None else data.to_pybytes()
+    if not any(each in characters for each in b'",\n\r'):
         return text
     needed = pc.match_substring_regex(text, '[",\r\n]')
     doubled = pc.replace_substring(text, '"', '""')
