@@ -184,6 +184,7 @@ _TABLES = {
     "[[node.NAME.proxy.destinations.SET.targets]]": "DestinationTarget",
     "[node.NAME.charging]": "ChargingSettings",
     "[[node.NAME.charging.export]]": "ExportSettings",
+    "[[node.NAME.charging.reader]]": "ReaderSettings",
     "[[node.NAME.exchange.trunk]]": "TrunkSettings",
     "[[node.NAME.exchange.route]]": "RouteSettings",
     "[sctp]": "SctpSettings",

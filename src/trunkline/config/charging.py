@@ -34,6 +34,7 @@ __all__ = [
     "ExportSettings",
     "FieldSettings",
     "ListenAddress",
+    "ReaderSettings",
     "RequestType",
 ]
 
@@ -106,6 +107,28 @@ class ExportSettings:
 
 
 @attrs.frozen
+class ReaderSettings:
+    """A folder whose files are read as events."""
+
+    id: str
+    type: Literal["*file_csv", "*file_json"]
+    source_path: str
+    """The folder, relative to the network file."""
+    processed_path: str
+    """Where files go that have been read."""
+    fields: tuple[FieldSettings, ...]
+    header: bool = False
+    """The first line has the names of the columns; else they are called 0, 1, 2 …"""
+    field_separator: str = ","
+    tenant: str = ""
+    filters: tuple[str, ...] = ()
+    """Rows that do not fit are passed over."""
+    flags: tuple[str, ...] = ()
+    """As of ``CDRsV1.ProcessEvent``."""
+    every: Duration = Duration(1.0)  # noqa: RUF009 - immutable
+
+
+@attrs.frozen
 class ChargingSettings:
     """What makes a node one that charges."""
 
@@ -131,6 +154,7 @@ class ChargingSettings:
     grant_total: Duration = Duration(24 * 3600.0)  # noqa: RUF009 - immutable
     """What all calls are granted then."""
     export: tuple[ExportSettings, ...] = ()
+    reader: tuple[ReaderSettings, ...] = ()
 
 
 @attrs.frozen

@@ -78,6 +78,7 @@ from trunkline.config.charging import (
     ChargingSettings,
     ExportSettings,
     ListenAddress,
+    ReaderSettings,
 )
 from trunkline.config.proxy import (
     DestinationSettings,
@@ -104,6 +105,7 @@ __all__ = [
     "NetworkSettings",
     "NodeSettings",
     "RatingSettings",
+    "ReaderSettings",
     "RouteSettings",
     "SctpSettings",
     "TlsFiles",
@@ -453,14 +455,15 @@ def _check_charging(path: Path, text: str, node: str, charging: ChargingSettings
             _line_of(text, (*where, "connections")),
             f"connections: 1 to 100000, not {charging.connections}",
         )
-    names = [each.id for each in charging.export]
-    for name in names:
-        if not name or "/" in name or names.count(name) > 1:
-            raise NetworkFileError(
-                path,
-                _line_of(text, (*where, "export")),
-                f"export: {name!r}: each needs an id of its own, without a slash",
-            )
+    for key, listed in (("export", charging.export), ("reader", charging.reader)):
+        names = [each.id for each in listed]
+        for name in names:
+            if not name or "/" in name or names.count(name) > 1:
+                raise NetworkFileError(
+                    path,
+                    _line_of(text, (*where, key)),
+                    f"{key}: {name!r}: each needs an id of its own, without a slash",
+                )
     if charging.lease.seconds < 1:
         raise NetworkFileError(
             path, _line_of(text, (*where, "lease")), "lease: a second at least, or no call lasts"

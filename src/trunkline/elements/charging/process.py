@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from trunkline import __version__
 from trunkline.charging.templates import Template
-from trunkline.config.charging import ChargingSettings, ExportSettings
+from trunkline.config.charging import ChargingSettings, ExportSettings, ReaderSettings
 from trunkline.elements.charging.accounts import Accounts
 from trunkline.elements.charging.actions import Actions
 from trunkline.elements.charging.caches import Caches
@@ -34,6 +34,7 @@ from trunkline.elements.charging.exports import Exports, Live
 from trunkline.elements.charging.fallback import Fallback
 from trunkline.elements.charging.openapi import document
 from trunkline.elements.charging.profiles import ProfileMethods
+from trunkline.elements.charging.readers import Reader, Readers
 from trunkline.elements.charging.recorder import Recorder
 from trunkline.elements.charging.records import Records
 from trunkline.elements.charging.registry import Registry
@@ -129,6 +130,7 @@ class ChargingPlan:
         self.rules = RuleBook(self.tariffs.rows, self.tariffs, kept)
         self.ledger = settings.ledger or default_ledger_url()
         self.exporters = [_exporter(network.path.parent, each) for each in settings.export]
+        self.readers = [_reader(network.path.parent, each) for each in settings.reader]
 
     def steps(self, engine: Engine) -> Steps:
         """The steps of sessions, as the settings have them.
@@ -175,6 +177,7 @@ class ChargingNode:
         ]
         recorder = Recorder(self.engine, [each.exporter.name for each in live])
         self.exports = Exports(self.engine, plan.exporters, live, self.log)
+        self.readers = Readers(self.engine, recorder, plan.readers, self.log)
         self.registry = Registry(
             Core(plan.name, datetime.now(UTC)),
             Costs(plan.tariffs, self.engine.clock),
@@ -219,6 +222,7 @@ class ChargingNode:
             self.loop.create_task(self.engine.tariffs.follow(self._unfollowed_tariff)),
             self.loop.create_task(self.scheduler.run()),
             self.loop.create_task(self.exports.run()),
+            self.loop.create_task(self.readers.run()),
         ]
         with suppress(TimeoutError):
             async with asyncio.timeout(_READY):
@@ -421,6 +425,18 @@ def _exporter(folder: Path, settings: ExportSettings) -> Exporter:
         )
     except TrunklineError as problem:
         raise TrunklineError(problem.code, f"export {settings.id}: {problem.message}") from problem
+
+
+def _reader(folder: Path, settings: ReaderSettings) -> Reader:
+    """The reader of settings of a network file in ``folder``.
+
+    Raises:
+        TrunklineError: what is wrong with its filters or fields.
+    """
+    try:
+        return Reader(settings, folder)
+    except TrunklineError as problem:
+        raise TrunklineError(problem.code, f"reader {settings.id}: {problem.message}") from problem
 
 
 def _written(address: tuple[str, int]) -> str:
