@@ -22,6 +22,7 @@ from trunkline.charging.event import Event
 from trunkline.elements.charging.engine import Engine
 from trunkline.elements.charging.steps import Steps
 from trunkline.rating.durations import SECOND
+from trunkline.store.ledger.model import Keys, Loaded
 
 CALL = {**EVENT, "Usage": "60s"}
 INITIATE = "SessionSv1.InitiateSession"
@@ -377,8 +378,10 @@ def test_a_random_order_is_the_same_when_asked_and_when_taken(tmp_path: Path) ->
     charging(tmp_path, script)
 
 
-def test_whoever_has_a_balance_of_a_group_shares_it(tmp_path: Path) -> None:
-    async def script(ask: Ask, _: Engine) -> None:
+def test_whoever_has_a_balance_of_a_group_shares_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def script(ask: Ask, engine: Engine) -> None:
         async def share(account: str, value: float, groups: str = "CLAN") -> None:
             await ask(
                 "APIerSv1.AddBalance",
@@ -392,8 +395,17 @@ def test_whoever_has_a_balance_of_a_group_shares_it(tmp_path: Path) -> None:
             await share(account, value)
         await share("1004", 1, "OTHER")
         event = {**EVENT, "Usage": "180s"}
+        read: list[str] = []
+        load = engine.book.load
+
+        async def noting(keys: Keys) -> Loaded:
+            read.extend(keys.accounts)
+            return await load(keys)
+
+        monkeypatch.setattr(engine.book, "load", noting)
         asked = await ask("SessionSv1.AuthorizeEvent", GetMaxUsage=True, Event=event)
         assert asked["MaxUsage"] == 60 * SECOND
+        assert read == [f"cgrates.org:100{number}" for number in (1, 2, 3)], "each of them once"
         assert await granted(ask, INITIATE, event) == 60 * SECOND
         assert [await money(ask, f"100{number}") for number in (1, 2, 3, 4)] == [0, 0, 0, 1]
         await share("1005", 0.1)  # it has come meanwhile
