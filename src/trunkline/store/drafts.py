@@ -25,6 +25,7 @@ from sqlalchemy import (
     Table,
     Text,
     delete,
+    func,
     insert,
     select,
 )
@@ -83,7 +84,7 @@ class Drafts:
 
     def names(self) -> list[str]:
         """The names of all drafts, sorted."""
-        query = select(_rows.c.name).distinct()
+        query = select(func.min(_rows.c.name)).group_by(_rows.c.draft)
         return sorted(self._database.run(lambda c: list(c.execute(query).scalars())))
 
     def put(self, name: str, item: ItemKey, rows: Sequence[str]) -> None:
