@@ -153,6 +153,9 @@ class ChargingSettings:
     """What one call is granted at most while the ledger fails."""
     grant_total: Duration = Duration(24 * 3600.0)  # noqa: RUF009 - immutable
     """What all calls are granted then."""
+    mail_server: ListenAddress = ListenAddress(None)
+    """Who takes the mails of actions."""
+    mail_from: str = "charging@localhost"
     export: tuple[ExportSettings, ...] = ()
     reader: tuple[ReaderSettings, ...] = ()
 

@@ -268,6 +268,62 @@ def test_a_secure_server_is_known_by_its_certificate(monkeypatch: pytest.MonkeyP
     asyncio.run(main())
 
 
+@asynccontextmanager
+async def mails(refusing: str = "") -> AsyncIterator[tuple[str, list[str]]]:
+    """A mail server: its address, and what it was told; ``refusing``: one address."""
+    told: list[str] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 here\r\n")
+        while line := (await reader.readline()).decode().rstrip("\r\n"):
+            told.append(line)
+            if line.startswith("data"):
+                writer.write(b"354 go on\r\n")
+                told.append((await reader.readuntil(b"\r\n.\r\n")).decode())
+            elif refusing and refusing in line and line.startswith("rcpt"):
+                writer.write(b"550 nobody\r\n")
+                continue
+            writer.write(b"221 bye\r\n" if line == "QUIT" else b"250 fine\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}", told
+
+
+def test_a_mail(tmp_path: Path) -> None:
+    async def script(desk: Office) -> None:
+        async with mails() as (place, told):
+            desk.scheduler = Scheduler(
+                desk.engine, desk.log, mail_server=place, mail_from="us@example.net"
+            )
+            await execute(desk)
+            await desk.scheduler.turn()
+            assert desk.scheduler.counters.effects_done == 1, desk.lines
+            text = "\n".join(told)
+            assert "mail FROM:<us@example.net>" in text
+            assert "rcpt TO:<a@example.net>\nrcpt TO:<b@example.net>" in text
+            assert "Subject: Account cgrates.org:1001" in text
+            assert "*monetary gift: 5" in text
+        async with mails("b@example") as (place, _):
+            desk.scheduler = Scheduler(desk.engine, desk.log, mail_server=place, mail_from="us@x")
+            await execute(desk)
+            await desk.scheduler.turn()
+            assert desk.scheduler.counters.effects_retried == 1, "one of them was refused"
+        desk.scheduler = Scheduler(desk.engine, desk.log, mail_server=place, mail_from="us@x")
+        await execute(desk, "NOBODY")
+        await desk.scheduler.turn()
+        assert desk.scheduler.counters.effects_given_up == 1
+        assert "its parameters name nobody" in desk.lines[-1]
+
+    rows = actions(
+        "A,*topup_reset,,,gift,*monetary,,,,,,,5,,,,20",
+        "A,*mail_async,a@example.net;b@example.net,,,,,,,,,,,,,,10",
+        "NOBODY,*mail_async,;,,,,,,,,,,,,,,10",
+    )
+    office(tmp_path, rows, script)
+
+
 @pytest.mark.parametrize("answer", [b"", b"hello\r\n\r\n", b"HTTP/1.1 200 OK\r\n"])
 def test_an_answer_that_is_none(answer: bytes) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -35,6 +35,7 @@ from trunkline.errors import DecodeError, TrunklineError
 from trunkline.jsonrpc import Json, encode
 from trunkline.net.http import post
 from trunkline.net.jsonrpc.client import connect
+from trunkline.net.mail import send_mail
 from trunkline.store.ledger.model import RecordRow, TaskRow
 
 __all__ = ["ATTEMPTS", "PREFIX", "Carrier", "Order", "posted"]
@@ -127,12 +128,23 @@ class Carrier:
     else is worth another attempt.
     """
 
-    LASTING: Final = frozenset({"charging.effect", "charging.effect-unknown", "http.url"})
+    LASTING: Final = frozenset(
+        {"charging.effect", "charging.effect-unknown", "http.url", "mail.address"}
+    )
     """Errors that no other attempt would mend."""
 
-    def __init__(self, log: Callable[[str], None], *, timeout: float = 5.0) -> None:
+    def __init__(
+        self,
+        log: Callable[[str], None],
+        *,
+        timeout: float = 5.0,
+        mail_server: str = "",
+        mail_from: str = "",
+    ) -> None:
         self._log = log
         self._timeout = timeout
+        self._mail_server = mail_server
+        self._mail_from = mail_from
 
     async def carry_out(self, order: Order) -> None:
         """Do what was asked for.
@@ -148,6 +160,8 @@ class Carrier:
             account = order.account
             body = None if account is None else reference_account(account)
             await post(order.extra.strip(), encode(body).encode(), timeout=self._timeout)
+        elif order.action == "*mail_async" and self._mail_server:
+            await self._mail(order)
         elif order.action == "*cgr_rpc":
             await asyncio.to_thread(self._call, order)
         else:
@@ -155,6 +169,28 @@ class Carrier:
                 "charging.effect-unknown",
                 f"{order}: nothing here carries that out; take the row out of Actions.csv",
             )
+
+    async def _mail(self, order: Order) -> None:
+        """To the addresses in the parameters, between ``;``: what the account holds."""
+        recipients = [word.strip() for word in order.extra.split(";") if word.strip()]
+        if not recipients or order.account is None:
+            raise TrunklineError(
+                "charging.effect", f"{order}: its parameters name nobody, or there is no account"
+            )
+        account = order.account
+        held = [
+            f"{each.type} {each.id or each.uuid}: {number_text(each.value)}"
+            for each in account.balances
+        ]
+        text = "\n".join([f"{order.time:%Y-%m-%d %H:%M:%S} UTC, {order.actions_id}", "", *held])
+        await send_mail(
+            self._mail_server,
+            self._mail_from,
+            recipients,
+            f"Account {account.key}",
+            f"{text}\n",
+            timeout=self._timeout,
+        )
 
     def _call(self, order: Order) -> None:
         """``{"Address":"127.0.0.1:2012","Method":"CoreSv1.Ping","Params":{}}``."""

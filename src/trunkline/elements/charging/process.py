@@ -168,7 +168,13 @@ class ChargingNode:
         self.steps = plan.steps(self.engine)
         self._failing = ""
         self._unprepared = False
-        self.scheduler = Scheduler(self.engine, self.log)
+        relay = plan.settings.mail_server.address
+        self.scheduler = Scheduler(
+            self.engine,
+            self.log,
+            mail_server="" if relay is None else _written(relay),
+            mail_from=plan.settings.mail_from,
+        )
         self.clients = Clients(self._switches)
         live = [
             Live(exporter, each.every.seconds)

@@ -62,16 +62,28 @@ class Scheduler:
     """Runs plans and carries out orders, of the ledger of ``engine``.
 
     ``log`` takes a facility, a severity, a word and a text. ``timeout``: seconds for an order.
+    ``mail_server`` takes mails, from ``mail_from``; empty: there are none.
     """
 
     def __init__(
-        self, engine: Engine, log: Callable[[str, int, str, str], None], *, timeout: float = 5.0
+        self,
+        engine: Engine,
+        log: Callable[[str, int, str, str], None],
+        *,
+        timeout: float = 5.0,
+        mail_server: str = "",
+        mail_from: str = "",
     ) -> None:
         self.counters = SchedulerCounters()
         self._engine = engine
         self._log = log
         self._plans = Plans(engine)
-        self._carrier = Carrier(lambda text: log("ACTION", 6, "LOG", text), timeout=timeout)
+        self._carrier = Carrier(
+            lambda text: log("ACTION", 6, "LOG", text),
+            timeout=timeout,
+            mail_server=mail_server,
+            mail_from=mail_from,
+        )
         self._carried: dict[str, asyncio.Task[None]] = {}
         self._due = asyncio.Event()
         self._asked = asyncio.Event()
