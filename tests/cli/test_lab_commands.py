@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 from tests.lab.networks import write_network
 from typer.testing import CliRunner, Result
 
@@ -54,6 +55,23 @@ def test_status_is_1_when_a_link_is_down(lab: Network) -> None:
     assert [link["blocked"] for link in found["links"]] == [False, True, False]
     assert run("heal", "b-a").stdout == "B-A:0 is healed\nB-A:1 is healed\n"
     assert run("status").exit_code == 0
+
+
+def test_an_exchange_that_does_not_reach_charging_is_said_so(
+    lab: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = await_links(lab, 5.0)
+    exchange = next(node for node in found.nodes if node.name == "X")
+    nodes = [node for node in found.nodes if node is not exchange]
+    away = evolve(found, nodes=[*nodes, evolve(exchange, charging=False)])
+    monkeypatch.setattr(lab_commands, "lab_status", lambda _: away)
+    result = run("status")
+    assert result.exit_code == 1
+    assert "exchange, charging is out of reach" in result.stdout
+    near = evolve(found, nodes=[*nodes, evolve(exchange, charging=True)])
+    monkeypatch.setattr(lab_commands, "lab_status", lambda _: near)
+    result = run("status")
+    assert (result.exit_code, "reach" in result.stdout) == (0, False)
 
 
 def test_a_node_that_is_away_is_said_so(lab: Network) -> None:
