@@ -368,6 +368,24 @@ def test_a_ray_cluster_writes_the_same_and_listens_on_loopback(tmp_path: Path) -
     assert heard <= LOOPBACK
 
 
+@pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed: trunkline[ray]")
+def test_a_ray_cluster_that_is_not_there(tmp_path: Path) -> None:
+    source = write(tmp_path / "in.csv", records(5))
+    command = [sys.executable, "-m", "trunkline", "rate", "batch", str(source)]
+    command += [str(tmp_path / "out.csv"), "--tariff", "examples/tutorial-tariff"]
+    environment = {**os.environ, "HOME": str(tmp_path), "RAY_ADDRESS": "127.0.0.1:1"}
+    done = subprocess.run(
+        [*command, "--engine", "ray"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "the Ray cluster of 127.0.0.1:1: [Errno 111] Connection refused" in done.stderr
+
+
 def test_without_ray_the_message_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

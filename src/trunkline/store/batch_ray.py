@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import tzinfo
@@ -37,6 +38,7 @@ except ModuleNotFoundError as problem:
 
 __all__ = ["cluster"]
 
+_PATIENCE = 5.0  # seconds until a cluster has answered
 _kept: dict[str, Worker] = {}
 """In a process of the cluster the worker of the run that it works for."""
 
@@ -75,14 +77,18 @@ def cluster(
             return wait
 
         yield begin, max(1, int(ray.cluster_resources().get("CPU", 1)))
-    except (ray.exceptions.RayError, ConnectionError) as problem:
-        raise TrunklineError("batch.ray", f"the Ray cluster: {problem}") from problem
+    except (ray.exceptions.RayError, ConnectionError, TimeoutError, socket.gaierror) as problem:
+        where = f" of {_ADDRESS}" if _ADDRESS else ""
+        raise TrunklineError("batch.ray", f"the Ray cluster{where}: {problem}") from problem
     finally:
         ray.shutdown()
 
 
 def _connect() -> None:
     if _ADDRESS:
+        host, colon, port = _ADDRESS.removeprefix("ray://").rpartition(":")
+        if colon and port.isdecimal():  # Ray itself would go on trying for minutes
+            socket.create_connection((host.strip("[]"), int(port)), _PATIENCE).close()
         ray.init(address=_ADDRESS, log_to_driver=False, logging_level=logging.ERROR)
     else:
         ray.init(
