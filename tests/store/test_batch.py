@@ -184,6 +184,22 @@ def test_a_run_that_was_interrupted_goes_on(tmp_path: Path) -> None:
     assert target.read_bytes() == whole.read_bytes()
 
 
+def test_a_run_that_had_written_nothing_is_in_nobodys_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = write(tmp_path / "in.csv", records(10)), tmp_path / "out.csv"
+
+    def fail(*_: object) -> None:
+        raise Pulled
+
+    with monkeypatch.context() as patch:
+        patch.setattr("trunkline.store.batch_worker.Worker.price", fail)
+        with pytest.raises(Pulled):
+            rate_file(TARIFF, source, target, fingerprint="t")
+    assert (tmp_path / "out.csv.notes").exists()
+    assert rate_file(TARIFF, source, target, fingerprint="other").records == 14
+
+
 def test_a_run_goes_on_after_what_is_noted_and_was_written(tmp_path: Path) -> None:
     """As a process that was killed leaves it: half a note, and a piece without one."""
     source, target = write(tmp_path / "in.csv", records(3000)), tmp_path / "out.parquet"
@@ -209,7 +225,7 @@ def test_a_run_goes_on_after_what_is_noted_and_was_written(tmp_path: Path) -> No
     with pytest.raises(TrunklineError, match="shorter than what is noted") as refused:
         rate_file(TARIFF, source, target, piece=500)
     assert refused.value.code == "batch.unfinished"
-    for note in ("", "[]\n", "junk\n"):
+    for note in ("", "[]\n{}\n", "junk\n"):
         notes.write_text(note)
         with pytest.raises(TrunklineError) as refused:
             rate_file(TARIFF, source, target, piece=500)

@@ -337,9 +337,7 @@ class _Output:
         self.errors: Counter[str] = Counter()
         """Of them."""
         self._end = 0
-        if self._notes_path.exists():
-            self._resume(plan)
-        else:
+        if not (self._notes_path.exists() and self._resume(plan)):
             self._begin(MAGIC if kind == "parquet" else header, plan)
         self._file = self._unfinished.open("r+b")
         self._file.truncate(self._end)
@@ -360,11 +358,16 @@ class _Output:
         noted.write_text(json.dumps({**plan, "end": self._end}) + "\n")
         os.replace(noted, self._notes_path)
 
-    def _resume(self, plan: Mapping[str, str | int]) -> None:
-        """Take up what is noted and was written: a note is made after its piece."""
+    def _resume(self, plan: Mapping[str, str | int]) -> bool:
+        """Take up what is noted and was written: a note is made after its piece.
+
+        False where that is nothing.
+        """
         try:
             lines = self._notes_path.read_text().splitlines(keepends=True)
             first, *others = [json.loads(each) for each in lines if each.endswith("\n")]
+            if not others:
+                return False
             if {key: value for key, value in first.items() if key != "end"} != plan:
                 raise TrunklineError(
                     "batch.unfinished",
@@ -387,6 +390,7 @@ class _Output:
             ) from problem
         complete = sum(len(each.encode()) for each in lines if each.endswith("\n"))
         os.truncate(self._notes_path, complete)
+        return True
 
     def add(self, piece: Piece) -> None:
         """Write a piece and, when it is on the disk, its note."""
