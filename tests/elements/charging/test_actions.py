@@ -211,6 +211,31 @@ def test_turns_to_come_are_listed_and_run_by_hand(tmp_path: Path) -> None:
     office(tmp_path, FILES, script)
 
 
+def test_who_is_gone_has_no_plan_any_more(tmp_path: Path) -> None:
+    rows = {"Actions.csv": FILES["Actions.csv"] + "END,*remove_account,,,,,,,,,,,,,,,20\n"}
+
+    async def script(desk: Office) -> None:
+        for name in ("1001", "1002", "1003"):
+            await desk.ok("APIerSv1.SetAccount", Account=name, ActionPlanID="START")
+        await desk.scheduler.turn()
+        await desk.ok("APIerSv1.RemoveAccount", Account="1001")
+        assert len(await desk.book.tasks("plan/")) == 2
+        await desk.ok("APIerSv1.ExecuteAction", Account="1002", ActionsId="END")
+        [plan] = await desk.ask("APIerSv1.GetActionPlan", ID="START")
+        assert plan["AccountIDs"] == {"cgrates.org:1003": True}
+        await desk.ok("APIerSv1.ExecuteScheduledActions", ActionPlanID="START")
+        assert await desk.account("1002") == "NOT_FOUND"
+        assert await desk.money("1003") == 12
+        # One of that name that comes later has nothing of it.
+        await desk.ok("APIerSv1.SetAccount", Account="1002")
+        desk.later(hours=2)
+        await desk.scheduler.turn()
+        assert (await desk.account("1002"))["BalanceMap"] is None
+        assert len(await desk.book.tasks("plan/")) == 1
+
+    office(tmp_path, FILES | rows, script)
+
+
 def test_triggers_are_set_read_and_removed(tmp_path: Path) -> None:
     async def script(desk: Office) -> None:
         said: dict[str, object] = {

@@ -203,7 +203,8 @@ class Accounts:
     @method("APIerSv1.RemoveAccount", mandatory=("Account",))
     async def remove(self, args: AttrGetAccount) -> Json:
         """Remove an account; what its balances held is moved out of them."""
-        await self._act(args.tenant, args.account, [ActionRow(id="", action="*remove_account")])
+        if not await self._plans.remove(_key(args.tenant, args.account)):
+            raise ApiError("NOT_FOUND")
         return "OK"
 
     @method("APIerSv1.AddBalance", mandatory=("Account", "BalanceType", "Value"))

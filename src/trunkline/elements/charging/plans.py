@@ -222,10 +222,10 @@ class Plans:
         zone = engine.tariffs.tariff.zone(planned.account.partition(":")[0])
         return planned.task(planned.due(rows, engine.profiles.timings, zone))
 
-    async def execute(self, rows: Sequence[ActionPlanRow], key: str) -> None:
+    async def execute(self, rows: Sequence[ActionPlanRow], key: str, *, make: bool = False) -> None:
         """Run rows of plans for an account now, whatever their time, all or none.
 
-        The account is made where it is not there; the time of the next turn stays.
+        The time of the next turn stays. One that is not there is made, or left alone.
 
         Raises:
             TrunklineError: what an action could not do.
@@ -235,8 +235,8 @@ class Plans:
 
         def step(view: View) -> Booked:
             taken = engine.taken(view, now)
-            for row in rows:
-                taken.act(key, self._actions(row), row.actions_id, make=True)
+            for row in rows if make or view.accounts[key] is not None else ():
+                taken.act(key, self._actions(row), row.actions_id, make=make)
             return taken.into(Booked(time=now))
 
         await engine.write(Keys(accounts=[key]), step)
@@ -256,6 +256,24 @@ class Plans:
         ]
         return [(row, schedule) for row, schedule in found if not schedule.once]
 
+    async def remove(self, key: str) -> bool:
+        """Remove an account, with the plans that it has; False: it is not there."""
+        engine = self._engine
+        loaded = (await engine.book.load(Keys(accounts=[key]))).view.accounts[key]
+        if loaded is None:
+            return False
+        names = [f"{prefix_of(plan)}{key}" for plan in loaded.plans]
+        now = engine.clock().timestamp()
+
+        def step(view: View) -> Booked:
+            taken = engine.taken(view, now)
+            if view.accounts[key] is not None:
+                taken.act(key, [ActionRow(id="", action="*remove_account")])
+            return taken.into(Booked(time=now, tasks=dict.fromkeys(names)))
+
+        await engine.write(Keys(accounts=[key], tasks=names), step)
+        return True
+
     async def withdraw(self, plan: str) -> None:
         """Take a plan from all who have it."""
         async for planned, _ in self.planned(plan):
@@ -264,10 +282,16 @@ class Plans:
     async def planned(self, plan: str = "") -> AsyncIterator[tuple[Planned, TaskRow]]:
         """The accounts' plans, of one plan or of all."""
         prefix, after = prefix_of(plan) if plan else PREFIX, ""
-        while page := await self._engine.book.tasks(prefix, after=after, limit=_PAGE):
+        book = self._engine.book
+        while page := await book.tasks(prefix, after=after, limit=_PAGE):
             after = page[-1].id
-            for task in page:
-                yield Planned.of_task(task), task
+            found = [(Planned.of_task(task), task) for task in page]
+            keys = Keys(accounts=list(dict.fromkeys(planned.account for planned, _ in found)))
+            accounts = (await book.load(keys)).view.accounts
+            for planned, task in found:
+                account = accounts[planned.account]
+                if account is not None and planned.plan in account.plans:
+                    yield planned, task
 
     async def of_account(self, key: str) -> AsyncIterator[tuple[Planned, TaskRow]]:
         """The plans of one account."""

@@ -196,12 +196,12 @@ class Schedules:
             raise ApiError("NOT_FOUND")
         for name in args.action_plan_ids:
             rows = sorted(plans[name], key=lambda each: each.weight, reverse=True)
-            await self._plans.execute(rows, key)
+            await self._plans.execute(rows, key, make=True)
         return "OK"
 
-    @method("SchedulerSv1.Reload")
+    @method("SchedulerSv1.Reload", "APIerSv1.ComputeAccountActionPlans")
     def reload(self, args: Nothing) -> Json:
-        """Look at once for what is due; nothing has to be read anew."""
+        """Look at once for what is due; nothing has to be read or computed anew."""
         self._scheduler.wake()
         return "OK"
 
