@@ -145,6 +145,13 @@ def test_a_charging_node_is_typed(tmp_path: Path) -> None:
     assert plain.rpc_json.address == ("127.0.0.1", 2012)
     assert plain.http.address == ("127.0.0.1", 2080)
     assert plain.rpc_bijson.address == ("127.0.0.1", 2014)
+    assert (plain.lease.seconds, plain.debit_interval.seconds) == (3 * 3600, 0)
+    assert (plain.when_ledger_fails, plain.grant_usage.seconds) == ("deny", 300)
+    text = 'lease = "10min"\ndebit_interval = "500ms"\nwhen_ledger_fails = "grant"\n'
+    said = load_network(_write(tmp_path, f"[node.OCS.charging]\n{text}")).nodes["OCS"].charging
+    assert said is not None
+    assert (said.lease.seconds, said.debit_interval.seconds) == (600, 0.5)
+    assert said.when_ledger_fails == "grant"
 
 
 @pytest.mark.parametrize(
@@ -157,6 +164,9 @@ def test_a_charging_node_is_typed(tmp_path: Path) -> None:
         ('http = "[::1]:0"', 'precision = "fine"', 7, "fine"),
         ('http = "[::1]:0"', 'store = "sqlite:///a"', 7, "there is a `tariff` already"),
         ('http = "[::1]:0"', "connections = 0", 7, "connections: 1 to 100000, not 0"),
+        ('http = "[::1]:0"', 'lease = "0s"', 7, "lease: a second at least"),
+        ('http = "[::1]:0"', "lease = 3", 7, "3 is no duration"),
+        ('http = "[::1]:0"', 'when_ledger_fails = "maybe"', 7, "maybe"),
         ('http = "[::1]:0"', 'https = ""', 7, "unknown key 'https'"),
         ("[node.OCS.charging]", '[node.OCS]\nconfig = ["a"]\n[node.OCS.charging]', 4, "is either"),
         ("[node.OCS.charging]", "[node.OCS.exchange]\n[node.OCS.charging]", 1, "is either"),
