@@ -83,9 +83,9 @@ def test_other_commands(node: ChargingNode) -> None:
         ' TimeStart="2014-08-04T13:00:00Z" TimeEnd="2014-08-04T13:00:30Z"'
     )
     assert json.loads(good(*there, asked))["RatedUsage"] == 60 * 10**9
-    problem = refused(*there, "accounts")
+    problem = refused(*there, "StatSv1.GetQueueIDs")
     assert problem.code == "rpc.error"
-    assert problem.message == ("APIerSv2.GetAccounts: rpc: can't find method APIerSv2.GetAccounts")
+    assert problem.message == "StatSv1.GetQueueIDs: rpc: can't find service StatSv1.GetQueueIDs"
     assert refused("console", "accounts").message.endswith(
         "; with --rpc HOST:PORT a server is asked"
     )
