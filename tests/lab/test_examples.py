@@ -5,6 +5,7 @@ The one whose calls are paid for is run, too: it is the one that shows something
 
 from __future__ import annotations
 
+import json
 import shutil
 import socket
 import time
@@ -281,3 +282,12 @@ def test_prepaid_calls_end_with_their_money(tmp_path: Path, runtime: Path) -> No
     audited = CliRunner().invoke(build(), ["rate", "audit"])
     assert audited.exit_code == 0, audited.output
     assert "0 sessions, 3 records: everything adds up" in audited.stdout
+
+
+def test_prepaid_is_drawn_with_who_pays_where() -> None:
+    drawn = CliRunner().invoke(build(), ["lab", "graph", str(PREPAID)])
+    assert "Town ║──pays───│" in drawn.stdout
+    made = CliRunner().invoke(build(), ["lab", "graph", str(PREPAID), "--json"])
+    assert json.loads(made.stdout)["charged"] == [{"from": "Town", "to": "OCS", "state": None}]
+    mermaid = CliRunner().invoke(build(), ["lab", "graph", str(PREPAID), "--format", "mermaid"])
+    assert 'Town -->|"pays"| OCS' in mermaid.stdout

@@ -2,7 +2,8 @@
 
 Each is made from one :class:`Picture`; where the network is up, it carries the present state of
 the links. SIP proxies are drawn with the addresses that they listen on, and joined where their
-settings name each other: what a script decides nobody knows before it runs.
+settings name each other: what a script decides nobody knows before it runs. Exchanges are joined to
+the nodes that charge their calls.
 """
 
 from __future__ import annotations
@@ -50,12 +51,17 @@ class PictureNode:
 
 @frozen
 class PictureEdge:
-    """All links between two routers, or all ways between two proxies that settings name."""
+    """All links between two routers, or all ways between two proxies that settings name.
+
+    Or that an exchange has its calls charged by a node.
+    """
 
     first: str
     second: str
     links: tuple[TopologyLink, ...] = ()
     ways: tuple[Way, ...] = ()
+    charging: bool = False
+    """Whether ``first`` has its calls charged by ``second``."""
     state: str = ""
     """``up``, ``down`` or ``cut``, or how many of the links are up; empty when unknown."""
 
@@ -69,6 +75,8 @@ class PictureEdge:
         """A few characters for the line: how many links, and what is wrong."""
         if self.ways:
             return "SIP"
+        if self.charging:
+            return "pays"
         count = f"×{len(self.links)}" if len(self.links) > 1 else ""
         mark = {"": "", "up": "", "cut": "✕", "down": "✕"}.get(self.state, self.state)
         return " ".join(part for part in (count, mark) if part)
@@ -76,6 +84,8 @@ class PictureEdge:
     @property
     def one_way(self) -> bool:
         """Whether only ``first`` sends requests to ``second``."""
+        if self.charging:
+            return True
         return bool(self.ways) and all(way.first == self.first for way in self.ways)
 
     @property
@@ -140,6 +150,11 @@ class Picture:
                 for edge in self.edges
                 for w in edge.ways
             ],
+            "charged": [
+                {"from": edge.first, "to": edge.second, "state": edge.state or None}
+                for edge in self.edges
+                if edge.charging
+            ],
             "links": [
                 {
                     "name": link.name,
@@ -188,7 +203,7 @@ def picture(network: Network) -> Picture:
         name=network.name,
         title=network.title,
         nodes=tuple(evolve(nodes[name], silent=name in silent) for name in network.nodes),
-        edges=(*edges, *_way_edges(find_ways(network))),
+        edges=(*edges, *_way_edges(find_ways(network)), *_charging_edges(network, found)),
         running=found is not None,
         loose=len([p for p in topology.problems if p.code == "lab.link-end"]),
     )
@@ -225,6 +240,22 @@ def _way_edges(ways: Iterable[Way]) -> list[PictureEdge]:
         groups.setdefault(frozenset((way.first, way.second)), []).append(way)
     return [
         PictureEdge(group[0].first, group[0].second, ways=tuple(group)) for group in groups.values()
+    ]
+
+
+def _charging_edges(network: Network, found: LabStatus | None) -> list[PictureEdge]:
+    """One edge for each exchange whose calls are charged."""
+    reached = {view.name: view.charging for view in found.nodes} if found else {}
+    states = {True: "up", False: "down", None: ""}
+    return [
+        PictureEdge(
+            router.name,
+            exchange.charging.node,
+            charging=True,
+            state=states[reached.get(router.name)],
+        )
+        for router in network.routers.values()
+        if (exchange := router.settings.exchange) is not None and exchange.charging is not None
     ]
 
 
