@@ -22,6 +22,7 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
+from uuid import NAMESPACE_OID, uuid5
 
 from trunkline.charging.actions import (
     Circumstances,
@@ -42,7 +43,7 @@ from trunkline.errors import TrunklineError
 from trunkline.rating.call import Call
 from trunkline.rating.tariff import Tariff
 
-__all__ = ["THRESHOLDS", "Failure", "Fired", "count", "run_triggers", "set_triggers"]
+__all__ = ["THRESHOLDS", "Failure", "Fired", "count", "named", "run_triggers", "set_triggers"]
 
 THRESHOLDS: Final = frozenset(
     {
@@ -74,6 +75,19 @@ class Fired:
     movements: tuple[Movement, ...] = ()
     effects: tuple[Effect, ...] = ()
     failures: tuple[Failure, ...] = ()
+
+
+def named(rows: Sequence[ActionTriggerRow]) -> list[ActionTriggerRow]:
+    """The triggers of one ID, each with a UniqueID: counters go by it.
+
+    Where a file says none, it is made of the ID and the row's place: the same at every load.
+    """
+    return [
+        row
+        if row.unique_id
+        else replace(row, unique_id=str(uuid5(NAMESPACE_OID, f"{row.id}\0{number}")))
+        for number, row in enumerate(rows)
+    ]
 
 
 def set_triggers(account: Account, rows: Sequence[ActionTriggerRow]) -> Account:

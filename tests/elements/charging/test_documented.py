@@ -101,10 +101,106 @@ REMOVE_ACCOUNT = """
 }
 """
 
+CREATE_ACCOUNT = """
+{
+    "method": "APIerSv2.SetAccount",
+    "params": [{
+        "Tenant": "cgrates.org",
+        "Account": "1003",
+        "ActionPlanIDs": ["PACKAGE_10"],
+        "ActionPlansOverwrite": false,
+        "ActionTriggerIDs": ["STANDARD_TRIGGERS"],
+        "ActionTriggerOverwrite": false,
+        "AllowNegative": null,
+        "Disabled": null,
+        "ReloadScheduler": false
+    }],
+    "id": 0
+}
+"""
+GET_ACCOUNTS = """
+{
+    "method": "APIerSv2.GetAccounts",
+    "params": [{
+        "Tenant": "cgrates.org",
+        "AccountIds": ["1003"],
+        "Offset": 0,
+        "Limit": 0
+    }],
+    "id": 1
+}
+"""
+ACTION_PLANS = """
+{
+    "method": "APIerSv1.GetActionPlan",
+    "params": [{
+        "ID": ""
+    }],
+    "id": 3
+}
+"""
+ACTION_PLAN = """
+{
+    "method": "APIerSv1.GetActionPlan",
+    "params": [{
+        "ID": "PACKAGE_10"
+    }],
+    "id": 4
+}
+"""
+ACTION_PLAN_ANSWER = """
+{
+    "id": 4,
+    "result": [{
+        "Id": "PACKAGE_10",
+        "AccountIDs": {
+            "cgrates.org:1002": true,
+            "cgrates.org:1003": true,
+            "cgrates.org:1004": true
+        },
+        "ActionTimings": [{
+            "Uuid": "6e335f92-ae2e-4253-8809-f124a46eac06",
+            "Timing": {
+                "Timing": {
+                    "Years": null,
+                    "Months": null,
+                    "MonthDays": null,
+                    "WeekDays": null,
+                    "StartTime": "*asap",
+                    "EndTime": ""
+                },
+                "Rating": null,
+                "Weight": 0
+            },
+            "ActionsID": "TOPUP_RST_10",
+            "Weight": 10
+        }]
+    }],
+    "error": null
+}
+"""
+STANDARD = {
+    "Actions.csv": (
+        "TOPUP_RST_10,*topup_reset,,,,*monetary,,*any,,,*unlimited,,10,10,false,false,10\n"
+        "LOG_WARNING,*log,,,,,,,,,,,,,false,false,10\n"
+        "DISABLE_AND_LOG,*disable_account,,,,,,,,,,,,,false,false,10\n"
+    ),
+    "ActionPlans.csv": ("PACKAGE_10,TOPUP_RST_10,*asap,10\nPACKAGE_1001,TOPUP_RST_10,*asap,10\n"),
+    "ActionTriggers.csv": (
+        "STANDARD_TRIGGERS,,*min_balance,2,false,0,,,,*monetary,,,,,,,,,,LOG_WARNING,10\n"
+        "STANDARD_TRIGGERS,,*max_balance,20,false,0,,,,*monetary,,,,,,,,,,LOG_WARNING,10\n"
+        "STANDARD_TRIGGERS,,*max_balance,100,false,0,,,,*monetary,,,,,,,,,,DISABLE_AND_LOG,10\n"
+    ),
+    "AccountActions.csv": (
+        "cgrates.org,1002,PACKAGE_10,STANDARD_TRIGGERS,,\n"
+        "cgrates.org,1004,PACKAGE_10,STANDARD_TRIGGERS,,\n"
+    ),
+}
+
 
 @pytest.fixture
 def wire(tmp_path: Path) -> Iterator[socket.socket]:
-    write_folder(tmp_path / "tariff", RETAIL)
+    write_folder(tmp_path / "tariff", RETAIL | STANDARD)
     with (
         running(network_file(tmp_path, "documented", tariff="tariff")) as node,
         socket.create_connection(node.servers["rpc_json"].local, 10) as connection,
@@ -144,3 +240,25 @@ def test_an_account_that_goes(wire: socket.socket) -> None:
     assert answered(wire, REMOVE_ACCOUNT) == '{"id":3,"result":"OK","error":null}\n'
     asked = {"method": "APIerSv1.GetAccount", "params": [{"Account": "1003"}], "id": 9}
     assert answered(wire, json.dumps(asked)) == '{"id":9,"result":null,"error":"NOT_FOUND"}\n'
+
+
+@documented("APIerSv2.SetAccount", "APIerSv1.GetActionPlan")
+def test_the_plans_of_accounts(wire: socket.socket) -> None:
+    assert answered(wire, CREATE_ACCOUNT) == '{"id":0,"result":"OK","error":null}\n'
+    found = json.loads(answered(wire, ACTION_PLAN))
+    [timing] = found["result"][0]["ActionTimings"]
+    wanted = json.loads(ACTION_PLAN_ANSWER)
+    wanted["result"][0]["ActionTimings"][0]["Uuid"] = timing["Uuid"]  # each makes its own
+    assert found == wanted
+    plans = json.loads(answered(wire, ACTION_PLANS))["result"]
+    assert [(plan["Id"], plan["AccountIDs"] and len(plan["AccountIDs"])) for plan in plans] == [
+        ("PACKAGE_10", 3),
+        ("PACKAGE_1001", None),
+    ]
+    for _ in range(200):
+        [account] = json.loads(answered(wire, GET_ACCOUNTS))["result"]
+        if account["BalanceMap"]:
+            break
+    [balance] = account["BalanceMap"]["*monetary"]
+    assert (balance["Value"], balance["Weight"]) == (10, 10)
+    assert [each["ThresholdValue"] for each in account["ActionTriggers"]] == [2, 20, 100]

@@ -117,6 +117,27 @@ def test_a_counter_counts_what_calls_take_and_give_back(tmp_path: Path) -> None:
     office(tmp_path, FILES, script)
 
 
+def test_triggers_without_a_name_count_for_themselves(tmp_path: Path) -> None:
+    rows = {
+        "ActionTriggers.csv": (
+            "TWO,,*max_event_counter,0.15,false,0,,,,*monetary,other,,,,,,,,,REFILL,10\n"
+            "TWO,,*max_event_counter,0.15,false,0,,,,*monetary,call,,,,,,,,,LOCK,20\n"
+        )
+    }
+
+    async def script(desk: Office) -> None:
+        await opened(desk, "TWO", 5)
+        await update(desk)
+        [counters] = (await desk.account())["UnitCounters"]["*monetary"]
+        assert [each["Value"] for each in counters["Counters"]] == [0, 0.1]
+        await update(desk)
+        found = await desk.account()
+        assert [each["Executed"] for each in found["ActionTriggers"]] == [False, True]
+        assert len({each["UniqueID"] for each in found["ActionTriggers"]}) == 2
+
+    office(tmp_path, FILES | rows, script)
+
+
 def test_a_message_and_a_postpaid_record_count_too(tmp_path: Path) -> None:
     async def script(desk: Office) -> None:
         await opened(desk, "COUNT", 5)

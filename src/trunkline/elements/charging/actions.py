@@ -229,7 +229,6 @@ class Actions:
             "Uuid": row_uuid(row),
             "Timing": {"Timing": timing, "Rating": None, "Weight": 0},
             "ActionsID": row.actions_id,
-            "ExtraData": None,
             "Weight": _number(row.weight),
         }
 
@@ -536,12 +535,12 @@ def _timing_reply(row: ActionPlanRow, timings: Mapping[str, Timing], now: dateti
     elif not row.timing_id.startswith("*") and all(len(each) == 1 for each in at):
         start = ":".join(f"{each[0]:02d}" for each in at)
     by_day = row.timing_id in timings or " " in row.timing_id
+    schedule = schedule if by_day else Schedule()
     return {
-        "ID": row.timing_id,
-        "Years": list(schedule.years) if by_day else [],
-        "Months": list(schedule.months) if by_day else [],
-        "MonthDays": list(schedule.month_days) if by_day else [],
-        "WeekDays": list(schedule.week_days) if by_day else [],
+        "Years": list(schedule.years) or None,
+        "Months": list(schedule.months) or None,
+        "MonthDays": list(schedule.month_days) or None,
+        "WeekDays": list(schedule.week_days) or None,
         "StartTime": start,
         "EndTime": "",
     }

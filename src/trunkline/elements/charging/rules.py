@@ -16,6 +16,7 @@ from trunkline.charging.groups import SharedGroup, shared_groups
 from trunkline.charging.route_sources import AccountUsage, PlanCost, TariffCosts
 from trunkline.charging.routes import Routes
 from trunkline.charging.rows import ActionPlanRow, ActionRow, ActionTriggerRow
+from trunkline.charging.triggers import named
 from trunkline.config.cgrates import ChargingRows
 from trunkline.elements.charging.tariffs import Tariffs
 from trunkline.rating.call import Call
@@ -68,7 +69,7 @@ class Profiles:
         if filters is not before.filters or rows.routes != before.rows.routes:
             routes = Routes.from_rows(rows.routes, filters, costs=_Costs(tariffs))
         actions, plans = _by_id(rows.actions), _by_id(rows.action_plans)
-        triggers = _by_id(rows.action_triggers)
+        triggers = {name: named(held) for name, held in _by_id(rows.action_triggers).items()}
         problems = [
             Problem(
                 "charging.actions-unknown",
