@@ -85,12 +85,12 @@ class Switch:
     def __init__(self, *nodes: Node) -> None:
         self.repeated = 0
         self._nodes = nodes
-        self._count = 0
+        self.asked = 0
         self._line: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def ask(self, method: str, **argument: object) -> Any:
-        self._count += 1
-        number = self._count
+        self.asked += 1
+        number = self.asked
         text = json.dumps({"id": number, "method": method, "params": [argument]})
         async with asyncio.timeout(30):
             while True:

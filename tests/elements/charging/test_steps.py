@@ -142,6 +142,8 @@ def test_late_steps(tmp_path: Path) -> None:
         assert await money(ask) == Decimal("0.95")
         assert await ask("SessionSv1.ProcessCDR", Event={**CALL, "Usage": "30s"}) == "OK"
         assert await ended(ask, {**CALL, "Usage": "30s"}) == "OK", "its record has come"
+        assert await granted(ask, UPDATE, CALL) == "RALS_ERROR:EXISTS"
+        assert await granted(ask, INITIATE, CALL) == "RALS_ERROR:EXISTS"
         assert await money(ask) == Decimal("0.95")
 
     charging(tmp_path, script)

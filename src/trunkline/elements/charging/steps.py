@@ -7,8 +7,8 @@ session that is stored: its runs are those of the event that opened it.
   session is answered as it was then, and changes nothing. Without an ID only the opening and the
   end of a session may be repeated.
 - *Late*: an update whose ``Time`` lies before that of an earlier one is refused, and so is one that
-  was answered after its own ``Time``. An update after the end is refused; an end after the record
-  changes nothing.
+  was answered after its own ``Time``. An update or an opening after the end or the record is
+  refused; an end after the record changes nothing.
 - *By itself*: a call with a debit interval is extended when its grant is over, and ended when there
   is no more; a session of which nothing was heard for its lease is ended with what it is known to
   have used. When, is stored with the session (`Session.look_at`): whichever process looks first
@@ -152,6 +152,8 @@ class Steps:
             session = stored_session(view.sessions[identifier])
             fresh = session is None
             if session is None:
+                if _recorded(view, identifier, runs):
+                    raise _over(origin)
                 self._check_times(event, 0.0)
                 session = self._opened(event, runs, clock, interval)
             else:
@@ -160,11 +162,7 @@ class Steps:
                     limit = None if before == _UNLIMITED else before
                     return Step(time=clock, session=session, usage=limit)
                 if session.ended:
-                    raise SessionError(
-                        "charging.session-ended",
-                        f"the session {origin} has ended; a new one needs another OriginID",
-                        reference="EXISTS",
-                    )
+                    raise _over(origin)
                 self._check_times(event, session.asked)
                 if initial:
                     return _again(session, clock)
@@ -190,7 +188,9 @@ class Steps:
 
             return self._stepped(view, self._heard(session, event, now), now, take, finish)
 
-        return self._later(await self._commit(runs, identifier, step, once))
+        # A call that begins is looked for among the records; one that goes on is there itself.
+        records = _record_keys(identifier, runs) if initial else ()
+        return self._later(await self._commit(runs, identifier, step, once, records))
 
     async def terminate(
         self, event: Event, usage: int | None, used: int | None = None, *, once: str = ""
@@ -207,10 +207,7 @@ class Steps:
         def step(view: View) -> Step:
             session = stored_session(view.sessions[identifier])
             if session is None:
-                keys = [record_key(identifier, run.id) for run in runs]
-                if any(key not in view.records for key in keys):
-                    raise Unseen(records=keys)
-                if any(view.records[key] is not None for key in keys):
+                if _recorded(view, identifier, runs):
                     return Step(time=clock)
                 session = self._opened(event, runs, clock, 0)
             elif session.ended and not session.assumed:
@@ -487,9 +484,15 @@ class Steps:
         )
 
     async def _commit(
-        self, runs: Sequence[Run], identifier: str, step: Callable[[View], Step], once: str = ""
+        self,
+        runs: Sequence[Run],
+        identifier: str,
+        step: Callable[[View], Step],
+        once: str = "",
+        records: Sequence[str] = (),
     ) -> Step:
-        keys = Keys(accounts=await self._engine.keys_of(runs), sessions=[identifier])
+        accounts = await self._engine.keys_of(runs)
+        keys = Keys(accounts=accounts, sessions=[identifier], records=records)
         now = self._now()
         done = await self._engine.write(keys, step, once=once, expires=now + _REMEMBERED)
         return Step(time=now) if isinstance(done, Duplicate) else done
@@ -572,6 +575,26 @@ def wanted(event: Event, usage: int | None) -> int:
     if usage is not None:
         return usage
     return _USAGES.get(event.text("ToR"), 3 * HOUR)
+
+
+def _record_keys(identifier: str, runs: Sequence[Run]) -> list[str]:
+    return [record_key(identifier, run.id) for run in runs]
+
+
+def _recorded(view: View, identifier: str, runs: Sequence[Run]) -> bool:
+    """Whether the record of a session has come: it is paid, and nothing is recorded twice."""
+    keys = _record_keys(identifier, runs)
+    if any(key not in view.records for key in keys):
+        raise Unseen(records=keys)
+    return any(view.records[key] is not None for key in keys)
+
+
+def _over(origin: str) -> SessionError:
+    return SessionError(
+        "charging.session-ended",
+        f"the session {origin} has ended; a new one needs another OriginID",
+        reference="EXISTS",
+    )
 
 
 def _least(granted: Sequence[Granted]) -> int | None:
