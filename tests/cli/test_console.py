@@ -103,7 +103,7 @@ def test_lines_one_after_another(node: ChargingNode) -> None:
     host, port = node.servers["rpc_json"].local
     lines = [
         'account_set Tenant="cgrates.org" Account="1001"',
-        'balance_add Account="1001" BalanceType="*monetary" Value=10 Balance={"ID":"money"}',
+        'balance_add Account="1001" Value=10 Balance={"ID":"money"}',
         'balance_debit Account="1001" BalanceType="*monetary" Value=2.5 Balance={"ID":"money"}',
         'filter_set ID="D" Rules=[{"Type":"*string","Element":"~*req.Account","Values":["1001"]}]',
         'attributes_profile_set ID="A" FilterIDs=["D"] Attributes=[{"Path":"*req.B","Value":"x"}]',

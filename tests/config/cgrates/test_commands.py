@@ -48,7 +48,13 @@ NAMES = Path(__file__).resolve().parents[3] / "tools" / "charging_methods.txt"
                 "X": None,
                 "Y": 'a"b\\',
                 "Z": "c",
+                "BalanceType": "*monetary",
             },
+        ),
+        (
+            'balance_set Tenant="cgrates.org" Account="1001" balanceType="*voice" Value=100',
+            "APIerSv1.SetBalance",
+            {"Tenant": "cgrates.org", "Account": "1001", "balanceType": "*voice", "Value": 100},
         ),
         ("AnySv1.Method A=1.50 B=*any C=''", "AnySv1.Method", {"A": 1.5, "B": "*any", "C": ""}),
         ("accounts Offset=0", "APIerSv2.GetAccounts", {"Offset": 0}),

@@ -164,6 +164,12 @@ DURATIONS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
 )
 """The members of a word's answer that are shown as ``1m0s``, where the wire has nanoseconds."""
 
+_MONEY: Final[Mapping[str, Value]] = MappingProxyType({"BalanceType": "*monetary"})
+_UNSAID: Final[Mapping[str, Mapping[str, Value]]] = MappingProxyType(
+    {"balance_add": _MONEY, "balance_debit": _MONEY, "balance_set": _MONEY}
+)
+"""What a word means where its line does not say it."""
+
 PINGS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "": "CoreSv1",
@@ -239,7 +245,11 @@ def parse_command(line: str) -> Command:
         if word:
             message = f'{shown(word)!r} stands alone; write {shown(word)}="value"'
             raise _error("console.syntax", found.start(2), message)
-    return Command(verb, method, _arguments(line, found.end()))
+    arguments = _arguments(line, found.end())
+    said = {name.lower() for name in arguments}
+    unsaid = _UNSAID.get(verb, {})
+    arguments |= {name: value for name, value in unsaid.items() if name.lower() not in said}
+    return Command(verb, method, arguments)
 
 
 def _arguments(line: str, position: int) -> dict[str, Value]:
