@@ -188,7 +188,7 @@ def test_the_call_is_released_when_the_money_ends() -> None:
 @pytest.mark.parametrize(
     ("calling", "why"),
     [
-        ("3008", "account 3008 has nothing left for this call"),
+        ("3008", "account 3008 has not enough for this call"),
         ("3009", "charging refused it: ACCOUNT_NOT_FOUND"),
     ],
 )

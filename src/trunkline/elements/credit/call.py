@@ -199,7 +199,7 @@ class CreditCall:
         granted = self._granted(result)
         self._note(now, f"{_words(ask)}: {format_duration(granted)} granted")
         if granted <= 0 and self.state is not State.UPDATING:
-            self._why = f"account {self.calling} has nothing left for this call"
+            self._why = f"account {self.calling} has not enough for this call"
             return self._step(Trigger.REFUSAL, now)
         self._why = ""
         if self.state is not State.AUTHORISING:
