@@ -2,10 +2,10 @@
 
 Prepaid and postpaid calls, data and messages of accounts alone and in families come as they come in
 a day: few at night, many in the evening. Bundles are given anew and money comes at set times, and
-triggers recharge whoever has little. Some requests are sent twice at once, some switches die in the
-middle of a call and deliver its record hours later, or never. At noon the prices change, in the
-evening the node is closed and opened again. Two days later, when every lease is over, there must be
-no session left, and of every record its debits must be its price.
+triggers recharge whoever has little. Some requests are sent twice at once, or again when all is
+over; some switches die in the middle of a call and deliver its record hours later, or never. The
+prices change at noon, the node is closed and opened again in the evening. Two days later, when
+every lease is over, no session may be left, and of every record its debits must be its price.
 
 All of it goes through the methods of the API, without sockets, on a ledger in SQLite that flushes
 at each commit.
@@ -236,12 +236,16 @@ class Day:
         return one
 
     async def _asked(self, method: str, argument: Mapping[str, Json]) -> Json:
+        result, error = await self._answered(method, argument)
+        _expect(error is None, f"{method} {argument}: {error}")
+        return result
+
+    async def _answered(self, method: str, argument: Mapping[str, Json]) -> tuple[Json, Json]:
+        """A result and an error."""
         answered = self._registry(Call(method, dict(argument), id=1), _NOBODY)
         text = answered if isinstance(answered, str) else await answered
         answer = json.loads(text, parse_float=Decimal)
-        if answer["error"] is not None:
-            raise AssertionError(f"{method} {argument}: {answer['error']}")
-        return cast(Json, answer["result"])
+        return answer["result"], answer["error"]
 
     # Time
 
@@ -419,6 +423,16 @@ class Day:
                 Event={**event, "Usage": had},
             )
         await self._record(event, had)
+        if self._chance.random() < 0.02:
+            await self._repeated_late({**event, "Usage": had})
+
+    async def _repeated_late(self, event: dict[str, Json]) -> None:
+        """An opening that comes again when all is over; it is refused."""
+        argument: dict[str, Json] = {
+            "Tenant": _TENANT, "ID": "late", "InitSession": True, "Event": event
+        }  # fmt: skip
+        _, error = await self._answered("SessionSv1.InitiateSession", argument)
+        _expect(error == "RALS_ERROR:EXISTS", f"{event} was opened again: {error}")
 
     async def _record(self, event: dict[str, Json], usage: int) -> None:
         await self._ask(
