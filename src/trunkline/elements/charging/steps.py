@@ -60,11 +60,11 @@ from trunkline.rating.call import VOICE
 from trunkline.rating.durations import HOUR
 from trunkline.store.ledger.model import Duplicate, Keys, SessionRow, View, record_key
 
-__all__ = ["FORCED", "LEASE", "Ended", "Steps", "session_row", "wanted"]
+__all__ = ["FORCED", "Ended", "Steps", "session_row", "wanted"]
 
 FORCED: Final = "FORCED_DISCONNECT"
 _FAILED: Final = "SERVER_ERROR"
-LEASE: Final = 3 * 3600.0  # s
+_LEASE: Final = 3 * 3600.0  # s
 _KEPT: Final = 24 * 3600.0  # s: an ended session waits so long for its record
 _REMEMBERED: Final = 7 * 24 * 3600.0  # s: a step that is done once is known for so long
 _GRACE: Final = 5.0  # s; before another node does what is due
@@ -95,7 +95,7 @@ class Steps:
     """
 
     def __init__(
-        self, engine: Engine, *, lease: float = LEASE, debit_interval: int = 0, node: str = ""
+        self, engine: Engine, *, lease: float = _LEASE, debit_interval: int = 0, node: str = ""
     ) -> None:
         self._engine = engine
         self._lease = lease
