@@ -271,3 +271,229 @@ def test_a_node_of_a_folder_has_no_drafts(tmp_path: Path) -> None:
         closing(JSONClient(one.servers["rpc_json"].local)) as client,
     ):
         assert "prices by a folder" in Caller(client).refused("APIerSv1.GetTPIds", {})
+
+
+# The items as the reference's documents and its own tests send them; what is read is what was sent
+ITEMS: tuple[tuple[str, str, dict[str, Any], dict[str, str]], ...] = (
+    (
+        *("SetTPTiming", "GetTPTiming"),
+        {
+            "ID": "Timing",
+            "Years": "2017",
+            "Months": "05",
+            "MonthDays": "01",
+            "WeekDays": "1",
+            "Time": "15:00:00Z",
+        },
+        {"ID": "Timing"},
+    ),
+    (
+        *("SetTPDestinationRate", "GetTPDestinationRate"),
+        {
+            "ID": "DR_SAMPLE_2",
+            "DestinationRates": [
+                {
+                    "DestinationId": "FIST_DESTINATION",
+                    "RateId": "SAMPLE_RATE_4",
+                    "RoundingMethod": "*up",
+                    "RoundingDecimals": 4,
+                    "MaxCost": 0.6,
+                    "MaxCostStrategy": "*free",
+                }
+            ],
+        },
+        {"ID": "DR_SAMPLE_2"},
+    ),
+    (
+        *("SetTPRatingPlan", "GetTPRatingPlan"),
+        {
+            "ID": "SAMPLE_RP_2",
+            "RatingPlanBindings": [
+                {"DestinationRatesId": "DR_SAMPLE_2", "TimingId": "*any", "Weight": 10}
+            ],
+        },
+        {"ID": "SAMPLE_RP_2"},
+    ),
+    (
+        *("SetTPSharedGroups", "GetTPSharedGroups"),
+        {
+            "ID": "1",
+            "SharedGroups": [
+                {"Account": "dan", "Strategy": "*free", "RatingSubject": "Subject1"},
+                {"Account": "dan2", "Strategy": "*highest", "RatingSubject": "Subject2"},
+            ],
+        },
+        {"ID": "1"},
+    ),
+    (
+        *("SetTPActionPlan", "GetTPActionPlan"),
+        {
+            "ID": "ID",
+            "ActionPlan": [{"ActionsId": "AccId", "TimingId": "TimingID", "Weight": 10}],
+        },
+        {"ID": "ID"},
+    ),
+    (
+        *("SetTPFilterProfile", "GetTPFilterProfile"),
+        {
+            "Tenant": "cgrates.org",
+            "ID": "Filter",
+            "Filters": [
+                {"Type": "*string", "Element": "~*req.Account", "Values": ["1001", "1002"]}
+            ],
+            "ActivationInterval": {"ActivationTime": "2014-07-29T15:00:00Z", "ExpiryTime": ""},
+        },
+        {"Tenant": "cgrates.org", "ID": "Filter"},
+    ),
+    (
+        *("SetTPAttributeProfile", "GetTPAttributeProfile"),
+        {
+            "Tenant": "cgrates.org",
+            "ID": "Attr1",
+            "FilterIDs": ["*string:~*req.Account:1002"],
+            "ActivationInterval": {
+                "ActivationTime": "2014-07-14T14:35:00Z",
+                "ExpiryTime": "2015-07-14T14:35:00Z",
+            },
+            "Contexts": ["con1"],
+            "Blocker": False,
+            "Weight": 20,
+            "Attributes": [
+                {
+                    "FilterIDs": ["*string:~*req.FL1:In1"],
+                    "Path": "*req.FL1",
+                    "Type": "*constant",
+                    "Value": "Al1",
+                }
+            ],
+        },
+        {"Tenant": "cgrates.org", "ID": "Attr1"},
+    ),
+    (
+        *("SetTPCharger", "GetTPCharger"),
+        {
+            "Tenant": "cgrates.org",
+            "ID": "Charger1",
+            "FilterIDs": ["*string:~*req.Account:1001"],
+            "ActivationInterval": None,
+            "RunID": "*default",
+            "AttributeIDs": ["*none"],
+            "Weight": 20,
+        },
+        {"Tenant": "cgrates.org", "ID": "Charger1"},
+    ),
+    (
+        *("SetTPRouteProfile", "GetTPRouteProfile"),
+        {
+            "Tenant": "cgrates.org",
+            "ID": "RoutePrf",
+            "FilterIDs": ["FLTR_ACNT_dan"],
+            "ActivationInterval": {"ActivationTime": "2014-07-29T15:00:00Z", "ExpiryTime": ""},
+            "Sorting": "*lc",
+            "SortingParameters": None,
+            "Weight": 20,
+            "Routes": [
+                {
+                    "ID": "route1",
+                    "FilterIDs": ["FLTR_1"],
+                    "AccountIDs": ["Acc1", "Acc2"],
+                    "RatingPlanIDs": ["RPL_1"],
+                    "ResourceIDs": ["ResGroup1"],
+                    "StatIDs": ["Stat1"],
+                    "Weight": 10,
+                    "Blocker": False,
+                    "RouteParameters": "SortingParam1",
+                }
+            ],
+        },
+        {"Tenant": "cgrates.org", "ID": "RoutePrf"},
+    ),
+    (
+        *("SetTPResource", "GetTPResource"),
+        {
+            "Tenant": "cgrates.org",
+            "ID": "Res",
+            "FilterIDs": ["FLTR_1"],
+            "ActivationInterval": None,
+            "UsageTTL": "1s",
+            "Limit": "7",
+            "AllocationMessage": "",
+            "Blocker": True,
+            "Stored": True,
+            "Weight": 20,
+            "ThresholdIDs": None,
+        },
+        {"Tenant": "cgrates.org", "ID": "Res"},
+    ),
+    (
+        *("SetTPStat", "GetTPStat"),
+        {
+            "Tenant": "cgrates.org",
+            "ID": "Stat",
+            "FilterIDs": ["FLTR_1"],
+            "ActivationInterval": None,
+            "QueueLength": 100,
+            "TTL": "1s",
+            "Blocker": True,
+            "Stored": True,
+            "Weight": 20,
+            "MinItems": 1,
+            "ThresholdIDs": ["*none"],
+            "Metrics": [{"FilterIDs": None, "MetricID": "*sum#Param1"}],
+        },
+        {"Tenant": "cgrates.org", "ID": "Stat"},
+    ),
+    (
+        *("SetTPThreshold", "GetTPThreshold"),
+        {
+            "Tenant": "cgrates.org",
+            "ID": "Threshold",
+            "FilterIDs": ["FLTR_1"],
+            "ActivationInterval": None,
+            "MaxHits": -1,
+            "MinHits": 1,
+            "MinSleep": "1s",
+            "Blocker": True,
+            "Weight": 10,
+            "ActionIDs": ["Thresh1"],
+            "Async": True,
+        },
+        {"Tenant": "cgrates.org", "ID": "Threshold"},
+    ),
+)
+
+
+@documented(
+    "APIerSv1.SetTPTiming",
+    "APIerSv1.GetTPTiming",
+    "APIerSv1.SetTPRatingPlan",
+    "APIerSv1.GetTPRatingPlan",
+    "APIerSv1.SetTPSharedGroups",
+    "APIerSv1.GetTPSharedGroups",
+    "APIerSv1.SetTPActionPlan",
+    "APIerSv1.GetTPActionPlan",
+    "APIerSv1.SetTPFilterProfile",
+    "APIerSv1.GetTPFilterProfile",
+    "APIerSv1.SetTPAttributeProfile",
+    "APIerSv1.GetTPAttributeProfile",
+    "APIerSv1.SetTPCharger",
+    "APIerSv1.GetTPCharger",
+    "APIerSv1.SetTPRouteProfile",
+    "APIerSv1.GetTPRouteProfile",
+    "APIerSv1.SetTPResource",
+    "APIerSv1.GetTPResource",
+    "APIerSv1.SetTPStat",
+    "APIerSv1.GetTPStat",
+    "APIerSv1.SetTPThreshold",
+    "APIerSv1.GetTPThreshold",
+    "APIerSv1.GetTPRate",
+    "APIerSv1.GetTPIds",
+    "APIerSv1.SetTPDestinationRate",
+)
+def test_what_is_set_is_read_whole(tmp_path: Path) -> None:
+    with node(tmp_path) as call:
+        for setter, getter, item, key in ITEMS:
+            sent = {"TPid": "TP1", **item}
+            assert call(f"APIerSv1.{setter}", sent) == "OK"
+            assert call(f"APIerSv1.{getter}", {"TPid": "TP1", **key}) == sent
+        assert call("APIerSv1.GetTPIds", {}) == ["TP1"]

@@ -222,6 +222,7 @@ class ChargingNode:
             self.log("CHARGING", 3, "LEDGER", problem.message)
         await self.engine.rules.start()
         await self.engine.tariffs.start()
+        self.engine.tariffs.listeners.append(self._turned)
         self._tasks = [
             self.loop.create_task(self._sweep()),
             self.loop.create_task(self.engine.rules.follow(self._unfollowed)),
@@ -275,6 +276,14 @@ class ChargingNode:
 
     def _unfollowed(self, problem: TrunklineError) -> None:
         self.log("CHARGING", 3, "RULES", f"others' rules do not count here: {problem.message}")
+
+    def _turned(self) -> None:
+        self.log("CHARGING", 5, "TARIFF", f"{self._tariff()} counts from now on")
+
+    def _tariff(self) -> str:
+        """What is priced by."""
+        version = self.engine.tariffs.counting.version
+        return f"version {version} of the tariff" if version else self.plan.source
 
     def _unfollowed_tariff(self, problem: TrunklineError) -> None:
         self.log("CHARGING", 3, "TARIFF", f"another tariff cannot count here: {problem.message}")
@@ -345,7 +354,7 @@ class ChargingNode:
             "version": __version__,
             "started": self.started,
             "uptime": time.time() - self.started,
-            "tariff": self.plan.source,
+            "tariff": self._tariff(),
             "listen": [
                 {"transport": _KINDS[key][0], "address": _written(server.local)}
                 for key, server in self.servers.items()
