@@ -184,6 +184,7 @@ _TABLES = {
     "[[node.NAME.proxy.destinations.SET.targets]]": "DestinationTarget",
     "[node.NAME.charging]": "ChargingSettings",
     "[[node.NAME.charging.export]]": "ExportSettings",
+    "[[node.NAME.charging.export.fields]]": "FieldSettings",
     "[[node.NAME.charging.reader]]": "ReaderSettings",
     "[[node.NAME.exchange.trunk]]": "TrunkSettings",
     "[[node.NAME.exchange.route]]": "RouteSettings",
@@ -211,7 +212,8 @@ def test_no_table_of_the_network_file_is_left_out() -> None:
     modules = {each.__name__ for each in (network_file, proxy_tables, charging_tables)}
     attrs.resolve_types(network_file._File)
     nested = ("NodeSettings", "ExchangeSettings", "ProxyNodeSettings", "DestinationSettings")
-    for kind in (*nested, "ChargingSettings", "DemoSettings"):
+    records = ("ExportSettings", "ReaderSettings")
+    for kind in (*nested, "ChargingSettings", *records, "DemoSettings"):
         attrs.resolve_types(getattr(network_file, kind))
     values = {"_File", "Duration", "Circuits", "HepCollector", "Listen", "ListenAddress"}
     assert set(tables(network_file._File)) - values == set(_TABLES.values())

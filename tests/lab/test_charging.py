@@ -59,3 +59,16 @@ def test_what_is_wrong_is_found_before_the_start(tmp_path: Path, runtime: Path) 
     assert listen.message == "OCS: http: 127.0.0.1:2012 is OCS's rpc_json already"
     assert (tariff.code, tariff.location and tariff.location.line) == ("cgrates.refused", 8)
     assert "Rates.csv:1" in tariff.message
+
+
+def test_a_wrong_template_is_found_where_it_stands(tmp_path: Path) -> None:
+    write_folder(tmp_path / "tariff", RETAIL)
+    path = network_file(tmp_path, "templates", tariff="tariff")
+    text = path.read_text()
+    wrong = '[[node.OCS.charging.export]]\nid = "x"\ntype = "*file_csv"\nexport_path = "out"\n'
+    path.write_text(f'{text}{wrong}fields = [{{ path = "*cgreq.A", value = "~*req.A" }}]\n')
+    [problem] = check_network(read_network(path)).problems
+    assert problem.code == "charging.template"
+    assert "OCS: export x: the path '*cgreq.A' is none" in problem.message
+    assert problem.location is not None
+    assert problem.location.line == len(text.splitlines()) + 1

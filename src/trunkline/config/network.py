@@ -77,6 +77,7 @@ from trunkline.config.charging import (
     ChargedSettings,
     ChargingSettings,
     ExportSettings,
+    FieldSettings,
     ListenAddress,
     ReaderSettings,
 )
@@ -101,6 +102,7 @@ __all__ = [
     "DestinationTarget",
     "ExchangeSettings",
     "ExportSettings",
+    "FieldSettings",
     "NetworkFileError",
     "NetworkSettings",
     "NodeSettings",

@@ -1,7 +1,7 @@
 """What can be seen of a network's charging nodes without starting them.
 
-Their tariffs are read as a start reads them, and the addresses that they listen on are compared.
-Their ledgers are not opened.
+Their tariffs, exporters and readers are read as a start reads them, and the addresses that they
+listen on are compared. Their ledgers are not opened.
 """
 
 from __future__ import annotations
@@ -42,7 +42,9 @@ def _load(network: Network, name: str) -> Problem | None:
     try:
         ChargingPlan(network.settings, name, settings)
     except TrunklineError as error:
-        key = "tariff" if settings.tariff else "store"
+        key = error.message.partition(" ")[0]
+        if key not in ("export", "reader"):
+            key = "tariff" if settings.tariff else "store"
         return Problem(error.code, f"{name}: {error.message}", location=_place(network, name, key))
     return None
 
