@@ -20,12 +20,14 @@ from tests.store.ledger.conftest import (
     url,
 )
 
+from trunkline.charging.rows import ActionRow
 from trunkline.elements.charging import plans, scheduler
 from trunkline.elements.charging.plans import NEVER, Gift, Planned, Plans
 from trunkline.elements.charging.scheduler import Scheduler
 from trunkline.errors import TrunklineError
 from trunkline.store.guard import StoreUnavailable
 from trunkline.store.ledger.book import Book
+from trunkline.store.ledger.model import Change, Keys, TaskRow
 
 __all__ = ["mariadb_url", "postgres_url", "redis", "redis_url", "sqlite_url", "url"]
 
@@ -281,6 +283,64 @@ def test_the_loops_wake_for_what_was_just_given(tmp_path: Path) -> None:
             assert asyncio.get_running_loop().time() - began < scheduler._LOOK
         finally:
             loop.cancel()
+
+    office(tmp_path, FILES, script)
+
+
+def test_a_task_that_nobody_can_read_stops_nobody(tmp_path: Path) -> None:
+    async def script(desk: Office) -> None:
+        bad = {
+            "plan/BAD/cgrates.org:9": '{"account":1}',
+            "plan/BAD/cgrates.org:8": "{",
+            "effect/bad": "[]",
+        }
+        rows = {name: TaskRow(name, 0.0, text) for name, text in bad.items()}
+        await desk.book.update(Keys(tasks=list(bad)), lambda view: Change(time=0.0, tasks=rows))
+        await desk.scheduler.turn()
+        assert await desk.money() == 10
+        assert await desk.money("1002") == 10
+        assert desk.scheduler.counters.faults == 3
+        told = [line for line in desk.lines if "FAULT" in line]
+        assert "FAULT: TrunklineError: plan/BAD/cgrates.org:8: the document is no JSON" in told[0]
+        assert len(await desk.book.tasks("effect/")) == 1, "it is there to be looked at"
+
+    office(tmp_path, FILES, script)
+
+
+def test_an_account_that_cannot_be_is_told_and_the_others_are_made(tmp_path: Path) -> None:
+    rows = {"AccountActions.csv": f"cgrates.org,{'9' * 240},START,,,\ncgrates.org,1002,START,,,\n"}
+
+    async def script(desk: Office) -> None:
+        await desk.scheduler.turn()
+        assert await desk.money("1002") == 10
+        [line] = [line for line in desk.lines if "FAILED" in line]
+        assert "AccountActions.csv, cgrates.org:999" in line
+        assert "cannot be a key of the ledger" in line
+
+    office(tmp_path, FILES | rows, script)
+
+
+def test_an_end_lets_go_of_what_is_under_way(tmp_path: Path) -> None:
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    async def script(desk: Office) -> None:
+        server = await asyncio.start_server(hang, "127.0.0.1", 0)
+        async with server:
+            port = server.sockets[0].getsockname()[1]
+            row = ActionRow(id="P", action="*http_post", extra=f"http://127.0.0.1:{port}/")
+            await desk.engine.rules.set("Actions", "", "P", [row])
+            await desk.ok("APIerSv1.ExecuteAction", Account="1", ActionsId="P")
+            loop = asyncio.create_task(desk.scheduler.run())
+            while not desk.scheduler.under_way:
+                await asyncio.sleep(0.01)
+            began = asyncio.get_running_loop().time()
+            loop.cancel()
+            await desk.scheduler.close()
+            assert asyncio.get_running_loop().time() - began < 1
+            assert desk.scheduler.under_way == 0
+            assert len(await desk.book.tasks("effect/")) == 1
 
     office(tmp_path, FILES, script)
 

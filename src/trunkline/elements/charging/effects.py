@@ -38,7 +38,7 @@ from trunkline.net.jsonrpc.client import connect
 from trunkline.net.mail import send_mail
 from trunkline.store.ledger.model import RecordRow, TaskRow
 
-__all__ = ["ATTEMPTS", "PREFIX", "Carrier", "Order", "posted"]
+__all__ = ["ATTEMPTS", "PREFIX", "Carrier", "Order", "document_of", "posted"]
 
 PREFIX: Final = "effect/"
 """Of the IDs of such tasks."""
@@ -63,8 +63,12 @@ class Order:
 
     @classmethod
     def of_task(cls, task: TaskRow) -> Order:
-        """The order that a task is."""
-        reader = Reader(json.loads(task.document), "effect")
+        """The order that a task is.
+
+        Raises:
+            TrunklineError: ``charging.document``.
+        """
+        reader = document_of(task, "effect")
         account = reader.fields.get("account")
         return cls(
             action=reader.text("action"),
@@ -98,6 +102,18 @@ class Order:
     def __str__(self) -> str:
         whose = f" for {self.account.key}" if self.account is not None else ""
         return f"{self.action} of {self.actions_id or 'a request'}{whose}"
+
+
+def document_of(task: TaskRow, place: str) -> Reader:
+    """The document of a task.
+
+    Raises:
+        TrunklineError: ``charging.document``.
+    """
+    try:
+        return Reader(json.loads(task.document), place)
+    except ValueError:
+        raise TrunklineError("charging.document", f"{task.id}: the document is no JSON") from None
 
 
 def posted(effect: Effect, now: datetime) -> Iterator[TaskRow | RecordRow]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
 from typing import Final
@@ -17,10 +18,10 @@ from uuid import NAMESPACE_OID, uuid5
 
 from trunkline.charging.actions import init_counters
 from trunkline.charging.charges import AccountError
-from trunkline.charging.documents import Reader
 from trunkline.charging.model import Account, Trigger
 from trunkline.charging.rows import AccountActionsRow, ActionPlanRow, ActionRow, ActionTriggerRow
 from trunkline.charging.schedule import Schedule, parse_schedule
+from trunkline.elements.charging.effects import document_of
 from trunkline.elements.charging.engine import Engine
 from trunkline.elements.charging.taken import Booked, Mishap
 from trunkline.errors import TrunklineError
@@ -60,10 +61,15 @@ class Planned:
 
     @classmethod
     def of_task(cls, task: TaskRow) -> Planned:
-        """The plan that a task is of."""
-        reader = Reader(json.loads(task.document), "plan")
+        """The plan that a task is of.
+
+        Raises:
+            TrunklineError: ``charging.document``.
+        """
+        reader = document_of(task, "plan")
         given = reader.time("given")
-        assert given is not None
+        if given is None:
+            raise TrunklineError("charging.document", f"{task.id}: plan.given is missing")
         return cls(
             account=reader.text("account"),
             plan=reader.text("plan"),
@@ -285,7 +291,10 @@ class Plans:
         book = self._engine.book
         while page := await book.tasks(prefix, after=after, limit=_PAGE):
             after = page[-1].id
-            found = [(Planned.of_task(task), task) for task in page]
+            found: list[tuple[Planned, TaskRow]] = []
+            for task in page:
+                with suppress(TrunklineError):  # its turn tells of it
+                    found.append((Planned.of_task(task), task))
             keys = Keys(accounts=list(dict.fromkeys(planned.account for planned, _ in found)))
             accounts = (await book.load(keys)).view.accounts
             for planned, task in found:

@@ -270,6 +270,7 @@ class ChargingNode:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.scheduler.close()
         await self.engine.tariffs.close()
         await self.engine.rules.close()
         await self.engine.book.close()

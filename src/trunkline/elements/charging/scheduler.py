@@ -28,6 +28,7 @@ from trunkline.elements.charging.plans import NEVER, Gift, Plans
 from trunkline.elements.charging.taken import Booked, Mishap
 from trunkline.errors import TrunklineError
 from trunkline.rating.model import DEFAULT_TENANT
+from trunkline.store.guard import StoreUnavailable
 from trunkline.store.ledger.model import Change, Keys, TaskRow, View
 
 __all__ = ["Scheduler", "SchedulerCounters"]
@@ -111,6 +112,18 @@ class Scheduler:
         while await self._effects_turn() or self._carried:
             await asyncio.gather(*self._carried.values())
 
+    @property
+    def under_way(self) -> int:
+        """Orders that are being carried out."""
+        return len(self._carried)
+
+    async def close(self) -> None:
+        """Let go of what is under way: it is due again, wherever the ledger is next asked."""
+        under_way = list(self._carried.values())
+        for task in under_way:
+            task.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
+
     def wake(self) -> None:
         """Look at once for what is due."""
         self._due.set()
@@ -140,6 +153,9 @@ class Scheduler:
                 told = problem.message
                 self.ready.set()  # nobody waits for a ledger that does not answer
                 await asyncio.sleep(_REST)
+            except Exception as problem:
+                self._fault(problem)
+                await asyncio.sleep(_REST)
             try:
                 async with asyncio.timeout(_LOOK):
                     await wake.wait()
@@ -165,12 +181,14 @@ class Scheduler:
         book = self._engine.book
         claimed = await book.claim(now, now + _LEASE, _BATCH, prefix=plans.PREFIX)
         done = await asyncio.gather(*(self._run(task) for task in claimed), return_exceptions=True)
+        lost: StoreUnavailable | None = None
         for problem in done:
-            if isinstance(problem, Exception) and not isinstance(problem, TrunklineError):
+            if isinstance(problem, StoreUnavailable):
+                lost = problem  # the task is due again
+            elif isinstance(problem, Exception):
                 self._fault(problem)
-        for problem in done:
-            if isinstance(problem, TrunklineError):  # of the ledger; the task is due again
-                raise problem
+        if lost is not None:
+            raise lost
         if len(claimed) < _BATCH:
             self.ready.set()
         return len(claimed) == _BATCH
@@ -219,9 +237,17 @@ class Scheduler:
                     self._told(Mishap(f"AccountActions.csv, {key}", problem))
             for first in range(0, len(lacking), _BATCH):
                 some = lacking[first : first + _BATCH]
-                await asyncio.gather(
-                    *(self._plans.give_lately(key, page[key], there[key]) for key in some)
+                done = await asyncio.gather(
+                    *(self._plans.give_lately(key, page[key], there[key]) for key in some),
+                    return_exceptions=True,
                 )
+                for key, problem in zip(some, done, strict=True):
+                    if isinstance(problem, TrunklineError) and not isinstance(
+                        problem, StoreUnavailable
+                    ):
+                        self._told(Mishap(f"AccountActions.csv, {key}", problem))
+                    elif problem is not None:
+                        raise problem
             made += sum(there[key] is None for key in lacking)
             changed += len(lacking)
 
@@ -283,7 +309,7 @@ class Scheduler:
     async def _carry(self, task: TaskRow) -> None:
         try:
             await self._carry_out(task)
-        except TrunklineError as problem:  # of the ledger; the order is due again
+        except StoreUnavailable as problem:  # the order is due again
             self._log("ACTION", 3, "LEDGER", problem.message)
         except Exception as problem:
             self._fault(problem)
@@ -319,7 +345,8 @@ class Scheduler:
 
     def _fault(self, problem: Exception) -> None:
         self.counters.faults += 1
-        self._log("ACTION", 2, "FAULT", f"{type(problem).__name__}: {problem}")
+        why = problem.message if isinstance(problem, TrunklineError) else str(problem)
+        self._log("ACTION", 2, "FAULT", f"{type(problem).__name__}: {why}")
 
     def _now(self) -> datetime:
         return self._engine.clock()
