@@ -124,3 +124,12 @@ def test_all_bad_rows_of_a_large_file_are_named_in_time(tmp_path: Path) -> None:
     assert refused.value.error_count == len(refused.value.errors) == 9000
     lines = {error.place.line for error in refused.value.errors}
     assert len(lines) == 6000
+
+
+def test_what_a_charging_node_refuses_is_told_where_it_loads(tmp_path: Path) -> None:
+    row = "cgrates.org,ACD,*gte:~*stats.STAT_1.*acd:60,,,*none,0\n"
+    folder = write(tmp_path, FILES | {"Chargers.csv": FILES["Chargers.csv"] + row})
+    [warning] = load_folder(folder, now=NOW).report.warnings
+    assert warning.code == "charging.no-source"
+    assert (warning.place.file, warning.place.line) == ("Chargers.csv", 2)
+    assert "nothing here keeps stats yet" in warning.message

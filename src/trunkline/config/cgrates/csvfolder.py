@@ -20,7 +20,7 @@ from trunkline.config.cgrates.assemble import Assembly
 from trunkline.config.cgrates.files import ALL_KINDS, CHARGING_KINDS, KINDS, Kind
 from trunkline.config.cgrates.locate import Texts, located, texts_of
 from trunkline.config.cgrates.problems import Place, Problem, Problems
-from trunkline.config.cgrates.profiles import profile_problems
+from trunkline.config.cgrates.profiles import profile_problems, unkept_problems
 from trunkline.config.cgrates.reading import Advance, Found, Pieces, find_files
 from trunkline.rating.errors import TariffError
 from trunkline.rating.tariff import Tariff
@@ -257,6 +257,8 @@ def _finished(
             named = reader.named()
             advice.give(assembly, problems, named)
             charging_advice.give(reader.rows, assembly, named)
+            for problem in located(name, texts, unkept_problems(reader.rows), assembly):
+                problems.add_warning(problem)
         found = problems.errors + problems.warnings
         places = [(problem.place.file, problem.place.line) for problem in found]
         problems.quote(texts(places))

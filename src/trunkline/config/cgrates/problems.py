@@ -128,9 +128,13 @@ class Problems:
         value: str = "",
     ) -> None:
         """Note what loads, and is probably not meant."""
+        self.add_warning(Problem(code, message, place, hint, field, shown(value)))
+
+    def add_warning(self, problem: Problem) -> None:
+        """Note ``problem``, with which the folder loads."""
         self.warning_count += 1
         if len(self.warnings) < KEPT:
-            self.warnings.append(Problem(code, message, place, hint, field, shown(value)))
+            self.warnings.append(problem)
 
     def quote(self, texts: Mapping[tuple[str, int], str]) -> None:
         """Give each problem the line that it is about, by file and number."""

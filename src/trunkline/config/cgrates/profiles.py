@@ -10,9 +10,10 @@ from trunkline.charging.chargers import Chargers
 from trunkline.charging.filters import Filters, ProfilesError
 from trunkline.charging.routes import Routes
 from trunkline.charging.rows import ChargingRows
+from trunkline.charging.unkept import unkept
 from trunkline.rating.errors import Problem
 
-__all__ = ["profile_problems"]
+__all__ = ["profile_problems", "unkept_problems"]
 
 _Made = TypeVar("_Made")
 
@@ -45,3 +46,12 @@ def profile_problems(rows: ChargingRows) -> list[Problem]:
     )
     tried(lambda: Routes.from_rows(rows.routes, filters), Routes(), unknown)
     return found
+
+
+def unkept_problems(rows: ChargingRows) -> list[Problem]:
+    """What a charging node refuses of profiles that can be made."""
+    filters = Filters.from_rows(rows.filters)
+    attributes = Attributes.from_rows(rows.attributes, filters)
+    chargers = Chargers.from_rows(rows.chargers, filters, attributes)
+    routes = Routes.from_rows(rows.routes, filters)
+    return unkept(attributes.selection, chargers.selection, routes.selection)

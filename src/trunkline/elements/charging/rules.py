@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from decimal import Decimal
-from typing import Protocol, TypeAlias, TypeVar
+from typing import Protocol, TypeVar
 
-from trunkline.charging.attributes import AttributeProfile, Attributes
-from trunkline.charging.chargers import NONE, Chargers
-from trunkline.charging.event import ITEMS
-from trunkline.charging.filters import Condition, Filters, ProfilesError
+from trunkline.charging.attributes import Attributes
+from trunkline.charging.chargers import Chargers
+from trunkline.charging.filters import Filters, ProfilesError
 from trunkline.charging.groups import SharedGroup, shared_groups
 from trunkline.charging.route_sources import AccountUsage, PlanCost, TariffCosts
 from trunkline.charging.routes import Routes
 from trunkline.charging.rows import ActionPlanRow, ActionRow, ActionTriggerRow
 from trunkline.charging.triggers import named
+from trunkline.charging.unkept import unkept
 from trunkline.config.cgrates import ChargingRows
 from trunkline.elements.charging.tariffs import Tariffs
 from trunkline.rating.call import Call
-from trunkline.rating.errors import Problem, Source
+from trunkline.rating.errors import Problem
 from trunkline.rating.model import DEFAULT_TENANT, Timing
 from trunkline.rating.tariff import Tariff
 
@@ -81,12 +81,11 @@ class Profiles:
             for row in of_id
             if row.actions_id and row.actions_id not in actions
         ]
-        looks = [
-            *([] if attributes is before.attributes else _attribute_looks(attributes)),
-            *([] if chargers is before.chargers else _charger_looks(chargers)),
-            *([] if routes is before.routes else _route_looks(routes)),
-        ]
-        problems += _unkept(looks)
+        problems += unkept(
+            () if attributes is before.attributes else attributes.selection,
+            () if chargers is before.chargers else chargers.selection,
+            () if routes is before.routes else routes.selection,
+        )
         if problems:
             raise ProfilesError(problems)
         return cls(
@@ -116,53 +115,6 @@ def _by_id(rows: Iterable[_R]) -> dict[str, list[_R]]:
     for row in rows:
         found.setdefault(row.id, []).append(row)
     return found
-
-
-_Look: TypeAlias = "tuple[str, frozenset[str], Source | None]"
-"""A profile, the roots that it looks under, and its row."""
-
-
-def _unkept(looks: Iterable[_Look]) -> list[Problem]:
-    """Those that look at what nothing here keeps: they would fail every event that they meet."""
-    return [
-        Problem(
-            "charging.no-source",
-            f"{what}: a rule asks for {root}, but nothing here keeps {root[1:]} yet; take it out",
-            source,
-        )
-        for what, roots, source in looks
-        for root in sorted(roots.intersection(ITEMS))
-    ]
-
-
-def _attribute_looks(attributes: Attributes) -> Iterator[_Look]:
-    for profile in attributes.selection:
-        what = f"attribute profile {profile.id}"
-        yield what, _roots(profile.condition), profile.source
-        for each in profile.attributes:
-            yield what, _roots(each.condition) | each.value.roots(), each.source
-
-
-def _charger_looks(chargers: Chargers) -> Iterator[_Look]:
-    for charger in chargers.selection:
-        what = f"charger {charger.id}"
-        yield what, _roots(charger.condition), charger.source
-        for inline in charger.attribute_ids:
-            if inline.startswith("*") and inline != NONE:
-                for each in AttributeProfile.inline(charger.tenant, inline).attributes:
-                    yield what, each.value.roots(), charger.source
-
-
-def _route_looks(routes: Routes) -> Iterator[_Look]:
-    for profile in routes.selection:
-        what = f"route profile {profile.id}"
-        yield what, _roots(profile.condition), profile.source
-        for route in profile.routes:
-            yield what, _roots(route.condition) | _roots(route.late), route.source
-
-
-def _roots(condition: Condition) -> frozenset[str]:
-    return frozenset().union(*(rule.roots for each in condition.filters for rule in each.rules))
 
 
 class _Costs:
