@@ -233,8 +233,8 @@ class Scheduler:
                 try:
                     if self._plans.lacks(there[key], gift):
                         lacking.append(key)
-                except TrunklineError as problem:  # removed by API
-                    self._told(Mishap(f"AccountActions.csv, {key}", problem))
+                except TrunklineError as gone:  # removed by API
+                    self._told(Mishap(f"AccountActions.csv, {key}", gone))
             for first in range(0, len(lacking), _BATCH):
                 some = lacking[first : first + _BATCH]
                 done = await asyncio.gather(
