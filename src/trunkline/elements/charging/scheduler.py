@@ -241,13 +241,14 @@ class Scheduler:
                     *(self._plans.give_lately(key, page[key], there[key]) for key in some),
                     return_exceptions=True,
                 )
-                for key, problem in zip(some, done, strict=True):
-                    if isinstance(problem, TrunklineError) and not isinstance(
-                        problem, StoreUnavailable
+                for key, failure in zip(some, done, strict=True):
+                    if failure is None:
+                        continue
+                    if isinstance(failure, StoreUnavailable) or not isinstance(
+                        failure, TrunklineError
                     ):
-                        self._told(Mishap(f"AccountActions.csv, {key}", problem))
-                    elif problem is not None:
-                        raise problem
+                        raise failure
+                    self._told(Mishap(f"AccountActions.csv, {key}", failure))
             made += sum(there[key] is None for key in lacking)
             changed += len(lacking)
 
