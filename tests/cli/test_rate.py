@@ -450,6 +450,12 @@ def test_versions_wait_and_are_taken_back() -> None:
     assert refusal("activate", "3", "--at", "0").code == "store.past"
 
 
+def test_a_version_that_is_not_to_count_has_no_moment() -> None:
+    refused = run("load", str(TUTORIAL), "--inactive", "--at", "+1h")
+    assert refused.exit_code == 2
+    assert "No tariff is loaded" in good("versions")
+
+
 def test_a_dry_run_loads_nothing(tmp_path: Path) -> None:
     assert good("load", "--dry-run", str(TUTORIAL)) == good("check", str(TUTORIAL))
     assert run("load", "--dry-run", copy(tmp_path / "x", "Rates.csv", ",22,", ",x,")).exit_code == 1

@@ -83,7 +83,8 @@ app = typer.Typer(
     name="rate",
     help="Price calls by a tariff: a folder of CSV files as CGRateS reads them.\n\n"
     "Start with `check DIR`, which finds what is wrong with a tariff, then `load DIR` to make it "
-    "the active one. `cost` prices a call, `explain` says why it costs that.",
+    "the active one; `rollback` takes it back. `cost` prices a call, `explain` says why it costs "
+    "that.",
     no_args_is_help=True,
 )
 
@@ -169,6 +170,8 @@ def load(
     """
     if dry_run:
         check(folder, time_zone, as_json)
+    if inactive and at is not None:
+        raise typer.BadParameter("with --inactive it counts at no time", param_hint="--at")
     start = time.monotonic()
     zone, zones = _zones(time_zone or [])
     since = moment(at)

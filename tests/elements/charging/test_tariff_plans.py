@@ -215,7 +215,18 @@ def test_prices_are_changed_one_by_one(tmp_path: Path) -> None:
         added = mine | {"Overwrite": False, "RatingPlanActivations": [later]}
         assert call("APIerSv1.SetRatingProfile", added) == "OK"
         got = call("APIerSv1.GetRatingProfile", {"Category": category, "Subject": "1001"})
-        assert len(got["RatingPlanActivations"]) == 2
+        assert [each["ActivationTime"] for each in got["RatingPlanActivations"]] == [
+            "2012-01-01T00:00:00Z",
+            "2040-01-01T00:00:00Z",
+        ]
+        whole = call("APIerSv1.GetRatingPlan", plan)
+        [(timing, when)], [(rating, terms)] = whole["Timings"].items(), whole["Ratings"].items()
+        assert whole["DestinationRates"] == {
+            "DST_1002": [{"Timing": timing, "Rating": rating, "Weight": 10}]
+        }
+        assert (when["ID"], when["StartTime"]) == ("WORK", "08:00:00")
+        assert [slot["Value"] for slot in terms["Rates"]] == [0.2, 0.1]
+        assert call.refused("APIerSv1.GetRatingPlan", "RP_NONE") == "NOT_FOUND"
         wrong = mine | {"RatingPlanActivations": [later | {"RatingPlanId": "RP_NONE"}]}
         assert "RP_NONE" in call.refused("APIerSv1.SetRatingProfile", wrong)
         assert call("APIerSv1.RemoveRatingProfile", key | {"Subject": "1001"}) == "OK"

@@ -8,7 +8,7 @@ whole, where the reference adds to what is there. Prices that are set one by one
 
 from __future__ import annotations
 
-import re
+import hashlib
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, make_dataclass
 from datetime import UTC, datetime
@@ -31,8 +31,11 @@ from trunkline.config.cgrates.items import (
 from trunkline.elements.charging.arguments import wire_name
 from trunkline.elements.charging.registry import ApiError, method
 from trunkline.elements.charging.tariffs import Tariffs
-from trunkline.jsonrpc import Json
+from trunkline.jsonrpc import Json, encode
+from trunkline.rating.call import VOICE
+from trunkline.rating.index import Group
 from trunkline.rating.model import DEFAULT_TENANT
+from trunkline.rating.result import number, rates_of, timing_of
 
 if TYPE_CHECKING:
     from trunkline.store.drafts import Drafts, ItemKey
@@ -649,28 +652,20 @@ class PriceMethods:
         return "OK"
 
     @method("APIerSv1.GetRatingProfile", mandatory=("Category", "Subject"))
-    async def profile(self, args: AttrGetRatingProfile) -> Json:
+    def profile(self, args: AttrGetRatingProfile) -> Json:
         """A rating profile."""
-        tenant = args.tenant or DEFAULT_TENANT
-        key = (tenant, args.category, args.subject)
-        rows = await self._rows("RatingProfiles", key)
-        if not rows:
-            raise ApiError("NOT_FOUND")
+        key = (args.tenant or DEFAULT_TENANT, args.category, args.subject)
         found = self._tariffs.tariff.index.profiles.get(key)
-        times = {} if found is None else {each.plan.id: each.time for each in found.activations}
+        if found is None:
+            raise ApiError("NOT_FOUND")
         activations: list[Json] = []
-        for part in cast("list[dict[str, str]]", _LAYOUT["RatingProfiles"].item(rows)[_PARTS]):
-            plan, fallbacks = part["RatingPlanId"], part["FallbackSubjects"]
+        for each in found.activations:
+            fallbacks: list[Json] = [f"*out:{key[0]}:{key[1]}:{word}" for word in each.fallbacks]
             activations.append(
                 {
-                    "ActivationTime": time_text(times[plan]) if times.get(plan) else _ALWAYS,
-                    "RatingPlanId": plan,
-                    "FallbackKeys": [
-                        f"*out:{tenant}:{args.category}:{word}"
-                        for word in re.split("[;,]", fallbacks)
-                        if word
-                    ]
-                    or None,
+                    "ActivationTime": time_text(each.time),
+                    "RatingPlanId": each.plan.id,
+                    "FallbackKeys": fallbacks or None,
                 }
             )
         return {"Id": f"*out:{':'.join(key)}", "RatingPlanActivations": activations}
@@ -688,6 +683,39 @@ class PriceMethods:
         tenant = args.tenant or DEFAULT_TENANT
         found = [":".join(key[1:]) for key in keys if key[0] == tenant]
         return _found(cast("list[Json]", _part(found, args)))
+
+    @method("APIerSv1.GetRatingPlan")
+    def plan(self, args: str) -> Json:
+        """A rating plan; its keys are made of what they stand for."""
+        found = self._tariffs.tariff.index.plans.get(args)
+        if found is None:
+            raise ApiError("NOT_FOUND")
+        timings: dict[str, Json] = {}
+        ratings: dict[str, Json] = {}
+        rates: dict[str, Json] = {}
+        for destination, priced in found.prices.items():
+            listed: list[Json] = []
+            for entry in priced.entries if isinstance(priced, Group) else (priced,):
+                terms = entry.terms
+                timing: Json = {"ID": entry.timing.id, **timing_of(entry.timing), "EndTime": ""}
+                rating: Json = {
+                    "ConnectFee": number(terms.connect_fee),
+                    "RoundingMethod": str(terms.rounding),
+                    "RoundingDecimals": terms.decimals,
+                    "MaxCost": number(terms.max_cost),
+                    "MaxCostStrategy": str(terms.strategy),
+                    "Rates": rates_of(terms.slots, VOICE, wire=True),
+                }
+                keys = [
+                    hashlib.sha256(encode(made).encode()).hexdigest()[:8]
+                    for made in (timing, rating)
+                ]
+                timings[keys[0]], ratings[keys[1]] = timing, rating
+                listed.append(
+                    {"Timing": keys[0], "Rating": keys[1], "Weight": number(entry.planned.weight)}
+                )
+            rates[destination] = listed
+        return {"Id": args, "Timings": timings, "Ratings": ratings, "DestinationRates": rates}
 
     @method("APIerSv1.RemoveRatingPlan")
     async def remove_plan(self, args: str) -> Json:
@@ -799,7 +827,3 @@ class PriceMethods:
             await self._tariffs.edit(change)
         except TariffErrors as problem:
             raise _all_of(problem) from problem
-
-
-_PARTS: Final = "RatingPlanActivations"
-_ALWAYS: Final = "0001-01-01T00:00:00Z"
