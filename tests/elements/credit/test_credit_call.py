@@ -332,6 +332,19 @@ def test_refused_when_it_is_answered() -> None:
     call.granted(0)
     assert call.end is not None
     assert call.end.cause == 31
+    assert call.event()["Usage"] == "0s"
+    call.pay(0)
+    assert (call.charge.usage, call.charge.cost) == (0, "0")
+
+
+def test_refused_by_an_error_when_it_is_answered() -> None:
+    call = caller()
+    call.setup()
+    call.granted(10)
+    call.answer()
+    call.refused("ACCOUNT_DISABLED")
+    assert call.end is not None
+    assert call.end.cause == 31
     assert len(call.asked) == 2  # there is no session to close
     assert call.charge.usage == 0
 

@@ -200,6 +200,8 @@ class CreditCall:
         self._note(now, f"{_words(ask)}: {format_duration(granted)} granted")
         if granted <= 0 and self.state is not State.UPDATING:
             self._why = f"account {self.calling} has not enough for this call"
+            if self.state is State.OPENING:  # the session is there, and is closed
+                self._open, self._total = True, 0
             return self._step(Trigger.REFUSAL, now)
         self._why = ""
         if self.state is not State.AUTHORISING:
@@ -332,7 +334,8 @@ class CreditCall:
         self._question(now, "UpdateSession", "UpdateSession", LastUsed=used)
 
     def _end_call(self, now: float) -> None:
-        self._total = self._used(now) if self._open else 0
+        if self._total is None:
+            self._total = self._used(now) if self._open else 0
         cause = CauseValue.TEMPORARY_FAILURE if self._silent else CauseValue.NORMAL_UNSPECIFIED
         self._end(cause)
 
