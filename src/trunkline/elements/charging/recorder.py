@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -383,34 +383,32 @@ class Recorder:
         wanted = query if everything else replace(query, unrated=True)
         async for page in self._engine.book.record_pages(wanted):
             count += len(page)
-            waiting = await self._each(
-                page, lambda row: self._rerate(row, everything, export, credit=True)
-            )
-            await self._each(
-                waiting, lambda row: self._rerate(row, everything, export, credit=False)
-            )
+            found = await asyncio.gather(*(self._keys(row) for row in page))
+            for credit in (True, False):
+                found = await self._each(
+                    # From here to the ledger's queue nothing waits, so they stay in their order.
+                    [self._rerate(keys, everything, export, credit=credit) for keys in found]
+                )
         return count
 
-    async def _each(
-        self,
-        rows: Sequence[RecordRow],
-        work: Callable[[RecordRow], Awaitable[RecordRow | None]],
-    ) -> list[RecordRow]:
-        """What is left of ``rows``: all of them go into as few transactions as can be."""
-        done = await asyncio.gather(*(work(row) for row in rows), return_exceptions=True)
+    async def _keys(self, row: RecordRow) -> Keys:
+        run = _run_of(row, details_of(row))
+        return Keys(accounts=await self._engine.keys_of([run]), records=[row.key])
+
+    async def _each(self, work: Sequence[Awaitable[Keys | None]]) -> list[Keys]:
+        """What is left of some work: all of it goes into as few transactions as can be."""
+        done = await asyncio.gather(*work, return_exceptions=True)
         for each in done:
             if isinstance(each, BaseException):
                 raise each
-        return [each for each in done if isinstance(each, RecordRow)]
+        return [each for each in done if isinstance(each, Keys)]
 
     async def _rerate(
-        self, row: RecordRow, everything: bool, export: bool, *, credit: bool
-    ) -> RecordRow | None:
-        """Rate one record anew; ``credit``: only if nobody pays more, else return it."""
-        key = row.key
-        run = _run_of(row, details_of(row))
+        self, keys: Keys, everything: bool, export: bool, *, credit: bool
+    ) -> Keys | None:
+        """Rate one record anew; ``credit``: only if nobody pays more, else return its keys."""
+        [key] = keys.records
         clock = self._engine.clock()
-        keys = Keys(accounts=await self._engine.keys_of([run]), records=[key])
         waits = False
 
         def step(view: View) -> Step:
@@ -447,7 +445,7 @@ class Recorder:
             return self._step(changes, clock, {})
 
         await self._engine.write(keys, step)
-        return row if waits else None
+        return keys if waits else None
 
     def _refund(self, known: RecordRow, changes: _Changes, now: datetime) -> None:
         """Give back what a record took; from then on it is not rated."""
