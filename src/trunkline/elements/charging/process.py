@@ -410,6 +410,7 @@ def run_charging(plan: ChargingPlan) -> None:
             gc.collect()
             if hasattr(gc, "freeze"):  # a tariff stays; the collector need not walk over it
                 gc.freeze()
+                gc.set_threshold(100_000, 50, 100)  # requests leave hardly anything in circles
             await node.stopped.wait()
         finally:
             await node.close()
