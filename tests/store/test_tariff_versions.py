@@ -210,3 +210,17 @@ def test_rows_of_any_length_and_any_letters(store: TariffStore, url: str) -> Non
     again, compiled = store.plan(version.id)
     assert (again, compiled.rows) == (version, plan.rows)
     assert active_tariff(url, compile_lines)[0] == version
+
+
+def test_a_version_made_of_one_that_counts_no_more_is_refused(store: TariffStore) -> None:
+    first, _ = store.load(at_price("21"), name="first", now=NOON)
+    second, _ = store.load(
+        at_price("22"), name="second", instead_of=first.id, now=NOON + HOUR, read_at=NOON
+    )
+    assert second.loaded == NOON  # what relative times in its rows start from
+    before = store.versions()
+    with pytest.raises(TrunklineError, match="does not count any more") as refused:
+        store.load(at_price("23"), name="third", instead_of=first.id, now=NOON + 2 * HOUR)
+    assert refused.value.code == "store.changed"
+    assert store.versions() == before
+    assert cost(store, NOON + 2 * HOUR) == "22"

@@ -18,6 +18,11 @@ from tests.elements.charging.test_costs import ASKED, RETAIL
 from trunkline.charging.rows import ChargerRow, ChargingRows
 from trunkline.config.cgrates import compile_lines, load_folder
 from trunkline.elements.charging.rulebook import RuleBook
+from trunkline.elements.charging.tariff_plans import (
+    AttrDestinations,
+    AttrSetDestination,
+    PriceMethods,
+)
 from trunkline.elements.charging.tariffs import Tariffs
 from trunkline.errors import TrunklineError
 from trunkline.store import tariffs as module
@@ -225,3 +230,32 @@ def test_a_node_without_a_store(tmp_path: Path) -> None:
         await tariffs.close()
 
     asyncio.run(main())
+
+
+def test_two_nodes_change_prices_at_once_and_no_change_is_lost(tmp_path: Path) -> None:
+    office = Office(tmp_path)
+    office.load("old", RETAIL)
+
+    async def main() -> None:
+        nodes = [Tariffs.of_store(office.url) for _ in range(2)]
+        for each in nodes:
+            RuleBook(each.rows, each)
+            await each.start()
+        methods = [PriceMethods(each) for each in nodes]
+
+        async def add(name: str, to: PriceMethods) -> None:
+            for number in range(2):
+                new = AttrSetDestination(id=f"{name}{number}", prefixes=(f"4{number}",))
+                assert await to.set_destination(new) == "OK"
+
+        await asyncio.gather(add("ONE", methods[0]), add("TWO", methods[1]))
+        found = await methods[0].destinations(AttrDestinations())
+        assert isinstance(found, list)
+        assert {each["Id"] for each in found if isinstance(each, dict)} == {
+            *("DST_1002", "ONE0", "ONE1", "TWO0", "TWO1")
+        }
+        for each in nodes:
+            await each.close()
+
+    asyncio.run(main())
+    office.store.close()
