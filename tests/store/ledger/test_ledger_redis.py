@@ -97,7 +97,7 @@ def test_a_server_that_may_lose_movements_is_refused(
 
 
 def test_a_cluster_and_a_server_that_says_nothing_are_refused(tmp_path: Path) -> None:
-    options = ["--cluster-enabled", "yes"]
+    options = ["--cluster-enabled", "yes", "--cluster-port", str(free_port())]
     with redis_server(tmp_path, durable=True, options=options) as server:
         assert "a node of a cluster" in refusal(server.url).message
     options = ["--rename-command", "CONFIG", ""]
