@@ -25,8 +25,8 @@ from uuid import uuid4
 
 from trunkline.charging.charges import AccountError, Debit
 from trunkline.charging.event import Event, EventError, to_text
-from trunkline.charging.model import Taking
-from trunkline.charging.money import add
+from trunkline.charging.model import MONETARY, Taking
+from trunkline.charging.money import add, total
 from trunkline.charging.record_documents import Details, details_from_json, details_to_json
 from trunkline.charging.result import paid_event_cost
 from trunkline.charging.sessions import RequestType, Run, Session, SessionError, settle
@@ -422,9 +422,7 @@ class Recorder:
                 return Step(time=clock.timestamp())
             changes = _Changes(self._engine.taken(view, clock.timestamp()))
             paid = self._pay(_run_of(known, old), known.usage, old.first, changes, known)
-            waits = credit and any(
-                movement.amount < 0 for debit in paid.debits for movement in debit.movements
-            )
+            waits = credit and _takes(paid.debits)
             if waits:
                 return Step(time=clock.timestamp())
             if paid.stuck:
@@ -517,6 +515,13 @@ def _together(one: Iterable[Taking], other: Iterable[Taking]) -> tuple[Taking, .
         amount = taking.amount if before is None else add(before.amount, taking.amount)
         found[key] = replace(taking, amount=amount)
     return tuple(found.values())
+
+
+def _takes(debits: Iterable[Debit]) -> bool:
+    """Whether debits take more than they give back: of money, if any moves, else of units."""
+    movements = [each for debit in debits for each in debit.movements]
+    money = total(each.amount for each in movements if each.type == MONETARY)
+    return money < 0 if money else any(each.amount < 0 for each in movements)
 
 
 def _stuck(run: Run) -> _Paid:
