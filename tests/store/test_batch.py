@@ -443,6 +443,54 @@ def test_no_records_are_no_error(tmp_path: Path) -> None:
     assert target.read_text().strip().endswith("Cost,Error")
 
 
+def test_no_records_with_a_category_and_no_tenant_are_no_error(tmp_path: Path) -> None:
+    source, target = tmp_path / "in.csv", tmp_path / "out.csv"
+    source.write_text("Destination,AnswerTime,Usage,Category\n")
+    assert rate_file(TARIFF, source, target) == BatchReport()
+
+
+def test_a_profile_for_one_subject_alone(tmp_path: Path) -> None:
+    tariff = folder({**FILES, "RatingProfiles.csv": "cgrates.org,call,1001,,VIP,\n"})
+    rows = [
+        ["x", "", "", account, "", "614", "2026-01-05T12:00:00Z", "60s", "", ""]
+        for account in ("1001", "1002")
+    ]
+    source = write(tmp_path / "in.csv", rows)
+    report = rate_file(tariff, source, tmp_path / "out.csv")
+    first, second = read(tmp_path / "out.csv")
+    assert Decimal(first["Cost"]) == cost(tariff, first)
+    assert second["Error"] == "RATING_PLAN_NOT_FOUND"
+    assert report.priced == 1
+
+
+@pytest.mark.parametrize("name", ["cdrs[1].csv", "cdr?1.csv", "cdrs*.csv"])
+def test_a_name_is_that_of_one_file(tmp_path: Path, name: str) -> None:
+    write(tmp_path / "cdrs1.csv", records(3))
+    source = write(tmp_path / name, records(1))
+    report = rate_file(TARIFF, source, tmp_path / "out.csv")
+    assert report.records == len(read(source))
+    assert record_count(source) == report.records
+
+
+def test_times_that_no_record_has_and_those_at_the_end_of_64_bits(tmp_path: Path) -> None:
+    times = ("*now", "+1h", "2262-04-11T20:00:00Z")
+    rows = [["t", "", "", "1", "", "614", time, "72h", "", ""] for time in times]
+    source = write(tmp_path / "in.csv", rows)
+    rate_file(TARIFF, source, tmp_path / "out.csv")
+    *relative, last = read(tmp_path / "out.csv")
+    assert [row["Error"] for row in relative] == ["cgrates.time"] * 2
+    assert Decimal(last["Cost"]) == cost(TARIFF, last)
+
+
+def test_a_line_that_cannot_be_read_is_the_sources_fault(tmp_path: Path) -> None:
+    source = write(tmp_path / "in.csv", records(40_000))
+    with source.open("a", newline="") as stream:
+        stream.write("one,two\r\n")
+    with pytest.raises(TrunklineError, match="CSV Error on Line") as refused:
+        rate_file(TARIFF, source, tmp_path / "out.csv")
+    assert refused.value.code == "batch.source"
+
+
 @pytest.mark.parametrize(
     ("source", "target", "code", "message"),
     [

@@ -161,7 +161,7 @@ class Kernel:
         """The prices of a batch, and whether there is one."""
         usage, prices = batch.usage, self._prices
         refused = np.zeros(len(batch), np.int8)
-        valid = (usage >= 0) & (batch.time >= _EARLIEST)
+        valid = (usage >= 0) & (batch.time >= _EARLIEST) & (batch.time < NEVER - usage)
         too_long = usage > self.tariff.usage_limit(batch.tor)
         refused[valid & too_long] = _TOO_LONG
         valid &= ~too_long

@@ -210,8 +210,10 @@ def _format(path: Path, code: str) -> str:
     return found
 
 
-def _quoted(text: str | Path) -> str:
-    return "'" + str(text).replace("'", "''") + "'"
+def _quoted(path: Path) -> str:
+    """A file's name, and no pattern for those of several."""
+    literal = re.sub(r"[\[*?]", r"[\g<0>]", str(path))
+    return "'" + literal.replace("'", "''") + "'"
 
 
 def _name(text: str) -> str:
@@ -259,7 +261,7 @@ def _pieces(
     waiting: list[pa.RecordBatch] = []
     count = held = 0
     query = f"{_query(source, kind)} OFFSET {skip}"
-    for batch in connection.sql(query).to_arrow_reader(min(size, _BATCH)):
+    for batch in _batches(connection, query, min(size, _BATCH)):
         waiting.append(batch)
         count += batch.num_rows
         held += batch.nbytes
@@ -271,6 +273,20 @@ def _pieces(
             held = sum(each.nbytes for each in waiting)
     if count:
         yield pa.Table.from_batches(waiting)
+
+
+def _batches(
+    connection: duckdb.DuckDBPyConnection, query: str, size: int
+) -> Iterator[pa.RecordBatch]:
+    reader = iter(connection.sql(query).to_arrow_reader(size))
+    while True:
+        try:
+            batch = next(reader, None)
+        except (OSError, pa.ArrowException) as problem:  # what Arrow makes of DuckDB's errors
+            raise duckdb.Error(str(problem)) from problem
+        if batch is None:
+            return
+        yield batch
 
 
 def _nothing(connection: duckdb.DuckDBPyConnection, source: _Source, kind: str) -> pa.Table:

@@ -28,7 +28,7 @@ from trunkline.rating.call import VOICE, Call
 from trunkline.rating.columns import Flags, Ints, Offsets, Text, number_keys, times, usages
 from trunkline.rating.durations import parse_duration
 from trunkline.rating.errors import RatingError
-from trunkline.rating.model import DEFAULT_CATEGORY, DEFAULT_TENANT
+from trunkline.rating.model import ANY, DEFAULT_CATEGORY, DEFAULT_TENANT
 from trunkline.rating.number import price_number
 from trunkline.rating.tariff import Tariff
 from trunkline.rating.times import parse_time
@@ -181,8 +181,8 @@ class Worker:
 
     def _parse_time(self, text: str) -> int:
         found = parse_time(text, self._zone, _EPOCH)
-        if found is None:
-            raise DecodeError("cgrates.time", "a record without a time")
+        if found is None or text.strip().startswith(("*", "+")):
+            raise DecodeError("cgrates.time", "a record without a time, or with one of no record")
         return (found - _EPOCH) // timedelta(microseconds=1)
 
     def _codes(self, table: pa.Table, name: str, default: str) -> tuple[list[str], Ints | None]:
@@ -212,14 +212,16 @@ class Worker:
         subjects = self._subjects(table)
         for tenant_number, tenant in enumerate(tenants):
             names = self._kernel.subjects(tenant)
-            profiles = np.stack([self._kernel.profiles(tenant, each) for each in categories])
+            profiles = np.concatenate(
+                [np.zeros(0, np.int64), *(self._kernel.profiles(tenant, c) for c in categories)]
+            )
             place = np.full(table.num_rows, len(names))
-            if subjects is not None and len(names) > 1:
+            if subjects is not None and list(names) != [ANY]:
                 known = pc.index_in(subjects, value_set=pa.array(names, pa.string()))
                 place = known.fill_null(len(names)).to_numpy().astype(np.int64)
             if category_of is not None:
                 place += category_of * (len(names) + 1)
-            profile = profiles.ravel().take(place)
+            profile = profiles.take(place)
             for tor_number, tor in enumerate(tors):
                 here = usable
                 if tenant_of is not None:
