@@ -41,7 +41,7 @@ from trunkline.elements.charging.registry import Registry
 from trunkline.elements.charging.rulebook import RuleBook
 from trunkline.elements.charging.scheduler import Scheduler
 from trunkline.elements.charging.sessions import Sessions
-from trunkline.elements.charging.steps import Steps
+from trunkline.elements.charging.steps import Ended, Steps
 from trunkline.elements.charging.tariff_plans import TariffPlans
 from trunkline.elements.charging.tariffs import Tariffs
 from trunkline.jsonrpc import Call, Json
@@ -470,9 +470,12 @@ class Day:
             if self._steps.due > self._clock().timestamp() and self.now < last + _SWEEP:
                 continue
             last = self.now
-            for ended in await self._steps.sweep():
+            found: list[Ended] = []
+            await self._steps.sweep(found.append)
+            for ended in found:
                 session = ended.session
                 self.found.ended[session.origin_id] = min(run.granted for run in session.runs)
+                await self._steps.told(session, done=True)
 
     async def _plans(self) -> None:
         while self.now < 25 * _HOUR:

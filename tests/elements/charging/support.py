@@ -40,8 +40,8 @@ def write_folder(folder: Path, files: Mapping[str, str]) -> Path:
     return folder
 
 
-def network_file(folder: Path, name: str, **settings: str) -> Path:
-    """A network file with one charging node ``OCS`` on free ports."""
+def network_file(folder: Path, name: str, node: str = "OCS", **settings: str) -> Path:
+    """A network file with one charging node on free ports."""
     lines = {
         "rpc_json": "127.0.0.1:0",
         "http": "127.0.0.1:0",
@@ -51,7 +51,7 @@ def network_file(folder: Path, name: str, **settings: str) -> Path:
     }
     text = "\n".join(f'{key} = "{value}"' for key, value in lines.items())
     path = folder / "network.toml"
-    path.write_text(f'[network]\nname = "{name}"\n[node.OCS.charging]\n{text}\n')
+    path.write_text(f'[network]\nname = "{name}"\n[node.{node}.charging]\n{text}\n')
     return path
 
 
@@ -59,9 +59,9 @@ def network_file(folder: Path, name: str, **settings: str) -> Path:
 def running(path: Path) -> Iterator[ChargingNode]:
     """The node of a network file, served by another thread."""
     network = load_network(path)
-    settings = network.nodes["OCS"].charging
-    assert settings is not None
-    plan = ChargingPlan(network, "OCS", settings)
+    [(name, found)] = network.nodes.items()
+    assert found.charging is not None
+    plan = ChargingPlan(network, name, found.charging)
     loop = new_event_loop()
     started: list[ChargingNode] = []
     ready = threading.Event()

@@ -16,6 +16,7 @@ from tests.elements.charging.reference_client import AnsweredError, JSONClient
 from tests.elements.charging.support import network_file, running, write_folder
 from tests.elements.charging.test_costs import RETAIL
 
+from trunkline.charging.sessions import session_id
 from trunkline.elements.charging.process import ChargingNode
 
 EVENT = {
@@ -200,3 +201,57 @@ def test_one_way_connections_hold_nothing(node: ChargingNode) -> None:
         client.call("SessionSv1.InitiateSession", argument)
         assert len(node.clients) == 0
         assert client.call(FORCE, {}) == "OK"
+
+
+def broke(name: str) -> dict[str, object]:
+    """The opening of a call that ends at once, for its account has nothing."""
+    event = EVENT | {"OriginID": name, "Account": "1009", "DebitInterval": "1s"}
+    return {"InitSession": True, "Tenant": "cgrates.org", "Event": event}
+
+
+def test_a_switch_that_never_answers_holds_up_no_other(node: ChargingNode) -> None:
+    names = sorted(
+        (f"call-{number}" for number in range(6)), key=lambda each: session_id(each, "switch")
+    )
+    address = node.servers["rpc_bijson"].local
+    with (
+        closing(Switch(address, None)) as mute,
+        closing(Switch(address, "OK")) as switch,
+        closing(JSONClient(node.servers["rpc_json"].local)) as client,
+    ):
+        client.call("APIerSv1.SetAccount", {"Tenant": "cgrates.org", "Account": "1009"})
+        for name in names[:-1]:
+            mute.call("SessionSv1.InitiateSession", broke(name))
+        switch.call("SessionSv1.InitiateSession", broke(names[-1]))
+        until = time.monotonic() + 4
+        while not switch.told:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        assert len(mute.told) == 5, "all of its sessions, side by side"
+
+
+def test_a_session_that_another_process_of_the_ledger_holds(
+    node: ChargingNode, tmp_path: Path
+) -> None:
+    (tmp_path / "other").mkdir()
+    path = network_file(
+        tmp_path / "other",
+        "clients",
+        node="OTHER",
+        tariff="../tariff",
+        ledger=f"sqlite:///{tmp_path}/ledger.sqlite",
+    )
+    with (
+        running(path) as other,
+        closing(opened(node, "OK")) as switch,
+        closing(Switch(other.servers["rpc_bijson"].local, "NOT_FOUND")) as stranger,
+        closing(JSONClient(other.servers["rpc_json"].local)) as client,
+    ):
+        assert client.call(FORCE, {}) == "OK"
+        until = time.monotonic() + 4
+        while not switch.told:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        [told] = switch.told
+        assert told["params"] == [{"EventStart": EVENT, "Reason": "FORCED_DISCONNECT"}]
+        assert stranger.told == []

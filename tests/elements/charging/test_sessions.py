@@ -22,7 +22,7 @@ from trunkline.elements.charging.records import Records
 from trunkline.elements.charging.registry import Registry
 from trunkline.elements.charging.rulebook import RuleBook
 from trunkline.elements.charging.sessions import Sessions
-from trunkline.elements.charging.steps import Steps
+from trunkline.elements.charging.steps import Ended, Steps
 from trunkline.elements.charging.tariffs import Tariffs
 from trunkline.jsonrpc import Call
 from trunkline.rating.durations import SECOND
@@ -53,6 +53,15 @@ EVENT: dict[str, object] = {
     "AnswerTime": "2026-01-05T12:00:00Z",
 }
 Ask = Callable[..., Coroutine[None, None, Any]]
+
+
+async def swept(steps: Steps) -> list[Ended]:
+    """What a sweep has ended; its switch has been told."""
+    found: list[Ended] = []
+    await steps.sweep(found.append)
+    for each in found:
+        await steps.told(each.session, done=True)
+    return found
 
 
 class Clock:
@@ -288,19 +297,19 @@ def test_a_session_that_nobody_asks_for_ends_by_itself(tmp_path: Path) -> None:
         await topped_up(ask, 1)
         event = {**EVENT, "Usage": "60s"}
         await ask("SessionSv1.InitiateSession", InitSession=True, Event=event)
-        assert await steps.sweep() == []
+        assert await swept(steps) == []
         clock.now += timedelta(hours=2)
         await ask("SessionSv1.UpdateSession", UpdateSession=True, Event=event)
         clock.now += timedelta(hours=2)
-        assert await steps.sweep() == [], "an update is a word"
+        assert await swept(steps) == [], "an update is a word"
         clock.now += timedelta(hours=2)
-        [ended] = await steps.sweep()
+        [ended] = await swept(steps)
         assert (ended.session.origin_id, ended.reason) == ("call-1", "FORCED_DISCONNECT")
         assert await money(ask) == Decimal("0.9"), "of the second minute nothing is known"
         assert await ask("SessionSv1.GetActiveSessions") == "NOT_FOUND"
         assert len(await steps.sessions()) == 1, "its record may still come"
         clock.now += timedelta(hours=25)
-        assert await steps.sweep() == []
+        assert await swept(steps) == []
         assert await steps.sessions() == []
 
     charging(tmp_path, script)

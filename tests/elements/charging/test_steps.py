@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from tests.elements.charging.test_sessions import (
@@ -15,14 +15,16 @@ from tests.elements.charging.test_sessions import (
     Clock,
     charging,
     money,
+    swept,
     topped_up,
 )
 
 from trunkline.charging.event import Event
-from trunkline.elements.charging.engine import Engine
-from trunkline.elements.charging.steps import Steps
+from trunkline.charging.sessions import Session
+from trunkline.elements.charging.engine import Engine, Step
+from trunkline.elements.charging.steps import Ended, Steps
 from trunkline.rating.durations import SECOND
-from trunkline.store.ledger.model import Keys, Loaded
+from trunkline.store.ledger.model import Keys, Loaded, View
 
 CALL = {**EVENT, "Usage": "60s"}
 INITIATE = "SessionSv1.InitiateSession"
@@ -46,7 +48,7 @@ async def ended(ask: Ask, event: dict[str, object], **more: object) -> object:
 
 async def looked(engine: Engine) -> list[str]:
     """What becomes of sessions now: what has just become due too."""
-    return [each.reason for _ in range(2) for each in await Steps(engine).sweep()]
+    return [each.reason for _ in range(2) for each in await swept(Steps(engine))]
 
 
 def test_a_session_is_paid_by_the_account_that_opened_it(tmp_path: Path) -> None:
@@ -230,7 +232,7 @@ def test_a_call_is_extended_until_its_money_ends(tmp_path: Path) -> None:
         seconds = []
         for _ in range(30):
             # as after a restart: each look is another process's
-            for each in await Steps(engine).sweep():
+            for each in await swept(Steps(engine)):
                 assert each.reason == "INSUFFICIENT_CREDIT"
                 seconds.append((clock.now - NOW).total_seconds())
                 assert each.session.runs[0].used == 27 * SECOND
@@ -253,10 +255,10 @@ def test_a_call_goes_on_while_there_is_money(tmp_path: Path) -> None:
         await topped_up(ask, 10)
         await granted(ask, INITIATE, AUTOMATIC)
         clock.now += timedelta(seconds=605)  # nobody looked for ten minutes
-        assert await Steps(engine).sweep() == []
+        assert await swept(Steps(engine)) == []
         [session] = await Steps(engine).sessions()
         assert session.runs[0].granted == 610 * SECOND
-        assert await Steps(engine).sweep() == []
+        assert await swept(Steps(engine)) == []
         assert await ended(ask, {**AUTOMATIC, "Usage": "606s"}) == "OK"
         assert await money(ask) == Decimal("8.99")
 
@@ -270,8 +272,8 @@ def test_a_call_that_nobody_could_pay_for_meanwhile(tmp_path: Path) -> None:
         await granted(ask, INITIATE, AUTOMATIC)
         clock.now += timedelta(hours=1)
         steps = Steps(engine)
-        assert await steps.sweep() == []
-        [each] = await steps.sweep()
+        assert await swept(steps) == []
+        [each] = await swept(steps)
         assert each.reason == "INSUFFICIENT_CREDIT"
         assert await money(ask) == 0
         # the switch knows better how long it was, and says so once
@@ -340,9 +342,9 @@ def test_an_account_that_goes_during_a_call(tmp_path: Path) -> None:
         await granted(ask, INITIATE, AUTOMATIC)
         await ask("APIerSv1.RemoveAccount", Account="1001")
         clock.now += timedelta(seconds=10)
-        [each] = await Steps(engine).sweep()
+        [each] = await swept(Steps(engine))
         assert each.reason == "ACCOUNT_NOT_FOUND"
-        assert await Steps(engine).sweep() == []
+        assert await swept(Steps(engine)) == []
 
     charging(tmp_path, script)
 
@@ -351,7 +353,7 @@ def test_no_money_no_call(tmp_path: Path) -> None:
     async def script(ask: Ask, engine: Engine) -> None:
         await ask("APIerSv1.SetAccount", Account="1001")
         assert await granted(ask, INITIATE, AUTOMATIC) == 0
-        [each] = await Steps(engine).sweep()
+        [each] = await swept(Steps(engine))
         assert each.reason == "INSUFFICIENT_CREDIT"
 
     charging(tmp_path, script)
@@ -426,20 +428,20 @@ def test_a_sessions_own_node_is_first(tmp_path: Path) -> None:
         event = Event(fields=AUTOMATIC)
         await own.initiate(event, None)
         clock.now = NOW + timedelta(seconds=12)
-        assert await other.sweep() == []
-        assert await own.sweep() == []
-        assert await other.sweep() == []
-        assert [each.reason for each in await own.sweep()] == ["INSUFFICIENT_CREDIT"]
+        assert await swept(other) == []
+        assert await swept(own) == []
+        assert await swept(other) == []
+        assert [each.reason for each in await swept(own)] == ["INSUFFICIENT_CREDIT"]
         # a node that does not come any more
         await topped_up(ask, 0.02)
         await own.initiate(Event(fields={**AUTOMATIC, "OriginID": "call-2"}), None)
         clock.now = NOW + timedelta(seconds=26)
-        assert await other.sweep() == []
+        assert await swept(other) == []
         clock.now = NOW + timedelta(seconds=27)
-        assert await other.sweep() == []
-        assert await other.sweep() == []
+        assert await swept(other) == []
+        assert await swept(other) == []
         clock.now = NOW + timedelta(seconds=29)
-        assert [each.reason for each in await other.sweep()] == ["INSUFFICIENT_CREDIT"]
+        assert [each.reason for each in await swept(other)] == ["INSUFFICIENT_CREDIT"]
         # who was asked last has it
         await topped_up(ask, 1)
         third = {**AUTOMATIC, "OriginID": "call-3"}
@@ -447,5 +449,80 @@ def test_a_sessions_own_node_is_first(tmp_path: Path) -> None:
         await other.update(Event(fields=third), None, None)
         [session] = [each for each in await own.sessions() if each.origin_id == "call-3"]
         assert session.node == "B"
+
+    charging(tmp_path, script)
+
+
+def test_what_fails_for_one_session_keeps_no_other_untold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def script(ask: Ask, engine: Engine) -> None:
+        await ask("APIerSv1.SetAccount", Account="1001")
+        for name in ("a", "b", "c"):
+            await granted(ask, INITIATE, {**AUTOMATIC, "OriginID": name})
+        steps = Steps(engine)
+        taken = Steps._ended
+
+        def failing(self: Steps, view: View, session: Session, *rest: Any, **more: Any) -> Step:
+            if session.origin_id == "b":
+                raise KeyError(session.id)
+            return taken(self, view, session, *rest, **more)
+
+        monkeypatch.setattr(Steps, "_ended", failing)
+        found: list[Ended] = []
+        with pytest.raises(KeyError):
+            await steps.sweep(found.append)
+        assert sorted(each.session.origin_id for each in found) == ["a", "c"]
+
+    charging(tmp_path, script)
+
+
+def test_a_switch_is_told_though_who_ended_its_session_has_died(tmp_path: Path) -> None:
+    async def script(ask: Ask, engine: Engine) -> None:
+        clock = cast("Clock", engine.clock)
+        await topped_up(ask, 0.02)  # twelve seconds
+        event = Event(fields=AUTOMATIC)
+        await Steps(engine, node="A").initiate(event, None)
+        clock.now = NOW + timedelta(seconds=26)
+        for again in (False, True, True):  # it dies each time, and is started anew
+            found: list[Ended] = []
+            steps = Steps(engine, node="A")
+            if not again:
+                await steps.sweep(found.append)
+            await steps.sweep(found.append)
+            [each] = found
+            assert (each.reason, each.again) == ("INSUFFICIENT_CREDIT", again)
+            await steps.sweep(found.append)
+            assert len(found) == 1, "it is being told"
+        # another takes over after a while
+        assert await swept(Steps(engine, node="B")) == []
+        clock.now += timedelta(seconds=5)
+        other = Steps(engine, node="B")
+        await other.sweep(found.append)
+        assert len(found) == 2
+        # nobody is there to be told: some more times, within a minute
+        await other.told(found[1].session, done=False)
+        times: list[float] = []
+        for _ in range(100):
+            clock.now += timedelta(seconds=1)
+            at = (clock.now - NOW).total_seconds() - 26
+            await other.sweep(lambda _, at=at: times.append(at))  # type: ignore[misc]
+            if len(times) and times[-1] == at:
+                await other.told(found[1].session, done=False)
+        assert times == [15, 30, 60], "each time five seconds after its own node might have"
+        assert await swept(other) == []
+
+    charging(tmp_path, script)
+
+
+def test_a_switch_that_ends_its_call_itself_is_not_told(tmp_path: Path) -> None:
+    async def script(ask: Ask, engine: Engine) -> None:
+        await ask("APIerSv1.SetAccount", Account="1001")
+        await granted(ask, INITIATE, AUTOMATIC)
+        found: list[Ended] = []
+        await Steps(engine).sweep(found.append)
+        assert len(found) == 1
+        assert await ended(ask, {**AUTOMATIC, "Usage": "0s"}) == "OK"
+        assert await swept(Steps(engine)) == []
 
     charging(tmp_path, script)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.elements.charging.test_session_vectors import opening, put
-from tests.elements.charging.test_sessions import NOW, TARIFF, Clock
+from tests.elements.charging.test_sessions import NOW, TARIFF, Clock, swept
 
 from trunkline.charging.event import Event
 from trunkline.charging.model import Account, Balance
@@ -58,7 +58,7 @@ async def one(number: int, dice: random.Random, steps: Steps, clock: Clock) -> i
         for _ in range(dice.randint(1, 2) if more.id else 1):
             await steps.update(more, usage, used)
         clock.now += timedelta(seconds=dice.randint(0, 20))
-        await steps.sweep()
+        await swept(steps)
     if dice.random() < 0.2:
         for session in await steps.sessions():
             if session.origin_id == f"c{number}":

@@ -8,8 +8,8 @@ it within its lease), the switch is called, as the reference calls it::
      "params":[{"EventStart":{…},"Reason":"FORCED_DISCONNECT"}],"id":1}
 
 It answers ``OK``. What a client holds is forgotten when it goes, or when the node is started anew:
-then every switch that is there is asked to end the session, and one of them answers ``OK``. Left
-out: sessions that another process's client holds.
+then every switch that is there is asked to end the session, and one of them answers ``OK``. A
+session that another process's client holds, that process ends (see ``steps``).
 """
 
 from __future__ import annotations
@@ -18,17 +18,33 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
+from weakref import WeakKeyDictionary
 
 from trunkline.charging.sessions import Session, session_id
 from trunkline.errors import TrunklineError
 from trunkline.jsonrpc import Json
 from trunkline.net.jsonrpc import Peer
 
-__all__ = ["Clients"]
+__all__ = ["Clients", "Untold"]
 
 _METHOD: Final = "SessionSv1.DisconnectSession"
 _ASK: Final = "SessionSv1.GetActiveSessionIDs"
 _PATIENCE: Final = 5.0  # s for the client's answer
+_AT_ONCE: Final = 64  # calls of one client that wait for their answer
+
+
+class Untold(TrunklineError):  # noqa: N818 - the session is
+    """``charging.not-disconnected``: a client was told in vain.
+
+    ``again``: it did not answer, and may do so later; else it has refused.
+    """
+
+    def __init__(self, session: Session, told: Iterable[str], *, again: bool) -> None:
+        super().__init__(
+            "charging.not-disconnected",
+            f"the end of session {session.origin_id} was told in vain: {'; '.join(told)}",
+        )
+        self.again = again
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +64,10 @@ class Clients:
         self._switches = switches
         self._held: dict[str, _Held] = {}
         self._of_peer: dict[Peer, set[str]] = {}
+        self._turns: WeakKeyDictionary[Peer, asyncio.Semaphore] = WeakKeyDictionary()
+
+    def __contains__(self, session: str) -> bool:
+        return session in self._held
 
     def __len__(self) -> int:
         return len(self._held)
@@ -73,39 +93,44 @@ class Clients:
         if held is not None:
             self._of_peer.get(held.peer, set()).discard(session)
 
-    async def disconnect(self, session: Session, reason: str) -> None:
+    async def disconnect(self, session: Session, reason: str) -> bool:
         """Tell who holds a session that it has ended; where nobody does, all who can be told.
 
+        Returns whether anybody was there.
+
         Raises:
-            TrunklineError: ``charging.not-disconnected``: the client was told in vain.
+            Untold: nobody has understood.
         """
         held = self._held.get(session.id)
         if held is not None:
             self.release(session.id)
-            why = await self._tell(held.peer, held.event, reason)
+            why, answered = await self._tell(held.peer, held.event, reason)
             if why:
-                raise _untold(session, [why])
-            return
+                raise Untold(session, [why], again=not answered)
+            return True
         event = session.runs[0].event if session.runs else {}
         peers = [peer for peer in self._switches() if peer.two_way and not peer.closed]
         told = await asyncio.gather(*(self._tell(peer, event, reason) for peer in peers))
-        if told and all(told):
-            raise _untold(session, told)
+        if told and all(why for why, _ in told):
+            raise Untold(session, [why for why, _ in told], again=True)
+        return bool(told)
 
-    async def _tell(self, peer: Peer, event: Mapping[str, Json], reason: str) -> str:
-        """Tell a client to end a session; why it did not, empty if it did."""
+    async def _tell(self, peer: Peer, event: Mapping[str, Json], reason: str) -> tuple[str, bool]:
+        """Tell a client to end a session; why it did not, empty if it did, and if it answered."""
         argument: Json = {"EventStart": event, "Reason": reason}
+        answered = False
         try:
-            async with asyncio.timeout(_PATIENCE):
-                await peer.call(_METHOD, argument)
+            async with self._turns.setdefault(peer, asyncio.Semaphore(_AT_ONCE)):
+                async with asyncio.timeout(_PATIENCE):
+                    await peer.call(_METHOD, argument)
         except TimeoutError:
             why = f"no answer within {_PATIENCE:g} s"
         except TrunklineError as problem:
-            why = problem.message
+            why, answered = problem.message, problem.code == "rpc.error"
         else:
-            return ""
+            return "", True
         host, port = peer.address
-        return f"{host}:{port}: {why}"
+        return f"{host}:{port}: {why}", answered
 
     async def asked(self) -> list[tuple[list[str], set[str]]]:
         """For each client that answers: the sessions that it held, and those that it knows."""
@@ -128,10 +153,3 @@ class Clients:
     def _gone(self, peer: Peer) -> None:
         for session in self._of_peer.pop(peer, set()):
             self._held.pop(session, None)
-
-
-def _untold(session: Session, told: Iterable[str]) -> TrunklineError:
-    return TrunklineError(
-        "charging.not-disconnected",
-        f"the end of session {session.origin_id} was told in vain: {'; '.join(told)}",
-    )

@@ -24,7 +24,7 @@ from trunkline.elements.charging.accounts import Accounts
 from trunkline.elements.charging.actions import Actions
 from trunkline.elements.charging.caches import Caches
 from trunkline.elements.charging.changes import Changes
-from trunkline.elements.charging.clients import Clients
+from trunkline.elements.charging.clients import Clients, Untold
 from trunkline.elements.charging.core import Core
 from trunkline.elements.charging.costs import Costs
 from trunkline.elements.charging.engine import Engine
@@ -204,6 +204,7 @@ class ChargingNode:
             Explain(self.engine),
         )
         self._tasks: list[asyncio.Task[None]] = []
+        self._telling: set[asyncio.Task[None]] = set()
         self.servers: dict[str, RpcServer] = {}
         self.control = ControlServer(socket_path(plan.network, plan.name), self._methods())
 
@@ -267,9 +268,10 @@ class ChargingNode:
             server.close()
         for server in self.servers.values():
             await server.wait_closed()
-        for task in self._tasks:
+        tasks = [*self._tasks, *self._telling]  # who was not told is told by whoever comes next
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self.scheduler.close()
         await self.engine.tariffs.close()
         await self.engine.rules.close()
@@ -294,19 +296,24 @@ class ChargingNode:
         while True:
             try:
                 await self._settle()
-                for ended in await self.steps.sweep():
-                    await self._tell(ended)
+                await self.steps.sweep(self._begin_telling)
                 self._failing = ""
-            except TrunklineError as problem:
-                if problem.message != self._failing:
-                    self.log("CHARGING", 3, "LEDGER", problem.message)
-                self._failing = problem.message
-                if isinstance(problem, StoreUnavailable):
-                    granting = isinstance(self.steps, Fallback)
-                    allowance = self.plan.settings.grant_usage.seconds if granting else 0.0
-                    for ended in self.steps.unpaid(allowance):
-                        await self._tell(ended)
+            except Exception as problem:
+                self._unswept(problem)
             await self.steps.pause(_SWEEP)
+
+    def _unswept(self, problem: Exception) -> None:
+        why = str(problem)
+        if why != self._failing and isinstance(problem, TrunklineError):
+            self.log("CHARGING", 3, "LEDGER", why)
+        elif why != self._failing:  # a bug; the sessions that have none are looked at all the same
+            self.loop.call_exception_handler({"message": "a sweep failed", "exception": problem})
+        self._failing = why
+        if isinstance(problem, StoreUnavailable):
+            granting = isinstance(self.steps, Fallback)
+            allowance = self.plan.settings.grant_usage.seconds if granting else 0.0
+            for ended in self.steps.unpaid(allowance):
+                self._begin_telling(ended)
 
     async def _settle(self) -> None:
         """Carry out what was granted while the ledger failed."""
@@ -321,14 +328,26 @@ class ChargingNode:
     def _unsettled(self, what: str, problem: TrunklineError) -> None:
         self.log("CHARGING", 3, "UNSETTLED", f"{what}: {problem.message}")
 
+    def _begin_telling(self, ended: Ended) -> None:
+        """Tell a switch, while the next sessions are looked at."""
+        task = self.loop.create_task(self._tell(ended))
+        self._telling.add(task)
+        task.add_done_callback(self._telling.discard)
+
     async def _tell(self, ended: Ended) -> None:
         session = ended.session
         host = session.origin_host or "no host"
-        self.log("CHARGING", 4, "ENDED", f"session {session.origin_id} of {host}: {ended.reason}")
+        if not ended.again:
+            name = f"session {session.origin_id} of {host}"
+            self.log("CHARGING", 4, "ENDED", f"{name}: {ended.reason}")
+        done = False
         try:
-            await self.clients.disconnect(session, ended.reason)
-        except TrunklineError as problem:
+            done = await self.clients.disconnect(session, ended.reason)
+        except Untold as problem:
             self.log("CHARGING", 4, "UNTOLD", problem.message)
+            done = not problem.again
+        with suppress(StoreUnavailable):  # it is told again, then
+            await self.steps.told(session, done=done)
 
     def _switches(self) -> Iterable[Peer]:
         """The connections on which somebody can be called."""

@@ -8,6 +8,7 @@ that is not connected, before anything has been done.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -18,7 +19,7 @@ from trunkline.charging.routes import SortedRoutes
 from trunkline.charging.sessions import Run, Session
 from trunkline.elements.charging.active import external_session, fields_of, stamp
 from trunkline.elements.charging.arguments import Instant
-from trunkline.elements.charging.clients import Clients
+from trunkline.elements.charging.clients import Clients, Untold
 from trunkline.elements.charging.engine import Engine, Step
 from trunkline.elements.charging.flags import Flags
 from trunkline.elements.charging.recorder import Recorder
@@ -37,6 +38,7 @@ from trunkline.rating.model import DEFAULT_TENANT
 __all__ = ["EventFlags", "SessionArgs", "SessionFilter", "Sessions", "stamp"]
 
 _UNLIMITED: Final = -1
+_AT_ONCE: Final = 100  # sessions that are ended side by side
 _SESSIONS: Final = "*sessions"
 _RAW: Final = "*raw"
 _ABSENT: Final = {
@@ -303,15 +305,25 @@ class Sessions:
         if not found:
             raise ApiError("NOT_FOUND")
         told: list[str] = []
-        for session in found:
-            await self._steps.end(session)
-            try:
-                await self.clients.disconnect(session, FORCED)
-            except TrunklineError as problem:
-                told.append(problem.message)
+        for first in range(0, len(found), _AT_ONCE):
+            some = found[first : first + _AT_ONCE]
+            told += [why for why in await asyncio.gather(*map(self._forced, some)) if why]
         if told:
             raise ApiError(f"SERVER_ERROR: the sessions have ended, but {'; '.join(told)}")
         return "OK"
+
+    async def _forced(self, session: Session) -> str:
+        """End a session and tell its client, or have the process do so to which it spoke last."""
+        step = await self._steps.end(session)
+        if not step.reason or not (session.id in self.clients or self._steps.concerns(session)):
+            return ""
+        done, why = False, ""
+        try:
+            done = await self.clients.disconnect(session, FORCED)
+        except Untold as problem:
+            done, why = not problem.again, problem.message
+        await self._steps.told(session, done=done)
+        return why
 
     @method("SessionSv1.SyncSessions")
     async def sync(self, args: SessionFilter) -> Json:
@@ -325,7 +337,7 @@ class Sessions:
                 if identifier in known:
                     await self._steps.hear(session)
                 else:
-                    await self._steps.end(session)
+                    await self._steps.end(session, tell=False)
                     self.clients.release(identifier)
         return "OK"
 

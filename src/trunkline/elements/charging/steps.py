@@ -14,6 +14,8 @@ session that is stored: its runs are those of the event that opened it.
   have used. When, is stored with the session (`Session.look_at`): whichever process looks first
   does it, after a restart too. The session's own node has the first five seconds: it knows whom to
   tell.
+- *Told*: that a session was ended by itself stands in the ledger until its switch was told, or a
+  minute is over: a node may die between the two, or a switch be away.
 
 What the charging side assumed when it ended a session, the switch's own end corrects, and else the
 record.
@@ -58,6 +60,7 @@ from trunkline.elements.charging.engine import (
 from trunkline.errors import TrunklineError
 from trunkline.rating.call import VOICE
 from trunkline.rating.durations import HOUR
+from trunkline.store.guard import StoreUnavailable
 from trunkline.store.ledger.model import Duplicate, Keys, SessionRow, View, record_key
 
 __all__ = ["FORCED", "Ended", "Steps", "session_row", "wanted"]
@@ -68,6 +71,8 @@ _LEASE: Final = 3 * 3600.0  # s
 _KEPT: Final = 24 * 3600.0  # s: an ended session waits so long for its record
 _REMEMBERED: Final = 7 * 24 * 3600.0  # s: a step that is done once is known for so long
 _GRACE: Final = 5.0  # s; before another node does what is due
+_TELLING: Final = 30.0  # s; who was not told until then is told once more
+_TOLD_AGAIN: Final = 5.0  # s, then after twice as long each time
 _AT_ONCE: Final = 100  # sessions that are looked at side by side
 _UNLIMITED: Final = -1  # as a request's answer is remembered
 _INTERVALS: Final = ("DebitInterval", "CGRDebitInterval")
@@ -78,10 +83,12 @@ _USAGES: Final = {"*data": 1 << 20, "*sms": 1, "*mms": 1}
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A session that the charging side has ended."""
+    """A session that the charging side has ended, and whose switch is to be told."""
 
     session: Session
     reason: str
+    again: bool = False
+    """It ended before; it is not known whether its switch was told."""
 
 
 class Steps:
@@ -104,6 +111,8 @@ class Steps:
         self._dues: list[tuple[float, str]] = []
         self._running: dict[str, Session] = {}
         self._released: dict[str, float] = {}
+        self._telling: set[str] = set()
+        self._began = engine.clock().timestamp()
         self._nearer = asyncio.Event()
 
     # What a switch asks for
@@ -277,38 +286,79 @@ class Steps:
             last = page[-1].id
         return found
 
-    async def sweep(self) -> list[Ended]:
+    async def sweep(self, tell: Callable[[Ended], object]) -> None:
         """Do all that is due: extend calls, and end those that cannot be.
 
         Sessions are ended whose lease is over, with what they are known to have used. Those that
-        have ended, and whose record never came, are forgotten.
+        have ended, and whose record never came, are forgotten. ``tell`` gets what has ended, or was
+        not told yet; see `told`. What fails for one session, none that comes after it waits for.
         """
+        problem: BaseException | None = None
         for identifier, at in list(self._released.items()):
-            await self._release(identifier, at)
-            self._released.pop(identifier)
+            try:
+                await self._release(identifier, at)
+            except StoreUnavailable:
+                raise
+            except TrunklineError as why:
+                problem = why
+            else:
+                self._released.pop(identifier)
         now = self._now()
         came: list[str] = []
         while self._dues and self._dues[0][0] <= now:
             came.append(heapq.heappop(self._dues)[1])
-        ended: list[Ended] = []
-        problem: BaseException | None = None
         last = ""
         book, lapsed = self._engine.book, math.nextafter(now, math.inf)
         while page := await book.sessions(lapsed=lapsed, after=last, limit=_AT_ONCE):
             last = page[-1].id
-            looked = (self._look(row, now) for row in page)
+            looked = [self._look(row, now) for row in page if self._concerns(row.session, now)]
             for step in await asyncio.gather(*looked, return_exceptions=True):
                 if isinstance(step, BaseException):
                     problem = step  # the others have their turn all the same
                 elif step.reason and step.session is not None:
-                    ended.append(Ended(step.session, step.reason))
+                    self._telling.add(step.session.id)
+                    tell(Ended(step.session, step.reason, again=not step.sessions))
         if problem is not None:
             raise problem
         for identifier in came:
             session = self._running.get(identifier)
             if session is not None and session.due <= now:  # another process has it now
                 del self._running[identifier]
-        return ended
+
+    def concerns(self, session: Session) -> bool:
+        """Whether this process is the one that its switch spoke to last."""
+        return session.node == self._node
+
+    def _concerns(self, session: Session, now: float) -> bool:
+        """Whether a session that is due is for this process to look at."""
+        if session.id in self._telling:
+            return False
+        if session.ended and not session.due:
+            return True
+        # its own node knows whom to tell
+        return self.concerns(session) or session.look_at + _GRACE <= now
+
+    async def told(self, session: Session, *, done: bool) -> None:
+        """Note that a session's switch knows that it has ended; not ``done``: nobody was there.
+
+        Then it is told again, a few times within a minute.
+        """
+
+        def step(view: View) -> Step:
+            now = self._now()
+            row = view.sessions[session.id]
+            if row is None or not row.session.ended or not row.session.due:
+                return Step(time=now)
+            waited = max(now - max(row.session.updated, self._began), _TOLD_AGAIN)
+            due = 0.0 if done or waited >= _TELLING else now + waited
+            after = replace(row.session, due=due)
+            row = SessionRow(row.account, after.look_at, after)
+            return Step(time=now, sessions={session.id: row})
+
+        try:
+            await self._commit((), session.id, step)
+        finally:
+            self._telling.discard(session.id)
 
     def unpaid(self, allowance: float = 0.0) -> list[Ended]:
         """Calls of this process that the ledger, which fails, could not extend in time.
@@ -337,17 +387,24 @@ class Steps:
                 async with asyncio.timeout(wait):
                     await self._nearer.wait()
 
-    async def end(self, session: Session) -> Step:
-        """End a session before its time, with what it was granted."""
+    async def end(self, session: Session, *, tell: bool = True) -> Step:
+        """End a session before its time, with what it was granted.
+
+        ``tell``: its switch is to be told, see `told`; it may have spoken to another process.
+        """
 
         def step(view: View) -> Step:
             now = self._now()
             found = stored_session(view.sessions[session.id])
             if found is None or found.ended:
                 return Step(time=now)
-            return self._ended(view, found, max(now, found.updated), FORCED, lambda run: None)
+            at = max(now, found.updated)
+            return self._ended(view, found, at, FORCED, lambda run: None, tell=tell)
 
-        return self._later(await self._commit(session.runs, session.id, step))
+        done = self._later(await self._commit(session.runs, session.id, step))
+        if done.reason and tell and self.concerns(session):
+            self._telling.add(session.id)
+        return done
 
     async def _release(self, identifier: str, at: float) -> None:
         """End a call that was released at a time when the ledger failed."""
@@ -358,7 +415,9 @@ class Steps:
             if found is None or found.ended:
                 return Step(time=now)
             used = found
-            return self._ended(view, found, now, _FAILED, lambda run: known(used, run, at))
+            return self._ended(
+                view, found, now, _FAILED, lambda run: known(used, run, at), tell=False
+            )
 
         await self._commit((), identifier, step)
 
@@ -383,8 +442,10 @@ class Steps:
             session = stored_session(view.sessions[row.id])
             if session is None or session.look_at > now:
                 return Step(time=now)  # somebody has been here meanwhile
-            if session.node != self._node and session.look_at + _GRACE > now and not session.ended:
-                return Step(time=now)  # its own node knows whom to tell
+            if not self._concerns(session, now):
+                return Step(time=now)
+            if session.ended and session.due and session.lease_until > now:
+                return Step(time=now, session=session, reason=session.ending)
             if session.ended:
                 return Step(time=now, sessions={row.id: None})
             until = min(now, session.lease_until)
@@ -425,6 +486,8 @@ class Steps:
         now: float,
         reason: str,
         total: Callable[[Run], int | None],
+        *,
+        tell: bool = True,
     ) -> Step:
         """A session that the charging side ends; if its account is gone, nothing is given back."""
         session = replace(session, assumed=True)
@@ -434,6 +497,11 @@ class Steps:
             after = replace(session, ended=True, due=0.0, lease_until=now + _KEPT)
             orphan = replace(session_row(after), account="")
             done = Step(time=now, session=after, sessions={after.id: orphan})
+        row = done.sessions[session.id]
+        if tell and row is not None:
+            after = replace(row.session, due=now, ending=reason)
+            row = SessionRow(row.account, after.look_at, after)
+            done = replace(done, session=after, sessions={after.id: row})
         return replace(done, reason=reason)
 
     # What they have in common
@@ -500,7 +568,7 @@ class Steps:
     def _later(self, step: Step) -> Step:
         """Be awake when a session of this step is due."""
         session = step.session
-        if session is not None and session.due:
+        if session is not None and session.due and not session.ended:
             heapq.heappush(self._dues, (session.due, session.id))
             self._running[session.id] = session
             self._nearer.set()
