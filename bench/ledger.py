@@ -87,7 +87,7 @@ def _taken(view: View, key: str, reference: str) -> tuple[Account, Movement]:
         type=balance.type,
         amount=-_UNIT,
         value=value,
-        cause="*debit",
+        cause="*charge",
         reference=reference,
     )
     return replace(account, balances=(replace(balance, value=value),)), movement

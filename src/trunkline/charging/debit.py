@@ -55,8 +55,10 @@ from trunkline.charging.charges import (
 )
 from trunkline.charging.increments import Prices, price_of_one
 from trunkline.charging.model import (
+    CHARGE,
     DEFAULT_BALANCE,
     MONETARY,
+    REFUND,
     Account,
     Balance,
     Movement,
@@ -581,7 +583,7 @@ class _Debit:
                     type=purse.balance.type,
                     amount=net,
                     value=value,
-                    cause="*debit" if net < 0 else "*refund",
+                    cause=CHARGE if net < 0 else REFUND,
                     reference=self.asked.reference,
                 )
             )

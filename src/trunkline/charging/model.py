@@ -21,11 +21,13 @@ from trunkline.charging.rows import ActionTriggerRow, BalanceRow
 from trunkline.rating.model import ANY, Timing
 
 __all__ = [
+    "CHARGE",
     "DATA",
     "DEFAULT_BALANCE",
     "GENERIC",
     "MMS",
     "MONETARY",
+    "REFUND",
     "SMS",
     "VOICE",
     "Account",
@@ -42,6 +44,11 @@ DATA: Final = "*data"
 SMS: Final = "*sms"
 MMS: Final = "*mms"
 GENERIC: Final = "*generic"
+
+CHARGE: Final = "*charge"
+"""Why something was taken: usage was paid for."""
+REFUND: Final = "*refund"
+"""Why something was put in: usage was paid for that was not had."""
 
 DEFAULT_BALANCE: Final = "*default"
 """The ID of the money balance that goes below zero where something must be paid all the same."""
@@ -162,7 +169,7 @@ class Movement:
     value: Decimal
     """What the balance holds afterwards."""
     cause: str
-    """``*debit``, ``*refund``, or the action: ``*topup``, ``*debit_reset``, ``*expired`` …"""
+    """`CHARGE`, `REFUND`, or the action: ``*topup``, ``*debit``, ``*expired`` …"""
     reference: str = ""
     """Of what it is a part: a session's or record's ID, an action's ID."""
 

@@ -192,6 +192,18 @@ def test_below_zero_is_the_amount_all_the_same_and_the_log_has_it(tmp_path: Path
     office(tmp_path, FILES, script)
 
 
+def test_an_operator_may_take_more_than_there_is(tmp_path: Path) -> None:
+    """The ledger is in order all the same: `office` audits it."""
+
+    async def script(desk: Office) -> None:
+        await desk.ok("APIerSv1.DebitBalance", **MONEY, Value=5)
+        assert await desk.money() == -5
+        await desk.ok("APIerSv1.AddBalance", **MONEY, Value=2)
+        assert await desk.money() == -3
+
+    office(tmp_path, FILES, script)
+
+
 def test_units_are_transferred_as_a_whole(tmp_path: Path) -> None:
     async def script(desk: Office) -> None:
         for name in ("1001", "1002"):

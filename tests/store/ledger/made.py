@@ -55,7 +55,7 @@ def moved(
         type=new.type,
         amount=amount,
         value=new.value,
-        cause="*topup" if amount >= 0 else "*debit",
+        cause="*topup" if amount >= 0 else "*charge",
         reference=reference,
     )
     return replace(found, balances=(*others, new)), movement

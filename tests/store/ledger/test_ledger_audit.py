@@ -102,12 +102,12 @@ def test_what_does_not(
 
 
 def test_below_zero(sqlite_url: str) -> None:
-    def taken(key: str, balance: Balance, *, allowed: bool) -> Change:
+    def taken(key: str, balance: Balance, cause: str) -> Change:
         movement = Movement(
             account=key, balance="b", type="*monetary", amount=balance.value,
-            value=balance.value, cause="*debit",
+            value=balance.value, cause=cause,
         )  # fmt: skip
-        found = replace(account(key), balances=(balance,), allow_negative=allowed)
+        found = replace(account(key), balances=(balance,))
         return Change(time=0.0, accounts={key: found}, movements=[movement])
 
     async def script() -> None:
@@ -115,15 +115,17 @@ def test_below_zero(sqlite_url: str) -> None:
         await book.prepare()
         minus = Balance(uuid="b", value=Decimal(-1))
         default = replace(minus, id=DEFAULT_BALANCE)
-        for key, balance, allowed in (
-            ("t:no", minus, False),
-            ("t:allowed", minus, True),
-            ("t:default", default, False),
+        for key, balance, cause in (
+            ("t:no", minus, "*charge"),
+            ("t:ordered", minus, "*debit"),
+            ("t:default", default, "*charge"),
         ):
-            change = taken(key, balance, allowed=allowed)
+            change = taken(key, balance, cause)
             await book.update(Keys(accounts=[key]), lambda view, change=change: change)  # type: ignore[misc]
         result = await book.audit()
-        assert [(each.check, each.account) for each in result.findings] == [("negative", "t:no")]
+        [found] = result.findings
+        assert (found.check, found.account) == ("negative", "t:no")
+        assert found.text == "movement 1: 1 was taken, and -1 is left"
         await book.close()
 
     asyncio.run(script())

@@ -25,7 +25,7 @@ from trunkline.charging.charges import AccountError, Charge, Cover, Debit, Payer
 from trunkline.charging.debit import debit
 from trunkline.charging.documents import reference_account, reference_summary
 from trunkline.charging.event import Event, EventError
-from trunkline.charging.model import Account, Balance, Movement
+from trunkline.charging.model import REFUND, Account, Balance, Movement
 from trunkline.charging.money import ZERO, add, trim
 from trunkline.charging.result import paid_event_cost
 from trunkline.charging.sessions import RequestType, Run
@@ -335,7 +335,7 @@ def _movement(key: str, balance: Balance, amount: Decimal, reference: str) -> Mo
         type=balance.type,
         amount=amount,
         value=balance.value,
-        cause="*refund" if amount > 0 else "*debit",
+        cause=REFUND if amount > 0 else "*rounding",
         reference=reference,
     )
 

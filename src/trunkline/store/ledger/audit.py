@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final, Protocol
 
-from trunkline.charging.model import Account
+from trunkline.charging.model import CHARGE, Account
 from trunkline.charging.money import ZERO, add
 
 __all__ = ["CHECKS", "MOST_FINDINGS", "Audit", "Audited", "Finding", "Moved", "Snapshot", "audit"]
@@ -25,8 +25,7 @@ CHECKS: Final = {
     "sum": "a balance does not hold the sum of its movements",
     "chain": "a movement does not begin where the one before it ended",
     "gone": "a balance or account is gone, and something was left in it",
-    "negative": "a balance is below zero; only an account's default balance may be, unless the "
-    "account allows it of all",
+    "negative": "usage took a balance below zero that is not the account's default one",
     "session": "a session's account does not exist",
     "record": "a record names movements that do not exist",
 }
@@ -79,6 +78,7 @@ class Moved:
     balance: str
     amount: Decimal
     value: Decimal
+    cause: str
     seq: int
 
 
@@ -141,6 +141,7 @@ async def _page(
 ) -> None:
     sums: dict[tuple[str, str], Decimal] = {}
     values: dict[tuple[str, str], Decimal] = {}
+    overspent: dict[tuple[str, str], Moved] = {}
     async for each in movements:
         result.movements += 1
         name = each.account, each.balance
@@ -150,6 +151,8 @@ async def _page(
             text = f"movement {each.seq}: {before} and {each.amount} is not {each.value}"
             result._add("chain", each.account, each.balance, text)
         values[name] = each.value
+        if each.cause == CHARGE and each.amount < 0 and each.value < 0:
+            overspent.setdefault(name, each)
     for key, found in accounts.items():
         result.accounts += 1
         for balance in found.balances:
@@ -158,8 +161,10 @@ async def _page(
             if balance.value != moved:
                 text = f"it holds {balance.value}, its movements add up to {moved}"
                 result._add("sum", key, balance.uuid, text)
-            if balance.value < 0 and not (found.allow_negative or balance.is_default):
-                result._add("negative", key, balance.uuid, f"it holds {balance.value}")
+            short = None if balance.is_default else overspent.get((key, balance.uuid))
+            if short is not None:
+                text = f"movement {short.seq}: {-short.amount} was taken, and {short.value} is left"
+                result._add("negative", key, balance.uuid, text)
     for (account, uuid), left in sums.items():
         if left:
             result._add("gone", account, uuid, f"its movements add up to {left}")

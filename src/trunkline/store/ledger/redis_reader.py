@@ -368,7 +368,14 @@ class RedisSnapshot:
                     break
                 for each in page:
                     moved = each.movement
-                    yield Moved(account, moved.balance, moved.amount, moved.value, each.seq)
+                    yield Moved(
+                        account=account,
+                        balance=moved.balance,
+                        amount=moved.amount,
+                        value=moved.value,
+                        cause=moved.cause,
+                        seq=each.seq,
+                    )
                 left, after = left - len(page), page[-1].seq
 
     async def sessions(self) -> tuple[int, list[tuple[str, str]]]:

@@ -53,13 +53,16 @@ class SqlSnapshot:
         columns = MOVEMENTS.c
         within = columns.account > last if end is None else columns.account.between(last, end)
         query = (
-            select(columns.account, columns.balance, columns.amount, columns.value, columns.seq)
+            select(
+                *(columns.account, columns.balance, columns.amount, columns.value),
+                *(columns.cause, columns.seq),
+            )
             .where(and_(within, columns.account != last))
             .order_by(columns.account, columns.seq)
         )
         async with self._connection.stream(query.execution_options(yield_per=5000)) as rows:
-            async for account, balance, amount, value, seq in rows:
-                yield Moved(account, balance, Decimal(amount), Decimal(value), seq)
+            async for account, balance, amount, value, cause, seq in rows:
+                yield Moved(account, balance, Decimal(amount), Decimal(value), cause, seq)
 
     async def sessions(self) -> tuple[int, list[tuple[str, str]]]:
         """See :meth:`Snapshot.sessions`."""
