@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from fractions import Fraction
 
 import pytest
 from hypothesis import given
@@ -12,6 +14,7 @@ from tests.charging.world import NOW, act, circumstances
 
 from trunkline.charging.actions import ACTIONS, EFFECTS, run_actions
 from trunkline.charging.charges import AccountError
+from trunkline.charging.documents import account_from_json, account_to_json
 from trunkline.charging.model import MONETARY, VOICE, Account, Balance, Counter, Trigger
 from trunkline.charging.money import add
 from trunkline.charging.rows import ActionRow, ActionTriggerRow, BalanceRow
@@ -331,3 +334,50 @@ def test_movements_always_lead_from_the_balances_before_to_those_after(
     assert {uuid: value for uuid, value in sums.items() if value} == {
         uuid: value for uuid, value in after.items() if value
     }
+
+
+def test_amounts_of_any_length_stay_what_they_are() -> None:
+    long = Decimal("123456789012345678901234567890.0123456789")
+    said = BalanceRow(type=MONETARY, value=long)
+    for action, value in (("*topup", long), ("*debit", long.copy_negate())):
+        outcome = act(EMPTY, row(action, said))
+        assert outcome.account is not None
+        assert outcome.account.balances[0].value == value
+    formula = '{"Method":"*incremental","Params":{"Units":%s,"Interval":"day","Increment":"week"}}'
+    said = BalanceRow(type=MONETARY, value_text=formula % "123456789012345678901234567.5")
+    [movement] = act(EMPTY, row("*topup", said)).movements
+    assert movement.amount == 7 * Fraction("123456789012345678901234567.5")
+
+
+@pytest.mark.parametrize("value", ["1e30", "-1e308", "1e-41", "NaN", "Infinity"])
+def test_what_no_sum_is_exact_with_is_refused(value: str) -> None:
+    formula = {"Method": "*incremental", "Params": {"Units": value, "Interval": "day"}}
+    formula["Params"]["Increment"] = "day"  # type: ignore[index]
+    for said in (
+        BalanceRow(type=MONETARY, value=Decimal(value)),
+        BalanceRow(type=MONETARY, value_text=json.dumps(formula)),
+    ):
+        for action in ("*topup", "*set_balance"):
+            with pytest.raises(AccountError) as refused:
+                act(EMPTY, row(action, replace(said, id="B")))
+            assert refused.value.code == "charging.action-value"
+
+
+@pytest.mark.parametrize("value", ["NaN", "-Infinity", "1e400", "1e999999999999999999", "[" * 9999])
+def test_a_factor_that_is_no_number_is_none(value: str) -> None:
+    account = act(EMPTY, row("*topup", extra=f'{{"*voice":{value}}}')).account
+    assert account is not None
+    assert account.balances[0].factors == {}
+    assert account_from_json(account_to_json(account)) == account
+
+
+def test_money_is_not_gathered_in_a_default_balance_that_is_over() -> None:
+    over = Balance(uuid="d", id="*default", value=Decimal(1), expires=NOW - timedelta(seconds=1))
+    outcome = act(holding(over, FIVE), row("*transfer_monetary_default", BalanceRow()))
+    assert outcome.account is not None
+    assert [(each.uuid, each.value) for each in outcome.account.balances] == [
+        ("five", 0),
+        ("new1", 5),
+    ]
+    first = outcome.movements[0]
+    assert (first.balance, first.amount, first.cause) == ("d", -1, "*expired")

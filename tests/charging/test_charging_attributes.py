@@ -114,6 +114,8 @@ def test_types(type_: str, value: str, before: dict[str, object], after: str) ->
         ("*sum", "true;1", {}, "charging.convert"),
         ("*sum", "x;1", {}, "charging.convert"),
         ("*divide", "1;0", {}, "charging.convert"),
+        ("*divide", "9223372036854775807;1e-99", {}, "charging.convert"),
+        ("*sum", "9999-12-31T00:00:00Z;90000h", {}, "charging.convert"),
         ("*usage_difference", "x;~*now", {}, "charging.convert"),
         ("*value_exponent", "1;0.5", {}, "charging.convert"),
         ("*value_exponent", "1;99999", {}, "charging.convert"),

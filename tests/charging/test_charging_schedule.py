@@ -87,7 +87,7 @@ def test_when_a_plan_runs(named: str, expected: list[str]) -> None:
     [
         *("", "* * * *", "60 * * * *", "* 24 * * *", "* * 0 * *", "* * * 13 *", "* * * * 8"),
         *("5-1 * * * *", "*/0 * * * *", "a * * * *", "1- * * * *", "1,,2 * * * *", "*fortnightly"),
-        *("1 2 3 4 5 6 7 8", "² * * * *"),
+        *("1 2 3 4 5 6 7 8", "² * * * *", "*/00 * * * *"),
     ],
 )
 def test_what_says_no_time_is_refused(text: str) -> None:

@@ -230,3 +230,31 @@ def test_an_account_without_counters_or_triggers_stays_what_it_is() -> None:
     )
     assert count(OF, found.after(ACCOUNT), found) is found.accounts[0]
     assert fire(ACCOUNT).account is ACCOUNT
+
+
+def test_what_actions_make_of_a_trigger_counts_for_the_same_run() -> None:
+    actions = {
+        **ACTIONS,
+        "ONCE": [ActionRow(id="ONCE", action="*unset_recurrent", extra='{"UniqueID":"LATER"}')],
+    }
+    rows = [
+        trigger("*min_balance", 100, unique_id="FIRST", actions_id="ONCE", weight=Decimal(2)),
+        trigger("*min_balance", 100, unique_id="LATER", actions_id="TOPUP", recurrent=True),
+    ]
+    fired = run_triggers(set_triggers(ACCOUNT, rows), {"money"}, actions, circumstances())
+    assert fired.account is not None
+    assert [each.executed for each in fired.account.triggers] == [True, True]
+    again = run_triggers(fired.account, {"money"}, actions, circumstances())
+    assert len(fired.movements) == 1
+    assert not again.movements
+
+
+def test_a_trigger_with_an_expiry_that_is_no_time_is_in_nobodys_way() -> None:
+    wrong = BalanceRow(type=MONETARY, expires="someday")
+    rows = [
+        trigger("*min_balance", 100, unique_id="WRONG", balance=wrong, weight=Decimal(2)),
+        trigger("*min_balance", 100, actions_id="TOPUP"),
+    ]
+    fired = run_triggers(set_triggers(ACCOUNT, rows), {"money"}, ACTIONS, circumstances())
+    assert [each.error.code for each in fired.failures] == ["cgrates.time"]
+    assert [each.amount for each in fired.movements] == [50]

@@ -172,3 +172,11 @@ def test_text_that_is_no_text_becomes_the_replacement_character() -> None:
         {"\ufffd": "a"},
     ]
     assert decode(b'{"a":1,"a":2}') == {"a": 2}
+
+
+def test_numbers_have_eighty_digits_at_most() -> None:
+    assert decode(b"[" + b"9" * 80 + b"]") == [10**80 - 1]
+    for text in (b"9" * 81, b"-" + b"9" * 4000, b"9" * 5000, b"0." + b"9" * 81):
+        with pytest.raises(DecodeError, match="digits") as refused:
+            decode(b"[" + text + b"]")
+        assert refused.value.code == "jsonrpc.syntax"

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, tzinfo
 from decimal import Context, Decimal, InvalidOperation
 from enum import Enum, auto
-from typing import Final
+from typing import Final, NoReturn
 
 from trunkline.charging.charges import AccountError
 from trunkline.charging.model import (
@@ -373,7 +373,8 @@ class _Run:
         )
         self.account = kept
         self.movements += movements
-        value = _value(row, self.circumstances.now) * sign
+        value = _value(row, self.circumstances.now)
+        value = value if sign > 0 else value.copy_negate()
         found = self._found(kept, row)
         for balance in found:
             fresh = how is _Change.RESET or (how is _Change.RESET_NEGATIVE and balance.value < 0)
@@ -419,6 +420,8 @@ class _Run:
         self._remove(found, row.action)
 
     def transfer_to_default(self, account: Account, row: ActionRow) -> None:
+        self.remove_expired(account, row)  # a default balance that is over keeps nothing
+        account = self.account or account
         found = [
             each
             for each in self._found(account, row)
@@ -558,10 +561,14 @@ def _means(row: ActionRow, trigger: Trigger) -> bool:
 
 def _parameters(extra: str) -> Mapping[str, object]:
     try:
-        value = json.loads(extra) if extra else {}
-    except ValueError:
+        value = json.loads(extra, parse_float=Decimal, parse_constant=_no_number) if extra else {}
+    except (ValueError, ArithmeticError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number")
 
 
 def _factors(extra: str) -> dict[str, Decimal] | None:
@@ -569,9 +576,11 @@ def _factors(extra: str) -> dict[str, Decimal] | None:
     said = _parameters(extra)
     factors = {}
     for name, value in said.items():
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if isinstance(value, bool) or not isinstance(value, int | Decimal):
             return None
-        factors[name] = Decimal(repr(value))
+        factors[name] = Decimal(value)
+        if not _fits(factors[name]):
+            return None
     return factors or None
 
 
@@ -579,17 +588,34 @@ def _factors(extra: str) -> dict[str, Decimal] | None:
 
 _HOURS: Final = {"hour": 1, "day": 24, "week": 7 * 24}
 _GRAIN: Final = Decimal("1e-12")
-_PART: Final = Context(prec=60)
+_PART: Final = Context(prec=100)
+_MOST: Final = 30
+_FINEST: Final = 40
 
 
 def _says_no_value(said: BalanceRow) -> bool:
     return said.value is None and not said.value_text
 
 
+def _fits(value: Decimal) -> bool:
+    """Whether sums with such an amount are exact: 30 digits before the point, 40 after it."""
+    if not value.is_finite():
+        return False
+    exponent = value.as_tuple().exponent
+    return value.adjusted() < _MOST and isinstance(exponent, int) and exponent >= -_FINEST
+
+
 def _value(row: ActionRow, now: datetime) -> Decimal:
     """The amount of a row; a formula as of now."""
     said = row.balance
     if said.value is not None:
+        if not _fits(said.value):
+            raise AccountError(
+                "charging.action-value",
+                f"{_named(row)} has the units {str(said.value)[:60]}: an amount has {_MOST} digits "
+                f"before its point and {_FINEST} after it, at most",
+                reference="SERVER_ERROR",
+            )
         return said.value
     if not said.value_text:
         return ZERO
@@ -603,9 +629,9 @@ def _value(row: ActionRow, now: datetime) -> Decimal:
         part = _hours(str(params["Increment"]), now)
     except (KeyError, InvalidOperation):
         raise _no_value(row) from None
-    if not units.is_finite():
+    if not _fits(units):
         raise _no_value(row)
-    return trim(_PART.divide(units * part, Decimal(whole)).quantize(_GRAIN))
+    return trim(_PART.quantize(_PART.divide(_PART.multiply(units, part), whole), _GRAIN))
 
 
 def _hours(word: str, now: datetime) -> int:

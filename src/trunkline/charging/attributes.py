@@ -114,7 +114,12 @@ class Attribute:
         Raises:
             EventError: a field is not there, or is not what the type needs.
         """
-        return to_text(TYPES[self.type][0](self.value, scope, self.path))
+        try:
+            return to_text(TYPES[self.type][0](self.value, scope, self.path))
+        except (ArithmeticError, ValueError) as problem:  # beyond the calendar, or all digits
+            raise EventError(
+                "charging.convert", f"{self.type} for {self.path} comes to nothing: {problem}"
+            ) from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

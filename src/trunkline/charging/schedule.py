@@ -250,7 +250,7 @@ def _field(
         if start == _LAST:
             found.add(_LAST)
             continue
-        if end < start or step == "0":
+        if end < start or int(step or "1") == 0:
             raise _refuse(text, f"{part!r} is empty")
         found.update(range(start, end + 1, int(step or "1")))
     return tuple(sorted(found))

@@ -139,14 +139,23 @@ def run_triggers(
     movements: list[Movement] = []
     effects: list[Effect] = []
     failures: list[Failure] = []
-    ordered = sorted(account.triggers, key=lambda each: each.row.weight, reverse=True)
-    for trigger in ordered:
-        for _ in _reached(account, trigger, changed, circumstances):
-            if account.disabled or not _rested(trigger, circumstances.now):
+    now = circumstances.now
+    account = replace(
+        account, triggers=tuple(each for each in account.triggers if not _over(each, now))
+    )
+    weights = [each.row.weight for each in account.triggers]
+    for place in sorted(range(len(weights)), key=weights.__getitem__, reverse=True):
+        try:
+            reached = list(_reached(account, account.triggers[place], changed, circumstances))
+        except TrunklineError as error:
+            failures.append(Failure(account.triggers[place], error))
+            continue
+        for _ in reached:
+            trigger = account.triggers[place]  # actions of others may have changed it
+            if account.disabled or not _rested(trigger, now):
                 break
-            run = replace(trigger, executed=not trigger.row.recurrent, last_run=circumstances.now)
-            account = _with(account, trigger, run)
-            trigger = run
+            trigger = replace(trigger, executed=not trigger.row.recurrent, last_run=now)
+            account = _with(account, place, trigger)
             rows = actions.get(trigger.row.actions_id)
             try:
                 if rows is None:
@@ -172,7 +181,7 @@ def run_triggers(
             account = outcome.account
             if trigger.executed:
                 break
-    account, over = remove_expired(account, circumstances.now, circumstances.reference)
+    account, over = remove_expired(account, now, circumstances.reference)
     return Fired(
         account=account,
         movements=(*movements, *over),
@@ -181,8 +190,12 @@ def run_triggers(
     )
 
 
-def _with(account: Account, old: Trigger, new: Trigger) -> Account:
-    triggers = tuple(new if each == old else each for each in account.triggers)
+def _over(trigger: Trigger, now: datetime) -> bool:
+    return trigger.row.expires is not None and trigger.row.expires < now
+
+
+def _with(account: Account, place: int, trigger: Trigger) -> Account:
+    triggers = (*account.triggers[:place], trigger, *account.triggers[place + 1 :])
     return replace(account, triggers=triggers)
 
 
@@ -198,7 +211,7 @@ def _reached(
 ) -> Iterator[object]:
     """What reaches a trigger's threshold: each balance or counter once."""
     row, now = trigger.row, circumstances.now
-    if trigger.executed or (row.expires is not None and row.expires < now):
+    if trigger.executed:
         return
     if row.activation is not None and row.activation > now:
         return

@@ -58,11 +58,17 @@ def _decimal(text: str) -> Decimal:
     return value
 
 
+def _whole(text: str) -> int:
+    if len(text) - text.startswith("-") > _DIGITS:
+        raise ValueError(f"a number of more than {_DIGITS} digits")
+    return int(text)
+
+
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON")
 
 
-_read = json.JSONDecoder(parse_float=_decimal, parse_constant=_no_constant).decode
+_read = json.JSONDecoder(parse_float=_decimal, parse_int=_whole, parse_constant=_no_constant).decode
 
 
 def decode(data: bytes) -> Json:
