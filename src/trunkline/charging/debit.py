@@ -64,7 +64,7 @@ from trunkline.charging.model import (
     Movement,
     Taking,
 )
-from trunkline.charging.money import ZERO, add, subtract, to_amount, total, trim
+from trunkline.charging.money import ZERO, add, subtract, to_amount, trim
 from trunkline.charging.payers import NOTHING, Choice, Purse, Reason, free_step, matched, select
 from trunkline.rating.call import Call, complete
 from trunkline.rating.cost import EXACT, Cgrates, Exact, Precision
@@ -476,7 +476,13 @@ class _Debit:
     def _settle(self) -> int | None:
         """Round the whole and take what that adds. Where nobody has it: what can be covered."""
         priced = [each.rated for each in self.charges if isinstance(each.rated, Rated)]
-        self.amounts = {id(purse): to_amount(purse.money) for purse, _ in self.paid}
+        # Of a balance that has several turns, all that it paid is cut off once
+        self.amounts = {
+            id(purse.shared[0]): to_amount(sum((each.money for each in purse.shared), NOTHING))
+            if len(purse.shared) > 1
+            else to_amount(purse.money)
+            for purse, _ in self.paid
+        }
         if not priced:
             self.cost = self.event = ZERO
             return None
@@ -493,8 +499,9 @@ class _Debit:
         for purse in reversed([each for each, _ in self.paid]):
             if missing >= 0:
                 break
-            back = min(self.amounts[id(purse)], -missing)
-            self.amounts[id(purse)] = subtract(self.amounts[id(purse)], back)
+            key = id(purse.shared[0])
+            back = min(self.amounts[key], -missing)
+            self.amounts[key] = subtract(self.amounts[key], back)
             missing = add(missing, back)
         if missing <= 0:
             return None
@@ -503,15 +510,15 @@ class _Debit:
         if self.negative:
             candidates.append(self.default)
         for purse in candidates:
-            taken = self.amounts.get(id(purse), ZERO)
+            key = id(purse.shared[0])
+            taken = self.amounts.get(key, ZERO)
             if purse is self.default and self.negative:
                 room = missing
             else:
-                used = total(self.amounts.get(id(each), ZERO) for each in purse.shared)
-                room = max(ZERO, to_amount(purse.start - purse.units - Fraction(used)))
+                room = max(ZERO, to_amount(purse.start - purse.units - Fraction(taken)))
             more = min(room, missing)
             if more:
-                self.amounts[id(purse)] = add(taken, more)
+                self.amounts[key] = add(taken, more)
                 missing = subtract(missing, more)
             if not missing:
                 return None
@@ -550,9 +557,7 @@ class _Debit:
         for purse in sorted(self._all(), key=lambda each: each.key):
             if purse is not purse.shared[0]:
                 continue  # a later turn of the same balance
-            amount = ZERO
-            for part in purse.shared:
-                amount = add(amount, self.amounts.get(id(part), ZERO))
+            amount = self.amounts.get(id(purse), ZERO)
             if purse.units:
                 amount = add(amount, to_amount(purse.units, up=True))
             amount = trim(amount)
@@ -626,11 +631,12 @@ class _Debit:
             End.FUNDS: Reason.INSUFFICIENT,
         }.get(end, Reason.ENDED)
         for purse in (*self.units, *self.money):
-            used = purse.units or self.amounts.get(id(purse), ZERO)
+            used = purse.units or self.amounts.get(id(purse.shared[0]), ZERO)
             reason = Reason.USED if used else (purse.reason or unused)
             rest.setdefault(id(purse), Choice(purse.account, purse.balance, reason))
         default = self._default
-        if default is not None and Fraction(self.amounts.get(id(default), ZERO)) > default.start:
+        paid = ZERO if default is None else self.amounts.get(id(default.shared[0]), ZERO)
+        if default is not None and Fraction(paid) > default.start:
             rest[id(default)] = Choice(default.account, default.balance, Reason.NEGATIVE)
         paying = (Reason.USED, Reason.NEGATIVE)
         yield from (each for each in rest.values() if each.reason in paying)
