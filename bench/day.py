@@ -193,6 +193,7 @@ class Day:
             *self._shared,
         ]
         self._tariffs: list[Tariff] = []
+        self._reopened = 0.0
         self._awake = 0
         self._idle = asyncio.Event()
         self._asleep: list[tuple[float, int, asyncio.Future[None]]] = []
@@ -462,12 +463,15 @@ class Day:
     async def _restart(self) -> None:
         await self._book.close()
         await self._open(self._folder / "noon")
+        self._reopened = self.now
 
     async def _sweeps(self) -> None:
         last = 0.0
         while self.now < 52 * _HOUR:
             await self._until(self.now + (_TICK if self.now < 25 * _HOUR else _HOUR / 2))
-            if self._steps.due > self._clock().timestamp() and self.now < last + _SWEEP:
+            known = self.now > self._reopened + _HOUR / 6  # what is due of the calls before
+            due = self._steps.due <= self._clock().timestamp()
+            if known and not due and self.now < last + _SWEEP:
                 continue
             last = self.now
             found: list[Ended] = []
