@@ -16,7 +16,7 @@ from trunkline.charging.actions import ACTIONS, EFFECTS, run_actions
 from trunkline.charging.charges import AccountError
 from trunkline.charging.documents import account_from_json, account_to_json
 from trunkline.charging.model import MONETARY, VOICE, Account, Balance, Counter, Trigger
-from trunkline.charging.money import add
+from trunkline.charging.money import ZERO, add
 from trunkline.charging.rows import ActionRow, ActionTriggerRow, BalanceRow
 from trunkline.errors import DecodeError, TrunklineError
 from trunkline.rating.model import Timing
@@ -376,8 +376,8 @@ def test_money_is_not_gathered_in_a_default_balance_that_is_over() -> None:
     outcome = act(holding(over, FIVE), row("*transfer_monetary_default", BalanceRow()))
     assert outcome.account is not None
     assert [(each.uuid, each.value) for each in outcome.account.balances] == [
-        ("five", 0),
-        ("new1", 5),
+        ("five", ZERO),
+        ("new1", Decimal(5)),
     ]
     first = outcome.movements[0]
-    assert (first.balance, first.amount, first.cause) == ("d", -1, "*expired")
+    assert (first.balance, first.amount, first.cause) == ("d", Decimal(-1), "*expired")
