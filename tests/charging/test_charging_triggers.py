@@ -202,7 +202,7 @@ def test_what_is_used_is_counted_and_what_is_given_back_is_counted_back() -> Non
     for minutes, money, units in ((1, 0, 1), (4, 44, 2), (3, 22, 2)):
         call = replace(usage.call, usage=minutes * MINUTE)
         found = debit(OF, Payers(account=account), replace(usage, call=call))
-        account = count(OF, found.after(account), found)
+        account = count(OF, found.after(account), found.call, found.accounts, found.movements)
         usage = replace(usage, taken=found.taken)
         assert counted() == {
             "money": money,
@@ -228,7 +228,8 @@ def test_an_account_without_counters_or_triggers_stays_what_it_is() -> None:
         Payers(account=ACCOUNT),
         Usage(call=Call(destination="614", time=NOW, usage=MINUTE), cover=Cover.ALL),
     )
-    assert count(OF, found.after(ACCOUNT), found) is found.accounts[0]
+    counted = count(OF, found.after(ACCOUNT), found.call, found.accounts, found.movements)
+    assert counted is found.accounts[0]
     assert fire(ACCOUNT).account is ACCOUNT
 
 

@@ -18,7 +18,7 @@ apart. What its actions change sets off no further triggers, as in the reference
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -34,7 +34,7 @@ from trunkline.charging.actions import (
     remove_expired,
     run_actions,
 )
-from trunkline.charging.charges import AccountError, Debit
+from trunkline.charging.charges import AccountError
 from trunkline.charging.model import Account, Balance, Counter, Movement, Trigger
 from trunkline.charging.money import subtract
 from trunkline.charging.payers import precision
@@ -96,19 +96,28 @@ def set_triggers(account: Account, rows: Sequence[ActionTriggerRow]) -> Account:
     return init_counters(replace(account, triggers=triggers))
 
 
-def count(tariff: Tariff, account: Account, debit: Debit) -> Account:
-    """The account with what a debit took counted; what it gave back is counted back."""
+def count(
+    tariff: Tariff,
+    account: Account,
+    call: Call,
+    payers: Iterable[Account],
+    movements: Iterable[Movement],
+) -> Account:
+    """The account with what a call took counted; what it gave back is counted back.
+
+    ``payers`` are those that the movements are of, as they are afterwards.
+    """
     if not account.counters:
         return account
     balances = {
-        (owner.key, balance.uuid): balance for owner in debit.accounts for balance in owner.balances
+        (owner.key, balance.uuid): balance for owner in payers for balance in owner.balances
     }
     counters = []
     for counter in account.counters:
         value = counter.value
-        for movement in debit.movements:
+        for movement in movements:
             balance = balances[(movement.account, movement.balance)]
-            if movement.type == counter.type and _counts(tariff, counter, debit.call, balance):
+            if movement.type == counter.type and _counts(tariff, counter, call, balance):
                 value = subtract(value, movement.amount)
         counters.append(replace(counter, value=value))
     return replace(account, counters=tuple(counters))

@@ -18,6 +18,8 @@ from tests.elements.charging.test_session_vectors import opening, put
 from tests.rating.folder import tariff
 
 from trunkline.charging.model import Account, Balance
+from trunkline.charging.rows import ActionTriggerRow, BalanceRow
+from trunkline.charging.triggers import set_triggers
 from trunkline.elements.charging.engine import Engine
 from trunkline.elements.charging.registry import Registry
 from trunkline.elements.charging.responder import Responder
@@ -96,6 +98,32 @@ async def held(book: Book) -> dict[str, Decimal]:
 
 MONEY = Balance(uuid="m", id="money", value=Decimal(1))
 MINUTES = Balance(uuid="v", id="minutes", type="*voice", value=Decimal(30 * SECOND))
+
+
+def test_what_is_given_back_is_counted_back(tmp_path: Path) -> None:
+    row = ActionTriggerRow(
+        id="COUNT",
+        unique_id="T1",
+        threshold_type="*max_event_counter",
+        threshold_value=Decimal(100),
+        actions_id="NONE",
+        balance=BalanceRow(type="*monetary"),
+    )
+    account = set_triggers(
+        Account(tenant="cgrates.org", id="1001", balances=(Balance(uuid="b", value=Decimal(1)),)),
+        [row],
+    )
+
+    async def script(ask: Ask, book: Book) -> None:
+        found = await ask("Debit", **CALL, CgrID="d1")
+        [span] = found["Timespans"]
+        back = [{**each, "CompressFactor": 30} for each in span["Increments"][-1:]]
+        shown = await ask("RefundIncrements", **CALL, Increments=back, CgrID="r1")
+        [counters] = shown["UnitCounters"]["*monetary"]
+        assert counters["Counters"][0]["Value"] == 0.07
+        assert shown["BalanceMap"]["*monetary"][0]["Value"] == 0.93
+
+    respond(tmp_path, [account], script)
 
 
 def test_a_debit_and_its_refund(tmp_path: Path) -> None:

@@ -7,10 +7,14 @@ import json
 from decimal import Decimal
 from pathlib import Path
 
+import pytest
 from tests.elements.charging.office import Office, office
+from tests.elements.charging.test_sessions import swept
 
 from trunkline.charging.triggers import set_triggers
+from trunkline.elements.charging import afterwards
 from trunkline.elements.charging.effects import PREFIX, Order
+from trunkline.elements.charging.steps import Steps
 from trunkline.elements.charging.taken import Booked
 from trunkline.store.ledger.model import Keys, TaskRow, View
 from trunkline.store.ledger.queries import RecordQuery
@@ -24,6 +28,8 @@ REFILL,*cdrlog,"{""Category"":""gift"",""Kind"":""~*acnt.BalanceID""}",,,,,,,,,,
 LOCK,*disable_account,,,,,,,,,,,,,,,10
 BROKEN,*set_expiry,,,,*monetary,,,,,never,,,,,,10
 GONE,*remove_account,,,,,,,,,,,,,,,10
+MONTH,*topup,,,,*monetary,,,,,+720h,,10,20,,,20
+LOGGED,*log,,,,,,,,,,,,,,,20
 """,
     "ActionTriggers.csv": """\
 LOW,T1,*min_balance,2,false,0,,,,*monetary,,,,,,,,,,REFILL,10
@@ -31,6 +37,7 @@ COUNT,T2,*max_event_counter,0.25,true,0,,,,*monetary,,,,,,,,,,WARN,10
 FULL,T3,*max_balance,100,false,0,,,,*monetary,,,,,,,,,,LOCK,10
 BAD,T4,*min_balance,2,false,0,,,,*monetary,,,,,,,,,,BROKEN,20
 BAD,T5,*min_balance,2,false,0,,,,*monetary,,,,,,,,,,REFILL,10
+OVER,T7,*balance_expired,,true,0,,,,*monetary,,,,,,,,,,LOGGED,10
 LAST,T6,*min_balance,2,false,0,,,,*monetary,,,,,,,,,,GONE,10
 """,
 }
@@ -193,5 +200,61 @@ def test_two_calls_at_once_set_it_off_once(tmp_path: Path) -> None:
         )
         assert await desk.money() == 11
         assert len(await desk.book.movements(account="cgrates.org:1001")) == 22
+
+    office(tmp_path, FILES, script)
+
+
+def test_a_balance_that_ends_sets_a_trigger_off_by_itself(tmp_path: Path) -> None:
+    async def script(desk: Office) -> None:
+        await opened(desk, "OVER", 1)
+        for _ in range(3):
+            await desk.ok("APIerSv1.ExecuteAction", Account="1001", ActionsId="MONTH")
+            desk.later(days=10)
+        assert len(await desk.book.tasks(afterwards.PREFIX)) == 1, (
+            "of one that awaits two, the next"
+        )
+        await desk.scheduler.turn()
+        assert await desk.money() == 31
+        for number, left in enumerate((21, 11, 1)):
+            assert len(desk.lines) == number
+            desk.later(seconds=1)
+            await desk.scheduler.turn()
+            assert await desk.money() == left
+            assert desk.lines[-1].count('"Value":10') == 3 - number, "the log has what is lost"
+            desk.later(days=10)
+        assert await desk.book.tasks(afterwards.PREFIX) == []
+
+    office(tmp_path, FILES, script)
+
+
+@pytest.mark.parametrize("how", ["method", "trigger"])
+def test_calls_of_an_account_that_is_removed_are_ended(tmp_path: Path, how: str) -> None:
+    async def script(desk: Office) -> None:
+        await opened(desk, "LAST", 3)
+        for number in range(3):
+            event = {**EVENT, "OriginID": f"c{number}", "Usage": "60s"}
+            await desk.ask("SessionSv1.InitiateSession", InitSession=True, Event=event)
+        if how == "method":
+            await desk.ok("APIerSv1.RemoveAccount", Account="1001")
+        else:
+            await desk.ok("APIerSv1.DebitBalance", Account="1001", BalanceType="*monetary", Value=2)
+        assert await desk.account() == "NOT_FOUND"
+        steps = Steps(desk.engine)
+        assert await swept(steps) == []
+        await desk.scheduler.turn()
+        assert [each.reason for each in await swept(steps)] == ["FORCED_DISCONNECT"] * 3
+        assert await desk.book.tasks(afterwards.PREFIX) == []
+
+    office(tmp_path, FILES, script)
+
+
+def test_calls_of_an_account_that_is_made_again_go_on(tmp_path: Path) -> None:
+    async def script(desk: Office) -> None:
+        await opened(desk, "LAST", 3)
+        await update(desk)
+        await desk.ok("APIerSv1.RemoveAccount", Account="1001")
+        await desk.ok("APIerSv1.AddBalance", Account="1001", BalanceType="*monetary", Value=1)
+        await desk.scheduler.turn()
+        assert await swept(Steps(desk.engine)) == []
 
     office(tmp_path, FILES, script)

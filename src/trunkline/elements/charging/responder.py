@@ -241,12 +241,15 @@ class Responder:
     async def _refund(self, args: DebitDescriptor, step: str, sign: int) -> Json:
         engine = self._engine
         now = engine.clock().timestamp()
-        own = f"{args.tenant or DEFAULT_TENANT}:{args.account or args.subject}"
+        call = _run(args).call
+        own = f"{call.tenant}:{call.account}"
         backs: dict[tuple[str, str], Decimal] = {}
         for key, uuid, amount in _backs(args.increments, own, sign):
             backs[key, uuid] = add(backs.get((key, uuid), ZERO), amount)
 
         def change(view: View) -> Step:
+            if view.accounts[own] is None:
+                raise ApiError(_NO_ACCOUNT)
             accounts = dict(view.accounts)
             movements: list[Movement] = []
             for (key, uuid), exact in backs.items():
@@ -262,16 +265,13 @@ class Responder:
                             after if each.uuid == uuid else each for each in account.balances
                         ),
                     )
-            found = accounts[own]
-            if found is None:
-                raise ApiError(_NO_ACCOUNT)
-            changed = {each.account for each in movements}
-            return Step(
-                time=now,
-                accounts={key: each for key, each in accounts.items() if key in changed},
-                movements=movements,
-                answer=encode(reference_account(found)),
-            )
+            changed = dict.fromkeys(each.account for each in movements)
+            paid = [each for key in changed if (each := accounts[key]) is not None]
+            taken = engine.taken(view, now)
+            taken.move(call, paid, movements)
+            found = taken.accounts[own] or accounts[own]
+            shown = None if found is None else reference_account(found)
+            return taken.into(Step(time=now, answer=encode(shown)))
 
         keys = list(dict.fromkeys([own, *(key for key, _ in backs)]))
         return await self._written(keys, args, step, change)

@@ -1,6 +1,7 @@
 """What a charging node does by itself: action plans that are due, and what actions ask of others.
 
-Both are tasks of the ledger. A node claims a few that are due, works on them, and claims again;
+Accounts of which a balance has ended, or that are gone and have sessions, are looked at too. All
+are tasks of the ledger. A node claims a few that are due, works on them, and claims again;
 calls have their turn in between. Of several nodes at one ledger, each task is one's alone for a
 while. A plan's actions, the account that they make and the time of the next turn are one change,
 which does nothing where another node was faster: nothing runs twice, and a node that dies in the
@@ -20,11 +21,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
+from trunkline.charging.actions import expired
 from trunkline.config.cgrates import ChargingRows
-from trunkline.elements.charging import effects, plans
-from trunkline.elements.charging.effects import Carrier, Order
+from trunkline.elements.charging import afterwards, effects, plans
+from trunkline.elements.charging.effects import Carrier, Order, document_of
 from trunkline.elements.charging.engine import Engine
 from trunkline.elements.charging.plans import NEVER, Gift, Plans
+from trunkline.elements.charging.steps import session_row
 from trunkline.elements.charging.taken import Booked, Mishap
 from trunkline.errors import TrunklineError
 from trunkline.rating.model import DEFAULT_TENANT
@@ -180,7 +183,12 @@ class Scheduler:
         now = self._now().timestamp()
         book = self._engine.book
         claimed = await book.claim(now, now + _LEASE, _BATCH, prefix=plans.PREFIX)
-        done = await asyncio.gather(*(self._run(task) for task in claimed), return_exceptions=True)
+        looked = await book.claim(now, now + _LEASE, _BATCH, prefix=afterwards.PREFIX)
+        done = await asyncio.gather(
+            *(self._run(task) for task in claimed),
+            *(self._look_after(task) for task in looked),
+            return_exceptions=True,
+        )
         lost: StoreUnavailable | None = None
         for problem in done:
             if isinstance(problem, StoreUnavailable):
@@ -191,7 +199,7 @@ class Scheduler:
             raise lost
         if len(claimed) < _BATCH:
             self.ready.set()
-        return len(claimed) == _BATCH
+        return _BATCH in (len(claimed), len(looked))
 
     # What is loaded
 
@@ -263,6 +271,29 @@ class Scheduler:
     async def _run(self, task: TaskRow) -> None:
         ran = await self._plans.run(task)
         self.counters.plans_run += ran
+
+    async def _look_after(self, task: TaskRow) -> None:
+        """Run the triggers of what has ended of an account; end the sessions of one that is gone.
+
+        A session is ended by whoever knows its switch: here its lease ends.
+        """
+        key = document_of(task, "account").text("account")
+        engine = self._engine
+        now = self._now()
+        last = ""
+        while rows := await engine.book.sessions(account=key, after=last, limit=_BATCH):
+            last = rows[-1].id
+            keys = Keys(accounts=[key], sessions=[row.id for row in rows])
+            await engine.book.update(keys, lambda view: _let_go(view, key, now.timestamp()))
+
+        def step(view: View) -> Booked:
+            taken = engine.taken(view, now.timestamp())
+            account = view.accounts[key]
+            if account is not None and any(expired(each, now) for each in account.balances):
+                taken.alter(key, lambda before: before)
+            return taken.into(Booked(time=now.timestamp(), tasks={task.id: None}))
+
+        await engine.write(Keys(accounts=[key], tasks=[task.id]), step)
 
     async def _retime(self) -> None:
         """Set the time of each plan's next turn by the rows that it has now."""
@@ -351,6 +382,20 @@ class Scheduler:
 
     def _now(self) -> datetime:
         return self._engine.clock()
+
+
+def _let_go(view: View, key: str, now: float) -> Change:
+    """The sessions of an account that is gone: nothing holds them any longer."""
+    if view.accounts[key] is not None:
+        return Change(time=now)
+    return Change(
+        time=now,
+        sessions={
+            name: session_row(replace(row.session, lease_until=min(row.session.lease_until, now)))
+            for name, row in view.sessions.items()
+            if row is not None and not row.session.ended
+        },
+    )
 
 
 def _digest(rows: ChargingRows) -> str:

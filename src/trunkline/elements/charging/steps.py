@@ -495,8 +495,7 @@ class Steps:
             done = self._closed(view, session, now, total)
         except TrunklineError:
             after = replace(session, ended=True, due=0.0, lease_until=now + _KEPT)
-            orphan = replace(session_row(after), account="")
-            done = Step(time=now, session=after, sessions={after.id: orphan})
+            done = Step(time=now, session=after, sessions={after.id: session_row(after)})
         row = done.sessions[session.id]
         if tell and row is not None:
             after = replace(row.session, due=now, ending=reason)
@@ -689,9 +688,9 @@ def _request(kind: str, event: Event, usage: int | None, used: int | None) -> st
 
 
 def session_row(session: Session) -> SessionRow:
-    """A session as the ledger keeps it."""
+    """A session as the ledger keeps it: one that has ended is no account's."""
     payer = next(
         (run for run in session.runs if run.call.account and run.request_type.reserves), None
     )
-    account = "" if payer is None else account_key(payer)
+    account = "" if payer is None or session.ended else account_key(payer)
     return SessionRow(account, session.look_at, session)

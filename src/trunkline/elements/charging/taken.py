@@ -9,7 +9,7 @@ is a `Mishap` of the change, for the log.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
@@ -22,9 +22,11 @@ from trunkline.charging.event import Event, Scope
 from trunkline.charging.model import Account, Movement
 from trunkline.charging.rows import ActionRow
 from trunkline.charging.triggers import count, run_triggers
+from trunkline.elements.charging.afterwards import afterwards
 from trunkline.elements.charging.effects import posted
 from trunkline.elements.charging.rules import EventSources, Profiles
 from trunkline.errors import TrunklineError
+from trunkline.rating.call import Call
 from trunkline.rating.model import DEFAULT_TENANT
 from trunkline.rating.tariff import Tariff
 from trunkline.store.ledger.model import Change, RecordRow, TaskRow, View
@@ -55,6 +57,7 @@ class Taken:
     """What was taken so far: each part of a change sees what those before it left."""
 
     def __init__(self, view: View, rules: Profiles, tariff: Tariff, now: datetime) -> None:
+        self._before = view.accounts
         self.accounts = dict(view.accounts)
         self.changed: dict[str, Account | None] = {}
         self.movements: list[Movement] = []
@@ -66,17 +69,20 @@ class Taken:
 
     def add(self, debit: Debit | None) -> None:
         """Count a debit in, and run the triggers that it sets off."""
-        if debit is None:
-            return
-        self.movements += debit.movements
-        for account in debit.accounts:
+        if debit is not None:
+            self.move(debit.call, debit.accounts, debit.movements)
+
+    def move(self, call: Call, accounts: Sequence[Account], movements: Sequence[Movement]) -> None:
+        """Count in what a call takes or gives back; ``accounts`` are as they are afterwards."""
+        self.movements += movements
+        for account in accounts:
             self._put(account.key, account)
-        key = f"{debit.call.tenant}:{debit.call.account}"
+        key = f"{call.tenant}:{call.account}"
         caller = self.accounts.get(key)
         if caller is not None and caller.counters:
-            self._put(key, count(self._tariff, caller, debit))
-        for each in {key: None, **dict.fromkeys(account.key for account in debit.accounts)}:
-            self._trigger(each, debit.movements)
+            self._put(key, count(self._tariff, caller, call, accounts, movements))
+        for each in {key: None, **dict.fromkeys(account.key for account in accounts)}:
+            self._trigger(each, movements)
 
     def act(
         self, key: str, rows: Iterable[ActionRow], reference: str = "", *, make: bool = False
@@ -114,6 +120,8 @@ class Taken:
                 fresh += posted(effect, self._now)
             except TrunklineError as problem:
                 self.mishaps.append(Mishap(f"{effect.row.action} of {effect.row.id}", problem))
+        for key, account in self.changed.items():
+            fresh += afterwards(key, self._before[key], account, self._now)
         return replace(
             change,
             accounts={**change.accounts, **self.changed},
