@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 from trunkline.cli import calls as calls_commands
 from trunkline.cli import shell as shell_commands
 from trunkline.cli.editor import interact
+from trunkline.cli.explain import explain
 from trunkline.cli.shell import RemoteSession
 from trunkline.errors import TrunklineError
 from trunkline.lab.lifecycle import bring_down
@@ -25,6 +26,7 @@ def app() -> typer.Typer:
     built = typer.Typer()
     built.command("shell")(shell_commands.shell)
     built.command("exec")(shell_commands.exec_line)
+    built.command("explain")(explain)
     built.add_typer(calls_commands.app, name="calls")
     return built
 
@@ -210,7 +212,7 @@ def test_calls_outlive_the_lab(lab: Network) -> None:
             cost=None if error else "12.5",
             charging=json.dumps({**charged, "error": error}),
         )
-        for identifier, error in (("paid", ""), ("unpaid", "ProcessCDR: no answer within 3 s"))
+        for identifier, error in (("paid", ""), ("unpaid", "ProcessCDR: [/b] no answer within 3 s"))
     )
     store.close()
     lines = [" ".join(line.split()) for line in run("calls", "show", "paid").stdout.splitlines()]
@@ -222,7 +224,11 @@ def test_calls_outlive_the_lab(lab: Network) -> None:
         "charging 0.000 s AuthorizeEvent 10s: 10s granted",
         "12.900 s GetCDRs: it cost 12.5",
     ]
-    assert "none: ProcessCDR: no answer" in run("calls", "show", "unpaid").stdout
+    assert "none: ProcessCDR: [/b] no answer" in run("calls", "show", "unpaid").stdout
+    for record, told in (("calls", "explain"), ("calls show paid", "explain pai")):
+        assert run(*told.split()).stdout == run(*record.split()).stdout
+        assert run(*told.split(), "--json").stdout == run(*record.split(), "--json").stdout
+    assert error(run("explain", "zzz")).code == "lab.not-up"
     document = json.loads(run("calls", "show", "paid", "--json").stdout)
     assert document["charging"]["usage"] == 12_500_000_000
     assert "61299995678" in run("calls").stdout

@@ -22,9 +22,10 @@ from trunkline.cli.output import (
     print_table,
 )
 from trunkline.lab.answers import Record
+from trunkline.observe.text import printable
 from trunkline.rating.durations import format_duration
 
-__all__ = ["app", "print_records"]
+__all__ = ["app", "print_record", "print_records"]
 
 _NORMAL_CLEARING = 16  # Q.850 table 1
 _WIDE = 112
@@ -70,7 +71,12 @@ def show(
     record = call_record(network, identifier)
     if as_json:
         print_json(record.to_json())
-        return
+    else:
+        print_record(record)
+
+
+def print_record(record: Record) -> None:
+    """Print everything about one call."""
     table = grid()
     for name, value in (
         ("id", record.id),
@@ -88,7 +94,7 @@ def show(
         ("cost", record.cost or _unpriced(record)),
         *_charged(record),
     ):
-        table.add_row(Text(name, style="dim"), value)
+        table.add_row(Text(name, style="dim"), Text(printable(value)))
     print_table(console(), table)
     if record.rating is not None and record.cost is not None:
         console().print_json(data=record.rating, sort_keys=True)

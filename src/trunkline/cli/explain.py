@@ -1,7 +1,8 @@
 """``trunkline explain``: what has become of a call, told by the proxies that it passed.
 
 Every worker of every proxy that is up tells its part of the story; the parts are put together by
-time. What is printed is what the proxies noted when they acted.
+time. What is printed is what the proxies noted when they acted. What no proxy knows may be a call
+of an exchange: then it is its record that is printed.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from trunkline.cli.proxies import (
     story,
 )
 from trunkline.cli.rpc import as_list
+from trunkline.errors import TrunklineError
 from trunkline.net.control import Json
 from trunkline.observe.ladder import clock
 from trunkline.observe.text import printable
@@ -78,7 +80,8 @@ def explain(
         str | None,
         typer.Argument(
             metavar="CALL-ID",
-            help="The call's Call-ID, or the beginning of it; without it, the newest are listed.",
+            help="The call's Call-ID, or its id at an exchange, or the beginning of it; without it,"
+            " the newest are listed.",
             show_default=False,
             autocompletion=call_ids,
         ),
@@ -95,7 +98,44 @@ def explain(
     ] = 20,
     as_json: JsonOption = False,
 ) -> None:
-    """Tell what became of a SIP call: its route, DNS, edits, branches and timers."""
+    """Tell what became of a call: its route, DNS, edits, branches and timers; what it cost."""
+    try:
+        _explain_sip(call_id, node, network, ladder, limit, as_json)
+    except TrunklineError as problem:
+        unknown = problem.code in ("lab.not-up", "explain.no-call")
+        if not unknown or node or not _explain_isup(call_id, network, limit, as_json):
+            raise
+
+
+def _explain_isup(call_id: str | None, network: str | None, limit: int, as_json: bool) -> bool:
+    """Print the record of a call of an exchange, or the newest; whether there is any."""
+    from trunkline.cli.calls import print_record, print_records
+    from trunkline.lab.calls import call_record, call_records  # SQLAlchemy is heavy
+
+    try:
+        found = call_records(network, limit) if not call_id else [call_record(network, call_id)]
+    except TrunklineError as problem:
+        if problem.code in ("lab.no-calls", "store.no-such-call"):
+            return False
+        raise
+    if as_json:
+        made = [record.to_json() for record in found]
+        print_json(made[0] if call_id else made)
+    elif call_id:
+        print_record(found[0])
+    elif found:
+        print_records(found)
+    return bool(found)
+
+
+def _explain_sip(
+    call_id: str | None,
+    node: str | None,
+    network: str | None,
+    ladder: bool,
+    limit: int,
+    as_json: bool,
+) -> None:
     with proxy_workers(node, network) as workers:
         if call_id is None:
             _list(recent_calls(workers, limit), as_json)
