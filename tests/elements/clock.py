@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import selectors
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 __all__ = ["EPOCH", "JumpingLoop", "run"]
@@ -29,10 +29,15 @@ class _Selector(selectors.DefaultSelector):
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
+        self.patient: Callable[[], bool] = lambda: False
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         ready: list[tuple[selectors.SelectorKey, int]] = super().select(0)
-        if ready:
+        if ready or timeout == 0:
+            return ready
+        if self.patient():
+            ready = super().select(10.0)
+            assert ready, "whom the test waits for says nothing"
             return ready
         if timeout is None:
             ready = super().select(1.0)  # nothing is due: only a socket can go on
@@ -54,6 +59,10 @@ class JumpingLoop(asyncio.SelectorEventLoop):
 
     def time(self) -> float:
         return self._clock.now
+
+    def wait_for(self, patient: Callable[[], bool]) -> None:
+        """Let the clock stand still while ``patient`` says so: another thread is at work."""
+        self._clock.patient = patient
 
     def wall(self) -> float:
         """Seconds since the epoch, in step with the loop's clock."""

@@ -143,6 +143,25 @@ def test_who_does_not_answer_is_asked_no_more_at_last(monkeypatch: pytest.Monkey
     with_line(body)
 
 
+def test_who_does_not_read_does_not_keep_us() -> None:
+    async def body(line: Line) -> None:
+        waiting: list[asyncio.Future[Json]] = []
+
+        def fill() -> None:
+            while len(waiting) < 1000:
+                waiting.append(line.ours.call("A.B", "x" * 100_000))
+
+        with pytest.raises(TrunklineError) as busy:
+            fill()
+        assert busy.value.code == "rpc.busy"
+        await line.ours.close()
+        for each in waiting:
+            with pytest.raises(TrunklineError, match="closed the connection"):
+                await each
+
+    with_line(body)
+
+
 def test_it_is_said_once_that_nobody_is_there() -> None:
     async def main() -> None:
         heard: list[str | None] = []

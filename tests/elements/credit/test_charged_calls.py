@@ -25,6 +25,7 @@ from trunkline.rating.durations import SECOND, parse_duration
 FOUR = EXAMPLES / "four-countries" / "network.toml"
 MOBILE = "61412345678"
 DEAF = {"SessionSv1.AuthorizeEvent"}
+CLOSING = {"SessionSv1.TerminateSession"}
 
 
 class Till:
@@ -326,6 +327,27 @@ def test_more_calls_than_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     run(main())
 
 
+def test_calls_that_wait_to_be_told_of_leave_room_for_others() -> None:
+    async def main() -> None:
+        async with charged(allowance=Duration(60.0)) as (lab, till):
+            await till.die()
+            for _ in range(25):
+                await make(lab, hold=1)
+            await records(lab, 50)
+            till.deaf = CLOSING
+            till.rise()
+            await asyncio.sleep(2)
+            assert till.methods() == ["TerminateSession"] * 20
+            await make(lab, hold=None)
+            assert till.methods()[-1] == "AuthorizeEvent"
+            await asyncio.sleep(20)
+            assert till.methods().count("TerminateSession") == 20  # it is left in peace
+            till.deaf = set()
+            await until(lambda: len(till.records) == 25)
+
+    run(main())
+
+
 def test_charging_ends_a_call() -> None:
     async def main() -> None:
         async with charged() as (lab, till):
@@ -336,7 +358,11 @@ def test_charging_ends_a_call() -> None:
             assert await till.peer.call("SessionSv1.GetActiveSessionIDs", {}) == [
                 {"OriginHost": "ExchangeA", "OriginID": call["id"]}
             ]
-            event: Json = {"EventStart": {"OriginID": call["id"]}, "Reason": "FORCED_DISCONNECT"}
+            start: Json = {"OriginID": call["id"], "OriginHost": "ExchangeA"}
+            other: Json = {"OriginID": call["id"], "OriginHost": "ExchangeD"}
+            with pytest.raises(TrunklineError, match="NOT_FOUND"):
+                await till.peer.call("SessionSv1.DisconnectSession", {"EventStart": other})
+            event: Json = {"EventStart": start, "Reason": "FORCED_DISCONNECT"}
             assert await till.peer.call("SessionSv1.DisconnectSession", event) == "OK"
             out = (await records(lab, 2))["outgoing"]
             assert (out["cause"], out["location"]) == (31, 2)
@@ -350,6 +376,19 @@ def test_charging_ends_a_call() -> None:
                 with pytest.raises(TrunklineError, match=error):
                     await till.peer.call(method, argument)
             assert await till.peer.call("SessionSv1.GetActiveSessionIDs", {}) == []
+
+    run(main())
+
+
+def test_charging_cannot_end_what_it_has_no_session_of() -> None:
+    async def main() -> None:
+        async with charged() as (lab, till):
+            call = await make(lab, hold=1)
+            assert till.peer is not None
+            event: Json = {"EventStart": {"OriginID": call["id"]}, "Reason": "FORCED_DISCONNECT"}
+            with pytest.raises(TrunklineError, match="NOT_FOUND"):  # it rings
+                await till.peer.call("SessionSv1.DisconnectSession", event)
+            assert (await records(lab, 2))["outgoing"]["cause"] == 16
 
     run(main())
 
@@ -403,6 +442,25 @@ def test_who_is_not_charged_is_not_asked_for() -> None:
             out = (await records(lab, 2))["outgoing"]
             assert (out["cause"], out["charging"]) == (16, None)
             assert till.asked == []
+
+    run(main())
+
+
+def test_what_is_unsaid_at_a_node_s_end_is_kept() -> None:
+    async def main() -> None:
+        async with charged() as (lab, till):
+            await make(lab, hold=None)
+            await until(lambda: "InitiateSession" in till.methods())
+            till.deaf = CLOSING
+            await lab.nodes.pop("ExchangeA").close()
+            await lab.clients.pop("ExchangeA").close()
+            [out] = [
+                record
+                for record in await lab.call("ExchangeD", "calls.list")
+                if record["direction"] == "outgoing"
+            ]
+            assert out["charging"]["error"].endswith("closed the connection")
+            assert len(out["charging"]["unsaid"]) == 3
 
     run(main())
 

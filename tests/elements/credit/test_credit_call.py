@@ -421,15 +421,13 @@ def test_what_was_not_said_is_said_when_charging_is_back_here_or_in_another_proc
         assert call.call.state is State.ENDED
 
 
-def test_who_is_silent_at_the_end_is_asked_again_after_a_while() -> None:
+def test_who_is_silent_at_the_end_is_asked_again_when_it_is_the_call_s_turn() -> None:
     call = talking()
     call.hang_up()
     call.wait(3)
     assert call.charge.error == "TerminateSession: no answer within 3 s"
-    asked = len(call.asked)
-    call.wait(29)
-    assert len(call.asked) == asked
-    call.wait(1)
+    assert call.call.next_timeout() is None
+    call.take(call.call.back(call.now))
     call.pay()
     assert call.charge.cost == "5"
 
@@ -529,6 +527,26 @@ def test_an_answer_without_a_limit_grants_what_was_asked() -> None:
     call.result({"MaxUsage": -1})
     call.wait(7)
     assert call.last == "UpdateSession"
+
+
+def test_a_grant_beyond_all_time_is_a_grant() -> None:
+    call = caller()
+    call.setup()
+    call.result({"MaxUsage": 10**400})
+    call.answer()
+    call.result({"MaxUsage": 10**400})
+    call.wait(100_000)
+    call.hang_up()
+    assert call.event()["Usage"] == "27h46m40s"
+    call.pay()
+
+
+def test_the_clock_jumps_over_the_end_of_the_grant() -> None:
+    call = talking(4)
+    call.now += 3600  # the machine slept
+    call.take(call.call.on_timeout(call.now))
+    assert call.event()["Usage"] == "4s"
+    call.pay()
 
 
 # The table

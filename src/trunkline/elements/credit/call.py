@@ -17,7 +17,7 @@ from typing import Final, TypeAlias, TypeGuard
 from trunkline.config.charging import ChargedSettings
 from trunkline.elements.credit.table import TABLE, Action, State, Trigger
 from trunkline.jsonrpc import Json
-from trunkline.rating.durations import SECOND, format_duration
+from trunkline.rating.durations import LIMIT, SECOND, format_duration
 from trunkline.rating.model import DEFAULT_CATEGORY, DEFAULT_TENANT
 from trunkline.rating.rounding import format_money
 from trunkline.ss7.isup.cause import CauseValue, Location
@@ -25,7 +25,6 @@ from trunkline.ss7.isup.cause import CauseValue, Location
 __all__ = ["Admit", "Ask", "Charge", "CreditCall", "Done", "EndCall", "Output"]
 
 _AGAIN: Final = 1.0  # s
-_MUCH_LATER: Final = 30.0  # s, where nobody waits
 _MILLISECOND: Final = SECOND // 1000  # the clock here knows no more
 _LOCATION: Final = Location.PUBLIC_NETWORK_LOCAL_USER  # it serves the caller
 _SESSIONS: Final = "SessionSv1"
@@ -233,7 +232,7 @@ class CreditCall:
         self._silent = True
         self._note(now, f"{_words(ask)}: {why}")
         if self.state is State.CLOSING:
-            self._error, self._due = f"{_name(ask)}: {why}", now + _MUCH_LATER
+            self._error = f"{_name(ask)}: {why}"
             self._left.insert(0, (ask.method, ask.argument))
         else:
             self._why, self._due = f"charging did not answer: {why}", now + _AGAIN
@@ -242,7 +241,7 @@ class CreditCall:
         return self._step(Trigger.SILENCE, now)
 
     def back(self, now: float) -> list[Output]:
-        """Charging can be reached again."""
+        """Charging can be reached again, or it is this call's turn."""
         return self._step(Trigger.DUE, now) if self._silent or self.state is State.LATE else []
 
     # Time
@@ -278,7 +277,7 @@ class CreditCall:
         return []
 
     def _asks_again(self) -> bool:
-        return self.state is State.LATE or (self.state is State.GRANTED and not self._final)
+        return self.state is State.GRANTED and not self._final
 
     def _at(self, usage: int) -> float:
         return (self._talk or 0.0) + usage / SECOND
@@ -438,7 +437,7 @@ class CreditCall:
         most = result.get("MaxUsage") if isinstance(result, Mapping) else None
         if not isinstance(most, int) or isinstance(most, bool):
             return 0
-        return self._grant if most < 0 else most
+        return self._grant if most < 0 else min(most, LIMIT)
 
     def _read(self, ask: Ask, result: Json, now: float) -> None:
         """The answer to one of the last three questions."""

@@ -21,7 +21,11 @@ __all__ = ["ChargedBy", "Charging", "Credit"]
 
 _DISCONNECT: Final = "SessionSv1.DisconnectSession"
 _SESSIONS: Final = "SessionSv1.GetActiveSessionIDs"
+_OPEN: Final = (State.OPENING, State.GRANTED, State.UPDATING)
+_BEGINNING: Final = (State.NEW, State.AUTHORISING, State.ADMITTED)
 _LATE_LIMIT: Final = 10_000
+_LATE_AT_ONCE: Final = 20  # of thousands that wait: new calls are asked for meanwhile
+_LATE_PAUSE: Final = 30.0  # s, after a question that was not answered
 _LAST_WORDS: Final = 2.0  # s, for the calls that a node's end has ended
 
 
@@ -70,10 +74,8 @@ class Credit:
         self._do(self.machine.ended(now), now)
 
     def resume(self, done: Callable[[Charge], object]) -> None:
-        """Go on with a call of another process."""
+        """Be a call of another process; ``done`` gets what it came to."""
         self._done = done
-        if self._charging.connection.up:
-            self.back()
 
     def disconnect(self, reason: str) -> None:
         """Charging has ended the session."""
@@ -81,7 +83,7 @@ class Credit:
         self._do(self.machine.disconnect(now, reason), now)
 
     def back(self) -> None:
-        """Charging can be reached again."""
+        """Charging can be reached again, or it is this call's turn."""
         now = self._charging.clock()
         self._do(self.machine.back(now), now)
 
@@ -160,6 +162,10 @@ class Charging:
         self._calls: dict[str, Credit] = {}
         self._late: dict[str, None] = {}
         """The calls that have ended, and wait for charging to be told; the oldest first."""
+        self._telling: set[str] = set()
+        """Those of them that it is being told of."""
+        self._pause: Handle | None = None
+        """Until then it is told nothing: it did not answer."""
         self._quiet = asyncio.Event()
 
     def open(self) -> None:
@@ -195,21 +201,39 @@ class Charging:
         credit = self._calls[identifier] = Credit(self, machine, lambda _: None)
         self._late[identifier] = None
         credit.resume(done)
+        self._tell_late()
 
     def done(self, credit: Credit) -> None:
         """A call is done with, or waits until charging is back."""
         identifier = credit.machine.identifier
+        told = identifier in self._telling
+        self._telling.discard(identifier)
         if credit.machine.state is State.LATE:
             self._late[identifier] = None
+            if self._pause is None:
+                self._pause = self.wheel.call_at(self.clock() + _LATE_PAUSE, self._go_on)
             if len(self._late) > _LATE_LIMIT:
                 lost = next(iter(self._late))
                 del self._late[lost], self._calls[lost]
                 self._log("CHARGING", 2, "LOST", f"call {lost}: {self._place} stays out of reach")
         else:
-            self._late.pop(identifier, None)
             self._calls.pop(identifier, None)
+            if told:
+                self._tell_late()
         if len(self._late) == len(self._calls):
             self._quiet.set()
+
+    def _go_on(self) -> None:
+        self._pause = None
+        self._tell_late()
+
+    def _tell_late(self) -> None:
+        """Tell charging of the calls that have waited longest, so many that others get through."""
+        while self.connection.up and self._late and len(self._telling) < _LATE_AT_ONCE:
+            identifier = next(iter(self._late))
+            del self._late[identifier]
+            self._telling.add(identifier)
+            self._calls[identifier].back()
 
     @property
     def _place(self) -> str:
@@ -220,8 +244,12 @@ class Charging:
             self._log("CHARGING", 3, "DOWN", f"{self._place} cannot be reached: {why}")
             return
         self._log("CHARGING", 5, "UP", f"{self._place} is asked what calls may cost")
-        for credit in list(self._calls.values()):
-            credit.back()
+        for identifier, credit in list(self._calls.items()):
+            if identifier not in self._late:
+                credit.back()
+        if self._pause is not None:
+            self._pause.cancel()
+        self._go_on()
 
     def _serve(self, method: str, argument: Json) -> Json:
         """What the charging node asks of a switch."""
@@ -229,7 +257,7 @@ class Charging:
             return [
                 {"OriginHost": self._host, "OriginID": identifier}
                 for identifier, credit in self._calls.items()
-                if credit.machine.state in (State.OPENING, State.GRANTED, State.UPDATING)
+                if credit.machine.state in _OPEN
             ]
         if method != _DISCONNECT:
             raise TrunklineError("rpc.error", f"rpc: can't find method {method}")
@@ -237,7 +265,8 @@ class Charging:
         event = fields.get("EventStart")
         identifier = event.get("OriginID") if isinstance(event, Mapping) else None
         credit = self._calls.get(identifier) if isinstance(identifier, str) else None
-        if credit is None:
+        own = isinstance(event, Mapping) and event.get("OriginHost", self._host) == self._host
+        if credit is None or not own or credit.machine.state in _BEGINNING:  # no session of ours
             raise TrunklineError("rpc.error", "NOT_FOUND")
         reason = fields.get("Reason")
         credit.disconnect(reason if isinstance(reason, str) else "")

@@ -71,7 +71,7 @@ class DialledConnection:
             self._opening.cancel()
             await asyncio.gather(self._opening, return_exceptions=True)
         if self._protocol is not None:
-            self._protocol.end()
+            self._protocol.end()  # calls under way hear of it before this returns
             await self._protocol.lost.wait()
 
     def call(self, method: str, argument: Json) -> asyncio.Future[Json]:
@@ -175,7 +175,7 @@ class _Protocol(asyncio.Protocol):
 
     def end(self) -> None:
         assert self._transport is not None
-        self._transport.close()
+        self._transport.abort()  # a server that does not read would keep us for ever
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -202,5 +202,5 @@ class _Protocol(asyncio.Protocol):
 
     def connection_lost(self, exception: Exception | None) -> None:
         why = self._why if exception is None else str(exception)
-        self.lost.set()
         self._tell(why)
+        self.lost.set()
