@@ -16,7 +16,7 @@ from trunkline.charging.filters import Filters
 from trunkline.charging.route_sources import TariffCosts
 from trunkline.charging.routes import Routes
 from trunkline.charging.sources import TariffSources
-from trunkline.config.cgrates import load_charging, load_folder
+from trunkline.config.cgrates import load_folder
 
 NOW = datetime(2024, 5, 15, 10, tzinfo=UTC)  # a Wednesday
 FILES = {
@@ -69,7 +69,7 @@ class Rooms:
 def rooms(tmp_path: Path) -> Rooms:
     for name, text in FILES.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
-    rows = load_charging(tmp_path, now=NOW)
+    rows = load_folder(tmp_path, now=NOW).rows
     tariff = load_folder(tmp_path).tariff
     filters = Filters.from_rows(rows.filters)
     attributes = Attributes.from_rows(rows.attributes, filters)

@@ -14,7 +14,7 @@ from trunkline.charging.attributes import Attributes
 from trunkline.charging.chargers import Chargers
 from trunkline.charging.event import Event
 from trunkline.charging.filters import Filters
-from trunkline.config.cgrates import load_charging
+from trunkline.config.cgrates import load_folder
 from trunkline.rating import Call, Cgrates, price
 
 NOW = datetime(2024, 5, 15, 10, tzinfo=UTC)
@@ -23,7 +23,7 @@ NOW = datetime(2024, 5, 15, 10, tzinfo=UTC)
 def _rooms(files: dict[str, str], folder: Path) -> tuple[Attributes, Chargers]:
     for name, text in files.items():
         (folder / name).write_text(text, encoding="utf-8")
-    rows = load_charging(folder, now=NOW)
+    rows = load_folder(folder, now=NOW).rows
     filters = Filters.from_rows(rows.filters)
     attributes = Attributes.from_rows(rows.attributes, filters)
     return attributes, Chargers.from_rows(rows.chargers, filters, attributes)

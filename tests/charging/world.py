@@ -16,7 +16,7 @@ from trunkline.charging.model import Account, Balance
 from trunkline.charging.rows import ActionRow
 from trunkline.charging.schedule import parse_schedule
 from trunkline.charging.triggers import set_triggers
-from trunkline.config.cgrates import ChargingRows, load_charging
+from trunkline.config.cgrates import ChargingRows, load_folder
 from trunkline.rating.model import Timing
 
 NOW = datetime(2024, 5, 15, 10, 0, tzinfo=UTC)
@@ -64,7 +64,7 @@ def accounts_of(
         files = {}
     for name, text in files.items():
         (folder / name).write_text(text, encoding="utf-8")
-    rows = load_charging(folder) if files else ChargingRows()
+    rows = load_folder(folder).rows if files else ChargingRows()
     accounts: dict[str, Account] = {}
     for key, balances in said.items():
         tenant, _, name = key.partition(":")

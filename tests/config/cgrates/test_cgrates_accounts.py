@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from trunkline.charging.rows import Activation, BalanceRow
-from trunkline.config.cgrates import ChargingRows, TariffErrors, load_charging
+from trunkline.config.cgrates import ChargingRows, TariffErrors, load_folder
 from trunkline.rating.errors import Source
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -18,6 +18,9 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 FILES = {
     "Timings.csv": "NIGHT,*any,*any,*any,*any,22:00:00",
     "Destinations.csv": "DST_MOBILE,614\nDST_FIXED,612",
+    "Rates.csv": "RT,0,1,1s,1s,0s",
+    "DestinationRates.csv": "DR,DST_MOBILE,RT,*up,4,0,",
+    "RatingPlans.csv": "RP1,DR,*any,10\nRP2,DR,NIGHT,10",
     "SharedGroups.csv": "FAMILY,*any,*lowest,",
     "Actions.csv": (
         "#ID,Action,ExtraParameters,Filters,BalanceID,BalanceType,Categories,DestinationIDs,…\n"
@@ -38,7 +41,7 @@ FILES = {
         ",*req.Subject,*constant,1001,true,20\n"
         "example.org,ATTR,,,,FLT,*req.Category,*constant,call,,"
     ),
-    "Chargers.csv": "example.org,CRG,FLT,,*default,ATTR;*none,20",
+    "Chargers.csv": "example.org,CRG,FLT,,*default,ATTR,20",
     "Routes.csv": (
         "example.org,LCR,FLT,,*lc,,carrier1,,,RP1,,STAT:*acd,10,false,,20\n"
         "example.org,LCR,,,,,carrier2,FLT,acc,RP2,RES,,20,true,gw2,"
@@ -53,7 +56,7 @@ FILES = {
 def load(folder: Path, **changed: str) -> ChargingRows:
     for name, text in {**FILES, **{f"{kind}.csv": rows for kind, rows in changed.items()}}.items():
         (folder / name).write_text(text)
-    return load_charging(folder, now=NOW)
+    return load_folder(folder, now=NOW).rows
 
 
 def test_every_file_is_read_and_typed(tmp_path: Path) -> None:
@@ -99,7 +102,7 @@ def test_every_file_is_read_and_typed(tmp_path: Path) -> None:
     assert (one.contexts, one.blocker, int(one.weight)) == (("*sessions", "*cdrs"), True, 20)
     assert (two.attribute_filters, two.value) == (("FLT",), "call")
     [charger] = rows.chargers
-    assert (charger.run_id, charger.attributes) == ("*default", ("ATTR", "*none"))
+    assert (charger.run_id, charger.attributes) == ("*default", ("ATTR",))
     assert [(row.id, row.route, int(row.route_weight)) for row in rows.routes] == [
         ("LCR", "carrier1", 10),
         ("LCR", "carrier2", 20),
@@ -116,10 +119,9 @@ def test_a_later_column_of_the_reference_may_be_there(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_prices_alone_has_nothing_to_charge_by(tmp_path: Path) -> None:
-    assert load_charging(tmp_path) == ChargingRows()
     (tmp_path / "Rates.csv").write_text("RT,0,1,1s,1s,0s")
     (tmp_path / "Destinations.csv").write_text("DST,61")
-    assert load_charging(tmp_path) == ChargingRows()
+    assert load_folder(tmp_path).rows == ChargingRows()
 
 
 @pytest.mark.parametrize(

@@ -138,12 +138,16 @@ def test_empty_files(tmp_path: Path) -> None:
 
 
 def test_no_profile_no_file_no_folder(tmp_path: Path) -> None:
-    found = only(errors(tmp_path, {"RatingProfiles.csv": None}))
+    found = load(tmp_path, {"RatingProfiles.csv": None}).report.warnings[0]
     assert (found.code, str(found.place)) == ("cgrates.no-profiles", "RatingProfiles.csv")
+    comments = tmp_path / "comments"
+    comments.mkdir()
+    (comments / "Rates.csv").write_text("#nothing yet\n")
     empty = tmp_path / "empty"
     empty.mkdir()
     for folder, code in (
         (empty, "cgrates.no-files"),
+        (comments, "cgrates.no-files"),
         (tmp_path / "absent", "cgrates.folder"),
         (tmp_path / "Rates.csv", "cgrates.folder"),
     ):
@@ -151,6 +155,60 @@ def test_no_profile_no_file_no_folder(tmp_path: Path) -> None:
             load_folder(folder)
         assert only(refused.value.errors).code == code
         assert refused.value.errors[0].place.file == str(folder)
+
+
+def refused(folder: Path, files: dict[str, str | bytes | None]) -> TariffErrors:
+    with pytest.raises(TariffErrors) as problem:
+        load(folder, files)
+    return problem.value
+
+
+def test_what_is_doubtful_is_said_beside_what_is_wrong(tmp_path: Path) -> None:
+    files: dict[str, str | bytes | None] = {
+        **added("Rates.csv", "RT_LONELY,0,1,60s,60s,0s"),
+        "Actions.csv": "TOPUP,*topop,,,,*monetary,,,,,,,10,,,,\n",
+        "Filters.csv": "cgrates.org,F,*string,~*req.A,1,;2019-01-01T00:00:00Z\n",
+        "Routes.csv": "cgrates.org,R,,,*weight,,c,,,NO_PLAN,,,10,,,\n",
+    }
+    found = refused(tmp_path, files)
+    assert [str(each.place) for each in found.errors] == ["Routes.csv:1:30"]
+    assert {(each.code, each.place.file) for each in found.warnings} >= {
+        ("cgrates.unused", "Rates.csv"),
+        ("cgrates.value", "Actions.csv"),
+        ("cgrates.never", "Filters.csv"),
+    }
+    # what a row that cannot be read would have named is not called unnamed
+    plans = (TUTORIAL / "RatingPlans.csv").read_text().replace("RP_AUS,DR_AUS_Mobile", "RP_AUS")
+    found = refused(tmp_path, {**files, "RatingPlans.csv": plans, "Routes.csv": None})
+    assert [each.code for each in found.errors] == ["cgrates.columns"]
+    assert {each.message for each in found.warnings if each.code == "cgrates.unused"} == {
+        "Rate RT_LONELY is in no row of DestinationRates.csv",
+        "Action TOPUP is named in no row of ActionPlans.csv, ActionTriggers.csv or Thresholds.csv",
+        "Filter F is named in no row of any profile",
+    }
+    del files["Routes.csv"]
+    # nor is a row doubtful that is wrong
+    rows = "TOPUP,*topop,,,,*monetary,,,,,,,x,,,,\n"
+    found = refused(tmp_path, {**files, "Actions.csv": rows})
+    assert "Actions.csv" not in {each.place.file for each in found.warnings}
+
+
+def test_what_follows_from_a_file_that_breaks_off_is_not_said(tmp_path: Path) -> None:
+    rates = (TUTORIAL / "Rates.csv").read_bytes() + b"\xff"
+    names = {"Rates.csv": rates, "Destinations.csv": b"D,6\n\xff", "Filters.csv": b"\0"}
+    names["Chargers.csv"] = b"cgrates.org,C,FLT,,*default,*none,20\n"
+    found = refused(tmp_path, dict(names))
+    assert [each.code for each in found.errors] == ["cgrates.encoding"] * 3
+
+
+def test_a_profile_that_names_a_refused_row_is_not_wrong_for_it(tmp_path: Path) -> None:
+    files = {
+        "Filters.csv": "cgrates.org,FLT,*string,~*req.A\n",
+        "Attributes.csv": "cgrates.org,ATTR,*any,FLT,,,*req.B,*constant\n",
+        "Chargers.csv": "cgrates.org,C,FLT,,*default,ATTR,20\n",
+    }
+    found = refused(tmp_path, dict(files))
+    assert [each.place.file for each in found.errors] == ["Filters.csv", "Attributes.csv"]
 
 
 def test_a_missing_file_shows_as_unknown_tags(tmp_path: Path) -> None:

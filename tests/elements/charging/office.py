@@ -14,7 +14,7 @@ from typing import Any
 from tests.elements.charging.support import NOBODY, write_folder
 from tests.rating.folder import tariff as folder
 
-from trunkline.config.cgrates import load_charging
+from trunkline.config.cgrates import load_folder
 from trunkline.elements.charging.accounts import Accounts
 from trunkline.elements.charging.actions import Actions
 from trunkline.elements.charging.engine import Engine
@@ -49,7 +49,7 @@ class Office:
         self.now = NOW
         self.folder = folder
         self.book = Book(url)
-        tariffs = Tariffs(TARIFF, load_charging(folder))
+        tariffs = Tariffs(TARIFF, load_folder(folder).rows)
         rules = RuleBook(tariffs.rows, tariffs)
         self.engine = Engine(tariffs, self.book, rules, lambda: self.now)
         self.lines: list[str] = []

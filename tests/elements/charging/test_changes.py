@@ -15,7 +15,7 @@ from tests.elements.charging.support import NOBODY, write_folder
 from tests.elements.charging.test_sessions import TARIFF
 
 from trunkline.charging.filters import ProfilesError
-from trunkline.config.cgrates import ChargingRows, load_charging
+from trunkline.config.cgrates import ChargingRows, load_folder
 from trunkline.elements.charging.caches import Caches
 from trunkline.elements.charging.changes import Changes
 from trunkline.elements.charging.core import Core
@@ -364,7 +364,7 @@ def test_a_shared_group_is_read_by_its_id(tmp_path: Path) -> None:
         }
         assert await ask("APIerSv1.GetSharedGroup", "SG2") == "NOT_FOUND"
 
-    node(tmp_path, script, load_charging(folder))
+    node(tmp_path, script, load_folder(folder).rows)
 
 
 def test_routes_by_both_names(tmp_path: Path) -> None:
@@ -406,7 +406,7 @@ def test_a_folder_that_asks_for_what_nobody_keeps_is_refused(tmp_path: Path) -> 
         },
     )
     with pytest.raises(ProfilesError) as caught:
-        RuleBook(load_charging(folder), Tariffs(TARIFF))
+        RuleBook(load_folder(folder).rows, Tariffs(TARIFF))
     assert [str(each.source) for each in caught.value.problems] == [
         "Attributes.csv:1",
         "Chargers.csv:1",
@@ -475,7 +475,7 @@ def test_why_profiles_match(tmp_path: Path) -> None:
             "cgrates.org,NONE,,,*weight,,only,*prefix:~*req.Destination:49,,,,,,,,5\n"
         ),
     }
-    rows = load_charging(write_folder(tmp_path / "tariff", files))
+    rows = load_folder(write_folder(tmp_path / "tariff", files)).rows
     event = {"Account": "1001", "Destination": "44"}
 
     def verdicts(found: object) -> list[tuple[str, str]]:

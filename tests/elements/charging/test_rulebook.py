@@ -29,7 +29,7 @@ from trunkline.charging.rows import (
     RouteRow,
     SharedGroupRow,
 )
-from trunkline.config.cgrates import ChargingRows, load_charging
+from trunkline.config.cgrates import ChargingRows, load_folder
 from trunkline.elements.charging.rulebook import KINDS, Row, RuleBook
 from trunkline.elements.charging.tariffs import Tariffs
 from trunkline.errors import TrunklineError
@@ -88,7 +88,7 @@ def base(folder: Path) -> ChargingRows:
     (folder / "Attributes.csv").write_text(
         "cgrates.org,CARRIER,*any,DAN,,,*req.Carrier,*constant,file,false,10\n"
     )
-    return load_charging(folder)
+    return load_folder(folder).rows
 
 
 def with_books(

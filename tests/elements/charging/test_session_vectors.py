@@ -14,7 +14,7 @@ from tests.elements.charging.support import NOBODY
 
 from trunkline.charging.documents import reference_account
 from trunkline.charging.model import Account, Balance, Movement
-from trunkline.config.cgrates import load_charging, load_folder
+from trunkline.config.cgrates import ChargingRows, TariffPlan, load_folder
 from trunkline.elements.charging.engine import Engine
 from trunkline.elements.charging.records import Records
 from trunkline.elements.charging.registry import Registry
@@ -101,14 +101,14 @@ def play(case: Case, tmp_path: Path, script: Callable[[Ask], Coroutine[None, Non
         (folder / name).write_text(text)
     query = case["query"]
     now = datetime(2024, 5, 15, 10, tzinfo=UTC)
-    tariff = load_folder(folder).tariff if "RatingProfiles.csv" in case["csv"] else empty()
+    plan = load_folder(folder).plan if case["csv"] else TariffPlan(empty(), ChargingRows())
 
     async def main() -> Case:
         book = Book(f"sqlite:///{folder}/ledger.db")
         await book.prepare()
         precision = Cgrates(query.get("rounding_decimals", 5))
-        tariffs = Tariffs(tariff, precision=precision)
-        rules = RuleBook(load_charging(folder), tariffs)
+        tariffs = Tariffs(plan.tariff, precision=precision)
+        rules = RuleBook(plan.rows, tariffs)
         engine = Engine(tariffs, book, rules, lambda: now)
         registry = Registry(Sessions(engine), Records(engine))
 

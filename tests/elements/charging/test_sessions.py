@@ -14,7 +14,7 @@ import pytest
 from tests.elements.charging.support import NOBODY
 from tests.rating.folder import tariff as folder
 
-from trunkline.config.cgrates import load_charging
+from trunkline.config.cgrates import load_folder
 from trunkline.elements.charging.accounts import Accounts
 from trunkline.elements.charging.engine import Engine
 from trunkline.elements.charging.profiles import ProfileMethods
@@ -29,20 +29,19 @@ from trunkline.rating.durations import SECOND
 from trunkline.store.ledger.book import Book
 
 NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
-TARIFF = folder(
-    {
-        "Destinations.csv": "MOBILE,614\n",
-        "Rates.csv": "RT,0,0.10,60s,1s,0s\nRT2,0,0.30,60s,1s,0s\n",
-        "DestinationRates.csv": (
-            "DR,MOBILE,RT,*up,4,0,\nDR2,MOBILE,RT2,*up,4,0,\nDR3,MOBILE,RT,*up,4,0.05,*disconnect\n"
-        ),
-        "RatingPlans.csv": "RP,DR,*any,10\nDEAR,DR2,*any,10\nCAPPED,DR3,*any,10\n",
-        "RatingProfiles.csv": (
-            "cgrates.org,call,*any,,RP,\ncgrates.org,capped,*any,,CAPPED,\n"
-            "cgrates.org,call,dear,,DEAR,\n"
-        ),
-    }
-)
+FILES = {
+    "Destinations.csv": "MOBILE,614\n",
+    "Rates.csv": "RT,0,0.10,60s,1s,0s\nRT2,0,0.30,60s,1s,0s\n",
+    "DestinationRates.csv": (
+        "DR,MOBILE,RT,*up,4,0,\nDR2,MOBILE,RT2,*up,4,0,\nDR3,MOBILE,RT,*up,4,0.05,*disconnect\n"
+    ),
+    "RatingPlans.csv": "RP,DR,*any,10\nDEAR,DR2,*any,10\nCAPPED,DR3,*any,10\n",
+    "RatingProfiles.csv": (
+        "cgrates.org,call,*any,,RP,\ncgrates.org,capped,*any,,CAPPED,\n"
+        "cgrates.org,call,dear,,DEAR,\n"
+    ),
+}
+TARIFF = folder(FILES)
 EVENT: dict[str, object] = {
     "OriginID": "call-1",
     "OriginHost": "switch",
@@ -76,7 +75,7 @@ class Clock:
 
 def charging(tmp_path: Path, script: Callable[[Ask, Engine], Coroutine[None, None, None]]) -> None:
     """Run a script against the methods of a node, without its sockets."""
-    rows = {
+    rows = FILES | {
         "Actions.csv": "WELCOME,*topup,,,bonus,*voice,,,*zero1s,,*unlimited,,30s,20,,,10\n",
         "Filters.csv": "cgrates.org,AUS,*prefix,~*req.Destination,61,\n",
         "Attributes.csv": "cgrates.org,PLUS,*any,AUS,,,*req.Carrier,*constant,one,false,10\n",
@@ -95,7 +94,7 @@ def charging(tmp_path: Path, script: Callable[[Ask, Engine], Coroutine[None, Non
         book = Book(f"sqlite:///{tmp_path}/ledger.db")
         await book.prepare()
         tariffs = Tariffs(TARIFF)
-        rules = RuleBook(load_charging(tmp_path), tariffs)
+        rules = RuleBook(load_folder(tmp_path).rows, tariffs)
         engine = Engine(tariffs, book, rules, Clock())
         registry = Registry(
             Accounts(engine), Sessions(engine), Records(engine), ProfileMethods(engine)

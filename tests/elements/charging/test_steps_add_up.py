@@ -15,7 +15,7 @@ from tests.elements.charging.test_sessions import NOW, TARIFF, Clock, swept
 from trunkline.charging.event import Event
 from trunkline.charging.model import Account, Balance
 from trunkline.charging.sessions import SessionError
-from trunkline.config.cgrates import load_charging
+from trunkline.config.cgrates import load_folder
 from trunkline.elements.charging.engine import Engine
 from trunkline.elements.charging.recorder import Recorder
 from trunkline.elements.charging.rulebook import RuleBook
@@ -86,7 +86,7 @@ def test_what_is_paid_is_the_price(tmp_path: Path, seed: int) -> None:
         balance = Balance(uuid="b", value=START)
         await put(book, opening(Account(tenant="cgrates.org", id="1001", balances=(balance,)), 0.0))
         tariffs = Tariffs(TARIFF)
-        engine = Engine(tariffs, book, RuleBook(load_charging(tmp_path), tariffs), clock)
+        engine = Engine(tariffs, book, RuleBook(load_folder(tmp_path).rows, tariffs), clock)
         steps = Steps(engine)
 
         async def money() -> Decimal:

@@ -508,3 +508,40 @@ def test_what_is_set_is_read_whole(tmp_path: Path) -> None:
             assert call(f"APIerSv1.{setter}", sent) == "OK"
             assert call(f"APIerSv1.{getter}", {"TPid": "TP1", **key}) == sent
         assert call("APIerSv1.GetTPIds", {}) == ["TP1"]
+
+
+def test_destinations_alone_are_loaded_and_balances_are_for_them(tmp_path: Path) -> None:
+    """As a public tutorial of the reference goes, Account_Balance_Examples."""
+    fixed = {"TPid": "cgrates.org", "ID": "Dest_AU_Fixed", "Prefixes": ["612", "613"]}
+    mobile = {"TPid": "cgrates.org", "ID": "Dest_AU_Mobile", "Prefixes": ["614"]}
+    default = {"Tenant": "cgrates.org", "ID": "DEFAULT", "AttributeIDs": ["*none"], "Weight": 0}
+    account = {"Tenant": "cgrates.org", "Account": "Nick_Test_123"}
+    load = {"TPid": "cgrates.org", "DryRun": False, "Validate": True, "APIOpts": None}
+    with node(tmp_path) as call:
+        for destination in (fixed, mobile):
+            assert call("ApierV2.SetTPDestination", destination) == "OK"
+        assert call("APIerSv1.LoadTariffPlanFromStorDb", load) == "OK"
+        assert call.refused("APIerSv1.GetCost", ASKED) == "SERVER_ERROR: RATING_PLAN_NOT_FOUND"
+        assert call("APIerSv1.SetChargerProfile", default) == "OK"
+        assert call("ApierV2.SetAccount", account) == "OK"
+        for name, destination in (("local", "Dest_AU_Fixed"), ("mobile", "Dest_AU_Mobile")):
+            balance = {"ID": name, "Value": "40m", "Weight": 60, "DestinationIDs": destination}
+            request = {**account, "BalanceType": "*voice", "Balance": balance}
+            assert call("ApierV1.SetBalance", request) == "OK"
+        record = {
+            **account,
+            "OriginID": "1",
+            "ToR": "*voice",
+            "RequestType": "*pseudoprepaid",
+            "AnswerTime": "2026-01-05 12:00:00",
+            "SetupTime": "2026-01-05 12:00:00",
+            "Subject": "61412341234",
+            "Destination": "61412341234",
+            "Usage": "30s",
+        }
+        assert call("CDRsV2.ProcessExternalCDR", record) == "OK"
+        held = call("ApierV2.GetAccount", account)["BalanceMap"]["*voice"]
+        assert {each["ID"]: each["Value"] for each in held} == {
+            "local": 2400 * 10**9,
+            "mobile": 2370 * 10**9,
+        }

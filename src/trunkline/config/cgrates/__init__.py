@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from trunkline.charging.rows import ChargingRows, TariffPlan
-from trunkline.config.cgrates.accounts import load_charging
 from trunkline.config.cgrates.console import EXAMPLE, parse_cost_line
 from trunkline.config.cgrates.csvfolder import (
     Line,
@@ -30,7 +29,6 @@ __all__ = [
     "TariffPlan",
     "compile_lines",
     "folder_size",
-    "load_charging",
     "load_folder",
     "load_lines",
     "parse_cost_line",

@@ -1,7 +1,6 @@
 """What a tariff folder says of accounts, filters and profiles: the rows that charging uses.
 
-Read as the rating files are, all of it or nothing, every error with its place. Timings.csv and
-Destinations.csv are read too: balances and action plans name their IDs.
+Read as the rating files are, all of it or nothing, every error with its place.
 """
 
 from __future__ import annotations
@@ -9,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, tzinfo
+from datetime import datetime, tzinfo
 from decimal import Decimal
-from pathlib import Path
 from typing import Final
 
 from trunkline.charging.filters import read_inline
@@ -35,16 +33,14 @@ from trunkline.charging.rows import (
 from trunkline.charging.rsr import split
 from trunkline.config.cgrates.assemble import Assembly
 from trunkline.config.cgrates.fields import Fields
-from trunkline.config.cgrates.files import CHARGING_KINDS, Kind
-from trunkline.config.cgrates.locate import texts_of
-from trunkline.config.cgrates.problems import Place, Problems, closest, shown
-from trunkline.config.cgrates.reading import Advance, Pieces, find_files, split_row
+from trunkline.config.cgrates.files import Kind
+from trunkline.config.cgrates.problems import Place, closest, shown
 from trunkline.errors import DecodeError
 from trunkline.rating.durations import parse_duration
 from trunkline.rating.errors import Source
 from trunkline.rating.model import BUILT_IN_TIMINGS
 
-__all__ = ["ChargingReader", "load_charging"]
+__all__ = ["ChargingReader"]
 
 _ANY: Final = "*any"
 _KINDS_OF_RULES: Final[dict[str, Kind]] = {"destinations": "Destinations", "timings": "Timings"}
@@ -53,37 +49,6 @@ _NAMING: Final = ("*destinations:", "*notdestinations:", "*timings:", "*nottimin
 _NONE: Final = "*none"
 _FLAGS: Final = {"": False, "false": False, "true": True}
 _STARTS_ACTIONS: Final = frozenset({*BUILT_IN_TIMINGS, "*asap"})
-
-
-def load_charging(
-    folder: Path,
-    zone: tzinfo = UTC,
-    *,
-    now: datetime | None = None,
-    advance: Advance | None = None,
-) -> ChargingRows:
-    """What charging uses of a ``folder`` without prices; one without anything is empty, not wrong.
-
-    Args:
-        folder: A folder of CSV files, subfolders included.
-        zone: The time zone of times without an offset.
-        now: What ``*now`` and ``+1h`` start from.
-        advance: Told how many octets more have been read.
-
-    Raises:
-        TariffErrors: everything that is wrong, with file, line and column.
-    """
-    problems = Problems()
-    files, _ = find_files(folder, problems, CHARGING_KINDS)
-    reader = ChargingReader(Assembly(problems, zone, now or datetime.now(UTC)))
-    for found in files:
-        for first, lines in Pieces(found, problems, advance):
-            reader.take(found.kind, found.file, enumerate(lines, first))
-    reader.check_names(prices=False)
-    places = [(problem.place.file, problem.place.line) for problem in problems.errors]
-    problems.quote(texts_of(folder, places))
-    problems.raise_errors(str(folder))
-    return reader.rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,17 +154,17 @@ class ChargingReader:
 
     def take(self, kind: Kind, file: str, numbered: Iterable[tuple[int, str]]) -> None:
         """Take lines of one file, each with its number."""
+        before = self._problems.error_count
         take = self._takers.get(kind)
         if take is None:
             self.assembly.take(kind, file, numbered)
-            return
-        count = 0
-        for number, text in numbered:
-            row = split_row(file, kind, number, text, self._problems)
-            if row is not None:
-                take(_Fields(kind, row, self._problems), Source(row.file, row.line))
-                count += 1
-        self.assembly.counts[kind] += count
+        else:
+            for number, text in numbered:
+                row = self.assembly.row(file, kind, number, text)
+                if row is not None:
+                    take(_Fields(kind, row, self._problems), Source(row.file, row.line))
+        if self._problems.error_count > before:
+            self.assembly.doubtful.add(kind)
 
     # what rows name
 
@@ -241,8 +206,8 @@ class ChargingReader:
             found.setdefault(name.kind, set()).add(name.tag)
         return found
 
-    def check_names(self, *, prices: bool) -> None:
-        """Note what is named and is not there; of rating plans only where ``prices`` were read."""
+    def check_names(self) -> None:
+        """Note what is named and is not there."""
         rows = self.rows
         there: dict[Kind, Collection[tuple[str, ...]]] = {
             "Actions": {(row.id,) for row in rows.actions},
@@ -260,8 +225,8 @@ class ChargingReader:
 
         def known(name: _Name) -> bool:
             if name.kind == "Destinations":
-                return name.tag[0] in self.assembly.prefixes
-            if name.kind == "RatingPlans" and not prices:
+                return name.tag[0] in self.assembly.prefixes or name.kind in self.assembly.cut
+            if name.kind in self.assembly.cut:
                 return True
             tag = name.tag[-1]
             return name.tag in there[name.kind] or (name.kind, tag) in self.assembly.refused

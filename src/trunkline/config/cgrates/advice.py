@@ -12,7 +12,7 @@ from itertools import combinations
 from typing import Final
 
 from trunkline.config.cgrates.assemble import Assembly, first
-from trunkline.config.cgrates.files import Kind
+from trunkline.config.cgrates.files import CHARGING_KINDS, KINDS, Kind
 from trunkline.config.cgrates.prefixes import Shared
 from trunkline.config.cgrates.problems import Place, Problems
 from trunkline.rating.durations import SECOND, format_duration
@@ -31,6 +31,8 @@ __all__ = ["give"]
 
 _Key = tuple[str, str, str]
 
+_NAMED: Final = ("Timings", "Destinations", "RatingPlans")
+"""The files whose rows those of charging name."""
 _MOST_COMPARED: Final = 64
 """Entries of one destination within one plan; a plan with more has its first ones compared."""
 
@@ -47,7 +49,10 @@ class _Offer:
 def give(
     assembly: Assembly, problems: Problems, named: Mapping[Kind, Set[tuple[str, ...]]]
 ) -> None:
-    """Note the warnings about what ``assembly`` took; ``named`` is what charging's rows name."""
+    """Note the warnings about what ``assembly`` took; ``named`` is what charging's rows name.
+
+    Where there are errors, what would depend on the rows that they are in is left out.
+    """
     _unused(assembly, problems, named)
     for timing in assembly.timings.values():
         if not _ever(timing):
@@ -58,12 +63,14 @@ def give(
                 "mend Months or MonthDays",
                 "MonthDays",
             )
-    partners: dict[str, dict[str, Shared]] = {}
-    for (one_id, other_id), shared in assembly.prefixes.shared.items():
-        partners.setdefault(one_id, {})[other_id] = shared
-    for tag, entries in assembly.plans.items():
-        _plan(tag, entries, partners, assembly, problems)
-    _fallbacks(assembly, problems)
+    if assembly.doubtful.isdisjoint(KINDS):
+        partners: dict[str, dict[str, Shared]] = {}
+        for (one_id, other_id), shared in assembly.prefixes.shared.items():
+            partners.setdefault(one_id, {})[other_id] = shared
+        for tag, entries in assembly.plans.items():
+            _plan(tag, entries, partners, assembly, problems)
+    if "RatingProfiles" not in assembly.doubtful:
+        _fallbacks(assembly, problems)
     _bare_numbers(assembly, problems)
 
 
@@ -82,6 +89,9 @@ def _unused(
         kind: str, there: Iterable[tuple[str, Source | None]], used: set[str], where: str
     ) -> None:
         also = named.get(f"{kind}s", ())
+        naming = {where, *(CHARGING_KINDS if f"{kind}s" in _NAMED else ())}
+        if not naming.isdisjoint(assembly.doubtful - {f"{kind}s"}):
+            return  # by a row that could not be read, perhaps
         for tag, source in there:
             if tag not in used and (tag,) not in also:
                 problems.warn(
@@ -146,7 +156,7 @@ def _plan(
     doubtful: set[str] = set()
     seen: set[str] = set()
     for entry in entries:
-        for binding in assembly.destination_rates[entry.destination_rate_id]:
+        for binding in assembly.destination_rates.get(entry.destination_rate_id, ()):
             destination = binding.destination_id
             (doubtful if destination in seen else seen).add(destination)
     for one_id in seen & partners.keys():
@@ -155,8 +165,10 @@ def _plan(
             doubtful |= {one_id, *common}
     offers: dict[str, list[_Offer]] = {}
     for entry in entries:
-        timing = assembly.timings.get(entry.timing_id) or BUILT_IN_TIMINGS[entry.timing_id]
-        for binding in assembly.destination_rates[entry.destination_rate_id]:
+        timing = assembly.timings.get(entry.timing_id) or BUILT_IN_TIMINGS.get(entry.timing_id)
+        if timing is None:
+            continue
+        for binding in assembly.destination_rates.get(entry.destination_rate_id, ()):
             if binding.destination_id in doubtful:
                 rivals = offers.setdefault(binding.destination_id, [])
                 if len(rivals) < _MOST_COMPARED:
@@ -297,8 +309,8 @@ def _bare_numbers(assembly: Assembly, problems: Problems) -> None:
         if category == DEFAULT_CATEGORY
         for activation in activations.values()
     }
-    tags = {e.destination_rate_id for plan in plans for e in assembly.plans[plan]}
-    rates = {b.rate_id for tag in tags for b in assembly.destination_rates[tag]}
+    tags = {e.destination_rate_id for plan in plans for e in assembly.plans.get(plan, ())}
+    rates = {b.rate_id for tag in tags for b in assembly.destination_rates.get(tag, ())}
     for tag, slots in assembly.rates.items():
         if tag not in rates:
             continue

@@ -14,7 +14,7 @@ from sys import intern
 from typing import Final, TypeVar
 
 from trunkline.config.cgrates.fields import Fields
-from trunkline.config.cgrates.files import ALL_KINDS, Kind
+from trunkline.config.cgrates.files import ALL_KINDS, COLUMNS, Kind
 from trunkline.config.cgrates.prefixes import Prefixes
 from trunkline.config.cgrates.problems import Problems
 from trunkline.config.cgrates.reading import Row, split_row
@@ -78,6 +78,10 @@ class Assembly:
     """Made when all rows were taken."""
     refused: set[tuple[Kind, str]] = field(default_factory=set)
     """IDs of rows that could not be read: a row that names one is not wrong for it."""
+    doubtful: set[Kind] = field(default_factory=set)
+    """Files with errors: what their rows name, and which there are, is not known for certain."""
+    cut: set[Kind] = field(default_factory=set)
+    """Those of them that were not read to the end."""
     prefixes: Prefixes = field(init=False)
 
     def __post_init__(self) -> None:
@@ -86,7 +90,7 @@ class Assembly:
     def take(self, kind: Kind, file: str, numbered: Iterable[tuple[int, str]]) -> None:
         """Take lines of one file, each with its number."""
         if kind == "Destinations":
-            plain = self.prefixes.take(file, numbered, self._row)  # which counts as well
+            plain = self.prefixes.take(file, numbered, self.row)  # which counts as well
             self.counts[kind] += plain
             return
         if kind == "DestinationRates":
@@ -99,17 +103,19 @@ class Assembly:
             "RatingProfiles": self._profile,
         }[kind]
         for number, text in numbered:
-            if row := self._row(file, kind, number, text):
+            if row := self.row(file, kind, number, text):
                 add(Fields(kind, row, self.problems), Source(file, number))
 
-    def _row(self, file: str, kind: Kind, number: int, text: str) -> Row | None:
+    def row(self, file: str, kind: Kind, number: int, text: str) -> Row | None:
         """The row in a line, counted; or remember that its ID could not be read."""
         before = self.problems.error_count
         row = split_row(file, kind, number, text, self.problems)
         if row is not None:
             self.counts[kind] += 1
         elif self.problems.error_count > before:
-            self.refused.add((kind, text.partition(",")[0].strip()))
+            names = COLUMNS[kind]
+            column = names.index("ID") if names[0] == "Tenant" and "ID" in names else 0
+            self.refused.add((kind, [*text.split(","), ""][column].strip()))
         return row
 
     def build(self, name: str, zones: Mapping[str, tzinfo]) -> Tariff:
@@ -252,7 +258,7 @@ class Assembly:
                 taken += 1
                 continue
             before = self.problems.error_count + self.problems.warning_count
-            if row := self._row(file, "DestinationRates", number, text):
+            if row := self.row(file, "DestinationRates", number, text):
                 fields = Fields("DestinationRates", row, self.problems)
                 binding = self._destination_rate(fields, Source(file, number))
                 clean = before == self.problems.error_count + self.problems.warning_count

@@ -12,7 +12,7 @@ from trunkline.charging.actions import ACTIONS
 from trunkline.charging.rows import Activation, ChargingRows
 from trunkline.charging.triggers import THRESHOLDS
 from trunkline.config.cgrates.assemble import Assembly
-from trunkline.config.cgrates.files import Kind
+from trunkline.config.cgrates.files import CHARGING_KINDS, Kind
 from trunkline.config.cgrates.problems import Place, Problems, closest
 from trunkline.rating.errors import Source
 
@@ -34,11 +34,13 @@ class _Timed(_Row, Protocol):
 
 
 def give(
-    rows: ChargingRows, assembly: Assembly, named: Mapping[Kind, Set[tuple[str, ...]]]
+    rows: ChargingRows,
+    assembly: Assembly,
+    problems: Problems,
+    named: Mapping[Kind, Set[tuple[str, ...]]],
 ) -> None:
     """Note the warnings about ``rows``; ``named`` are the tags that rows of any file name."""
-    problems = assembly.problems
-    _unnamed(rows, named, problems)
+    _unnamed(rows, named, assembly.doubtful, problems)
     _unknown_words(rows, problems)
     _never(rows, assembly, problems)
     _repeated_accounts(rows, problems)
@@ -49,10 +51,15 @@ def _place(source: Source | None) -> Place:
 
 
 def _unnamed(
-    rows: ChargingRows, named: Mapping[Kind, Set[tuple[str, ...]]], problems: Problems
+    rows: ChargingRows,
+    named: Mapping[Kind, Set[tuple[str, ...]]],
+    doubtful: Set[Kind],
+    problems: Problems,
 ) -> None:
     def check(what: str, kind: Kind, there: Iterable[_Row], by: str, hint: str) -> None:
         seen: set[tuple[str, ...]] = set()
+        if not doubtful.isdisjoint({*CHARGING_KINDS} - {kind}):
+            return  # it is named in a row that could not be read, perhaps
         for row in there:
             tenant = getattr(row, "tenant", None)
             tag = (row.id,) if tenant is None else (tenant, row.id)

@@ -17,7 +17,7 @@ from trunkline.charging.rows import ChargingRows, TariffPlan
 from trunkline.config.cgrates import advice, charging_advice
 from trunkline.config.cgrates.accounts import ChargingReader
 from trunkline.config.cgrates.assemble import Assembly
-from trunkline.config.cgrates.files import ALL_KINDS, CHARGING_KINDS, KINDS, Kind
+from trunkline.config.cgrates.files import ALL_KINDS, KINDS, Kind
 from trunkline.config.cgrates.locate import Texts, located, texts_of
 from trunkline.config.cgrates.problems import Place, Problem, Problems
 from trunkline.config.cgrates.profiles import profile_problems, unkept_problems
@@ -39,12 +39,10 @@ __all__ = [
 Line = tuple[Kind, str, int, str]
 """Kind, file within the folder, number and text of a line that is a row."""
 
+_PROFILES: Final = ("Filters", "Attributes", "Chargers", "Routes", "Suppliers")
+
 Sink = Callable[[list[Line]], None]
 """Takes the rows of a folder as they are read, before it is known whether it counts."""
-
-
-_WITHOUT: Final = frozenset(CHARGING_KINDS) - frozenset(KINDS)
-"""A folder that has one of these is of use without prices."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +193,8 @@ def _take_file(
     assembly = reader.assembly
     before, errors = assembly.counts[found.kind], problems.error_count
     blank = True
-    for first, lines in Pieces(found, problems, advance):
+    pieces = Pieces(found, problems, advance)
+    for first, lines in pieces:
         reader.take(found.kind, found.file, enumerate(lines, first))
         if blank:
             blank = not any(map(str.strip, lines))
@@ -207,6 +206,9 @@ def _take_file(
                     if text and not text.startswith("#") and not text.isspace()
                 ]
             )
+    if pieces.cut:
+        assembly.doubtful.add(found.kind)
+        assembly.cut.add(found.kind)
     if assembly.counts[found.kind] > before or problems.error_count > errors:
         return
     if blank:
@@ -229,15 +231,22 @@ def _finished(
     unused: tuple[str, ...],
 ) -> Loaded:
     assembly = reader.assembly
-    reader.check_names(prices=True)
-    if not problems.error_count and not assembly.profiles:
-        note = problems.warn if any(assembly.counts[kind] for kind in _WITHOUT) else problems.error
-        note(
-            "cgrates.no-profiles",
-            "no rating profile, so that no call has a price",
-            Place("RatingProfiles.csv"),
-            "add a row, say for Subject *any",
-        )
+    reader.check_names()
+    if not assembly.profiles and "RatingProfiles" not in assembly.doubtful:
+        if any(assembly.counts.values()):
+            problems.warn(
+                "cgrates.no-profiles",
+                "no rating profile, so that no call has a price",
+                Place("RatingProfiles.csv"),
+                "add a row, say for Subject *any",
+            )
+        elif not problems.error_count:
+            problems.error(
+                "cgrates.no-files",
+                "has no row of a tariff",
+                Place(name),
+                "at least one file with a row is needed",
+            )
     tariff = None
     try:
         tariff = assembly.build(name, zones)
@@ -246,19 +255,23 @@ def _finished(
             problems.add_error(problem)
     if texts is not None:  # rows from a store were looked at when they were loaded
         told = {(problem.place.file, problem.place.line) for problem in problems.errors}
+        unmakable = profile_problems(reader.rows, assembly.doubtful)
         wrong_profiles = [
             problem
-            for problem in profile_problems(reader.rows)
+            for problem in unmakable
             if problem.source is None or (problem.source.file, problem.source.line) not in told
         ]
         for problem in located(name, texts, wrong_profiles, assembly):
             problems.add_error(problem)
-        if not problems.error_count:
-            named = reader.named()
-            advice.give(assembly, problems, named)
-            charging_advice.give(reader.rows, assembly, named)
+        told = {(problem.place.file, problem.place.line) for problem in problems.errors}
+        named = reader.named()
+        noted = Problems()
+        advice.give(assembly, noted, named)
+        charging_advice.give(reader.rows, assembly, noted, named)
+        if not unmakable and assembly.doubtful.isdisjoint(_PROFILES):
             for problem in located(name, texts, unkept_problems(reader.rows), assembly):
-                problems.add_warning(problem)
+                noted.add_warning(problem)
+        problems.take_warnings(noted, besides=told)
         found = problems.errors + problems.warnings
         places = [(problem.place.file, problem.place.line) for problem in found]
         problems.quote(texts(places))

@@ -51,7 +51,7 @@ def located(
         hint = ""
         if problem.code == "rating.unknown-tag":
             named = _NAMES[problem.field]
-            if (named, value) in assembly.refused:
+            if (named, value) in assembly.refused or named in assembly.cut:
                 continue
             near = nearest(value, _tags(named, assembly)) if number < _HINTED else None
             hint = f"did you mean {near!r}?" if near else ""

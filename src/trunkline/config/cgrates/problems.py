@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from trunkline.errors import TrunklineError
@@ -135,6 +135,13 @@ class Problems:
         self.warning_count += 1
         if len(self.warnings) < KEPT:
             self.warnings.append(problem)
+
+    def take_warnings(self, noted: Problems, *, besides: Collection[tuple[str, int]]) -> None:
+        """Take the warnings of ``noted`` over, but none of a line that is wrong anyway."""
+        for problem in noted.warnings:
+            if (problem.place.file, problem.place.line) not in besides:
+                self.add_warning(problem)
+        self.warning_count += noted.warning_count - len(noted.warnings)
 
     def quote(self, texts: Mapping[tuple[str, int], str]) -> None:
         """Give each problem the line that it is about, by file and number."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import TypeVar
 
 from trunkline.charging.attributes import Attributes
@@ -11,6 +11,7 @@ from trunkline.charging.filters import Filters, ProfilesError
 from trunkline.charging.routes import Routes
 from trunkline.charging.rows import ChargingRows
 from trunkline.charging.unkept import unkept
+from trunkline.config.cgrates.files import Kind
 from trunkline.rating.errors import Problem
 
 __all__ = ["profile_problems", "unkept_problems"]
@@ -18,10 +19,11 @@ __all__ = ["profile_problems", "unkept_problems"]
 _Made = TypeVar("_Made")
 
 
-def profile_problems(rows: ChargingRows) -> list[Problem]:
+def profile_problems(rows: ChargingRows, doubtful: Collection[Kind] = ()) -> list[Problem]:
     """Everything that keeps the profiles of ``rows`` from being made.
 
-    What is wrong with a filter is not said again of the profiles that name it.
+    What is wrong with a filter is not said again of the profiles that name it; which of them there
+    are is not known where their file is ``doubtful``.
     """
     found: list[Problem] = []
 
@@ -33,12 +35,13 @@ def profile_problems(rows: ChargingRows) -> list[Problem]:
             return otherwise
 
     filters = tried(lambda: Filters.from_rows(rows.filters), Filters())
-    unknown = ["charging.filter-unknown"] if found else []
+    unknown = ["charging.filter-unknown"] if found or "Filters" in doubtful else []
     before = len(found)
     attributes = tried(
         lambda: Attributes.from_rows(rows.attributes, filters), Attributes(), unknown
     )
-    unknown_attributes = ["charging.attribute-unknown"] if len(found) > before else []
+    wrong = len(found) > before or "Attributes" in doubtful
+    unknown_attributes = ["charging.attribute-unknown"] if wrong else []
     tried(
         lambda: Chargers.from_rows(rows.chargers, filters, attributes),
         Chargers(),

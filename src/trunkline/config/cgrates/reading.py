@@ -114,6 +114,8 @@ class Pieces:
         self._found = found
         self._problems = problems
         self._advance = advance
+        self.cut = False
+        """Whether there was more that could not be read."""
 
     def __iter__(self) -> Iterator[tuple[int, list[str]]]:
         """Yield the lines without their ends; stop where the file cannot be read on."""
@@ -140,9 +142,7 @@ class Pieces:
                     yield number, lines
                     number += len(lines)
         except OSError as problem:
-            self._problems.error(
-                "cgrates.unreadable", f"cannot be read: {problem.strerror}", Place(self._found.file)
-            )
+            self._wrong("cgrates.unreadable", f"cannot be read: {problem.strerror}")
             return
         if rest and (lines := self._decoded(number, rest)) is not None:
             yield number, lines
@@ -153,21 +153,13 @@ class Pieces:
         except UnicodeDecodeError as problem:
             line = number + octets.count(b"\n", 0, problem.start)
             column = problem.start - octets.rfind(b"\n", 0, problem.start)
-            self._problems.error(
-                "cgrates.encoding",
-                f"octet 0x{octets[problem.start]:02x} is not UTF-8",
-                Place(self._found.file, line, column),
-                "save the file as UTF-8",
-            )
+            what = f"octet 0x{octets[problem.start]:02x} is not UTF-8"
+            self._wrong("cgrates.encoding", what, "save the file as UTF-8", line, column)
             return None
         if "\0" in text:
             line = number + text.count("\n", 0, text.index("\0"))
-            self._problems.error(
-                "cgrates.encoding",
-                "a NUL character",
-                Place(self._found.file, line),
-                "save the file as plain text in UTF-8",
-            )
+            hint = "save the file as plain text in UTF-8"
+            self._wrong("cgrates.encoding", "a NUL character", hint, line)
             return None
         if "\r" in text:
             text = text.replace("\r\n", "\n").removesuffix("\r")
@@ -180,12 +172,15 @@ class Pieces:
         return lines
 
     def _too_long(self, number: int) -> None:
-        self._problems.error(
-            "cgrates.long-line",
-            f"longer than {LONGEST_LINE} octets",
-            Place(self._found.file, number),
-            "is this a CSV file, and are its lines ended?",
-        )
+        hint = "is this a CSV file, and are its lines ended?"
+        self._wrong("cgrates.long-line", f"longer than {LONGEST_LINE} octets", hint, number)
+
+    def _wrong(
+        self, code: str, message: str, hint: str = "", line: int = 0, column: int = 0
+    ) -> None:
+        """Note why nothing more of the file can be read."""
+        self.cut = True
+        self._problems.error(code, message, Place(self._found.file, line, column), hint)
 
 
 def split_row(file: str, kind: Kind, number: int, text: str, problems: Problems) -> Row | None:
