@@ -524,8 +524,8 @@ def test_destinations_alone_are_loaded_and_balances_are_for_them(tmp_path: Path)
         assert call.refused("APIerSv1.GetCost", ASKED) == "SERVER_ERROR: RATING_PLAN_NOT_FOUND"
         assert call("APIerSv1.SetChargerProfile", default) == "OK"
         assert call("ApierV2.SetAccount", account) == "OK"
-        for name, destination in (("local", "Dest_AU_Fixed"), ("mobile", "Dest_AU_Mobile")):
-            balance = {"ID": name, "Value": "40m", "Weight": 60, "DestinationIDs": destination}
+        for name, where in (("local", "Dest_AU_Fixed"), ("mobile", "Dest_AU_Mobile")):
+            balance = {"ID": name, "Value": "40m", "Weight": 60, "DestinationIDs": where}
             request = {**account, "BalanceType": "*voice", "Balance": balance}
             assert call("ApierV1.SetBalance", request) == "OK"
         record = {
