@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal
@@ -18,6 +19,7 @@ from tests.rating.folder import tariff as folder
 from tests.rating.strategies import build, cases
 
 from trunkline.charging import debit as module
+from trunkline.charging import payers as payers_module
 from trunkline.charging.charges import Cover, Debit, End, Payers, Usage
 from trunkline.charging.debit import debit
 from trunkline.charging.groups import SharedGroup
@@ -361,3 +363,51 @@ def test_the_work_does_not_grow_with_the_length_of_a_call(monkeypatch: pytest.Mo
         # A price ends at midnight, as in the reference, so there are as many more as days.
         taken.append(steps - 2 * (hours // 24))
     assert len(set(taken)) == 1
+
+
+def _counted(monkeypatch: pytest.MonkeyPatch, of: type[object], *names: str) -> list[str]:
+    calls: list[str] = []
+    for name in names:
+        method = getattr(of, name)
+
+        def counting(*args: object, _method: Callable[..., object] = method) -> object:
+            calls.append("")
+            return _method(*args)
+
+        monkeypatch.setattr(of, name, counting)
+    return calls
+
+
+@pytest.mark.parametrize("value", ["22", "30"])
+def test_a_balance_that_cannot_pay_is_not_asked_at_every_increment(
+    monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    calls = _counted(monkeypatch, module._Debit, "_take_money", "_take_units")
+    tariff = folder(
+        {**TUTORIAL, "DestinationRates.csv": TUTORIAL["DestinationRates.csv"].replace("0.12", "0")}
+    )
+    held = [Balance(uuid=f"money{number}", value=Decimal(value)) for number in range(100)]
+    held += [Balance(uuid=f"v{number}", type=VOICE, value=Decimal(9)) for number in range(100)]
+    account = Account(tenant="cgrates.org", id="a", balances=tuple(held))
+    call = Call(destination="614", time=datetime(2024, 5, 15, tzinfo=UTC), usage=HOUR * 2)
+    last = debit(tariff, Payers(account=account), Usage(call=call, cover=Cover.FUNDED))
+    assert last.usage == 100 * 60 * SECOND
+    assert len(calls) <= 3 * len(held)
+
+
+def test_a_group_is_gone_through_once_however_many_balances_name_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calls = _counted(monkeypatch, payers_module._Selector, "_unfit")
+
+    def account(name: str, count: int) -> Account:
+        made = (Balance(uuid=f"{name}{n}", shared_groups=("G",)) for n in range(count))
+        return Account(tenant="cgrates.org", id=name, balances=tuple(made))
+
+    payers = Payers(
+        account=account("a", 20), members=[account(f"m{n}", 1) for n in range(50)], groups=GROUPS
+    )
+    call = Call(destination="614", time=datetime(2024, 5, 15, tzinfo=UTC), usage=SECOND)
+    with suppress(RatingError):
+        debit(folder(TUTORIAL), payers, Usage(call=call, cover=Cover.ALL))
+    assert len(calls) == 20 + 20 + 50

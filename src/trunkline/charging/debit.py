@@ -36,6 +36,7 @@ usage with the increment that reaches it.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -133,6 +134,9 @@ class _Debit:
         self.units, self.money = selection.units, selection.money
         self.purses = selection.purses
         self.choices = selection.choices
+        paying = (*self.units, *self.money)
+        self.edges = sorted({edge for purse in paying for edge in purse.changes()})
+        """The offsets at which a balance begins or ceases to be active."""
         self._default: Purse | None = None
         """Found, or made, when somebody needs it."""
         self.prices: dict[str, Prices] = {}
@@ -210,23 +214,29 @@ class _Debit:
         """The same by balances alone, the first in their order that can."""
         for purses, take in ((self.units, self._take_units), (self.money, self._take_money)):
             for purse in purses:
-                if not purse.active_at(at):
+                if at < purse.idle_until or not purse.active_at(at):
                     continue
                 if purse.left > 0:
                     to = take(purse, at)
                     if to > at or self.end is not None:
                         return to
                 else:
-                    purse.reason = purse.reason or Reason.EMPTY
+                    self._idle(purse, self.limit, Reason.EMPTY)
                 if purse.balance.blocker and self.strict and not self.negative:
                     self.end = End.BLOCKER
                     return at
         return at
 
+    def _idle(self, purse: Purse, until: int, reason: Reason) -> None:
+        """It cannot pay, and need not be asked again while nothing changes; blockers are."""
+        purse.reason = purse.reason or reason
+        if not purse.balance.blocker:
+            purse.idle_until = until
+
     def _until(self, at: int) -> int:
         """The offset at which a balance begins or ceases to be active, or the usage ends."""
-        changes = (purse.next_change(at) for purse in (*self.units, *self.money))
-        return min((each for each in changes if each is not None), default=self.limit)
+        place = bisect_right(self.edges, at)
+        return self.edges[place] if place < len(self.edges) else self.limit
 
     def _needed(self, at: int, end: int, increment: int) -> int:
         """Increments from here to what ends first."""
@@ -241,7 +251,7 @@ class _Debit:
         amount = self._in_units(purse, step)
         count = min(self._needed(at, self.limit, step), purse.left // amount)
         if count < 1:
-            purse.reason = purse.reason or Reason.INSUFFICIENT
+            self._idle(purse, self.limit, Reason.INSUFFICIENT)
             return at
         self.fee_due = False
         free = Free(*matched(self.tariff, self.call, purse.balance.destinations))
@@ -252,7 +262,7 @@ class _Debit:
         found = self._price(purse, at)
         if found is None:
             return at
-        rated, single, needed = found
+        rated, single, needed, _ = found
         mark = self._mark()
         amount = self._in_units(purse, rated.slot.increment)
         count = min(needed, purse.left // amount)
@@ -281,7 +291,7 @@ class _Debit:
         found = self._price(purse, at)
         if found is None:
             return at
-        rated, single, needed = found
+        rated, single, needed, end = found
         mark = self._mark()
         count = needed
         if not self._pay_fee(rated, at):
@@ -292,7 +302,9 @@ class _Debit:
             if single:
                 count = min(count, purse.left // single)
             if count < 1 and self.end is None:
-                purse.reason = purse.reason or Reason.INSUFFICIENT
+                same = isinstance(self.precision, Exact) and not rated.entry.terms.max_cost
+                until = end if same and not mark.fee_due else at
+                self._idle(purse, until, Reason.INSUFFICIENT)
         if count < 1:
             self._undo(mark)
             return at
@@ -304,7 +316,7 @@ class _Debit:
         found = self._price(None, at)
         if found is None:
             return at
-        rated, single, needed = found
+        rated, single, needed, _ = found
         mark = self._mark()
         count = 0
         if self._pay_fee(rated, at):
@@ -321,8 +333,8 @@ class _Debit:
 
     # What they have in common
 
-    def _price(self, purse: Purse | None, at: int) -> tuple[Rated, Fraction, int] | None:
-        """The price here, of one increment, and how many of them there are at it.
+    def _price(self, purse: Purse | None, at: int) -> tuple[Rated, Fraction, int, int] | None:
+        """The price here, of one increment, how many of them there are at it, and where it ends.
 
         ``None`` where there is none for this purse, or (then ``end`` is set) for anybody.
         """
@@ -348,7 +360,7 @@ class _Debit:
             self.end = End.MAX_RATE
             return None
         needed = self._needed(at, end, slot.increment)
-        return rated, price_of_one(rated, needed, self.precision), needed
+        return rated, price_of_one(rated, needed, self.precision), needed, end
 
     def _below_maximum(self, rated: Rated, single: Fraction, count: int) -> tuple[int, Fraction]:
         """As many increments as cost the same until a maximum applies, and what one costs."""
@@ -451,6 +463,8 @@ class _Debit:
     def _give_back(self, amount: Fraction) -> None:
         """Less money than was taken, from those who paid last."""
         self.spent -= amount
+        for purse in self._all():
+            purse.idle_until = 0
         while amount:
             purse, paid = self.paid.pop()
             back = min(amount, paid)

@@ -121,6 +121,8 @@ class Purse:
     units: Fraction = NOTHING
     """Taken as units so far."""
     reason: Reason | None = None
+    idle_until: int = 0
+    """Before this offset it cannot pay for an increment, unless it is given something back."""
     start: Fraction = field(init=False)
     """What there is to take from."""
     shared: Sequence[Purse] = field(init=False)
@@ -146,6 +148,7 @@ class Purse:
         self.left = self.start
         self.money = self.units = NOTHING
         self.reason = None
+        self.idle_until = 0
 
     def spend(self, amount: Fraction) -> None:
         """Take money; below zero: give it back."""
@@ -157,9 +160,9 @@ class Purse:
         """Whether it may pay for what begins at this offset."""
         return any(start <= at < end for start, end in self.active)
 
-    def next_change(self, at: int) -> int | None:
-        """The next offset at which that changes."""
-        return min((edge for each in self.active for edge in each if edge > at), default=None)
+    def changes(self) -> Iterator[int]:
+        """The offsets at which that changes."""
+        return (edge for each in self.active for edge in each)
 
 
 @dataclass(slots=True)
@@ -265,6 +268,7 @@ class _Selector:
         ]
         self.choices: dict[tuple[str, str], Choice] = {}
         self.purses: dict[tuple[str, str], Purse] = {}
+        self.owned: dict[str, list[Purse]] = {}
         held: dict[tuple[str, str], Taking] = {}
         for taking in taken:
             held[(taking.account, taking.balance.uuid)] = taking
@@ -276,6 +280,8 @@ class _Selector:
                 self.purses[key] = Purse(owner.key, balance, amount, present=True)
         for key, had in held.items():
             self.purses[key] = Purse(had.account, had.balance, Fraction(had.amount), present=False)
+        for purse in self.purses.values():
+            self.owned.setdefault(purse.account, []).append(purse)
 
     def select(self) -> Selection:
         tor = self.call.tor
@@ -295,6 +301,7 @@ class _Selector:
     def _list(self, types: tuple[str, ...]) -> list[Purse]:
         """The account's purses of these types in their order, groups in place of shared ones."""
         found: dict[int, Purse] = {}
+        there: set[str] = set()
         for purse in self._of(self.account.key, types, ""):
             shared = [self.groups[tag] for tag in purse.balance.shared_groups if tag in self.groups]
             if not purse.balance.shared_groups:
@@ -302,8 +309,10 @@ class _Selector:
             elif not shared:
                 self._pass_over(purse, Reason.NO_GROUP)
             for group in shared:
-                for each in self._group(group, types, purse):
-                    found.setdefault(id(each), each)
+                if group.id not in there:
+                    there.add(group.id)
+                    for each in self._group(group, types, purse):
+                        found.setdefault(id(each), each)
         return list(found.values())
 
     def _group(self, group: SharedGroup, types: tuple[str, ...], mine: Purse) -> list[Purse]:
@@ -322,9 +331,9 @@ class _Selector:
     def _of(self, key: str, types: tuple[str, ...], group: str) -> list[Purse]:
         """One account's purses that meet the call, best first."""
         ranked: list[tuple[int, Fraction, Purse]] = []
-        for purse in self.purses.values():
+        for purse in self.owned.get(key, ()):
             balance = purse.balance
-            if purse.account != key or balance.type not in types:
+            if balance.type not in types:
                 continue
             if group and group not in balance.shared_groups:
                 continue
