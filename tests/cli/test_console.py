@@ -15,6 +15,7 @@ from prompt_toolkit.output import DummyOutput
 from tests.elements.charging.support import network_file, running
 from typer.testing import CliRunner, Result
 
+from trunkline.cli import console
 from trunkline.cli.app import build
 from trunkline.cli.console import keys
 from trunkline.cli.prompt import CommandCompleter, interact
@@ -35,7 +36,9 @@ def folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monkey
     monkeypatch.setenv("XDG_STATE_HOME", str(folder))
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
     monkeypatch.delenv("TRUNKLINE_RPC", raising=False)
+    monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.delenv("TRUNKLINE_TARIFF_STORE", raising=False)
+    monkeypatch.setattr(console, "NODE", "127.0.0.1:1")
 
 
 @pytest.fixture
@@ -75,9 +78,8 @@ def test_one_price_three_ways(node: ChargingNode) -> None:
 def test_other_commands(node: ChargingNode) -> None:
     host, port = node.servers["rpc_json"].local
     there = ("console", "--rpc", f"{host}:{port}")
-    assert good(*there, "ping") == good("console", "ping") == '"Pong"\n'
+    assert good(*there, "ping") == '"Pong"\n'
     assert json.loads(good(*there, "status"))["NodeID"] == "OCS"
-    assert json.loads(good("console", "status"))["NodeID"] == "console"
     asked = (
         'Responder.GetCost Category="call" Tenant="cgrates.org" Subject="3005" Destination="614"'
         ' TimeStart="2014-08-04T13:00:00Z" TimeEnd="2014-08-04T13:00:30Z"'
@@ -86,9 +88,6 @@ def test_other_commands(node: ChargingNode) -> None:
     problem = refused(*there, "StatSv1.GetQueueIDs")
     assert problem.code == "rpc.error"
     assert problem.message == "StatSv1.GetQueueIDs: rpc: can't find service StatSv1.GetQueueIDs"
-    assert refused("console", "accounts").message.endswith(
-        "; with --rpc HOST:PORT a server is asked"
-    )
     local = ("console", "--tariff", str(TUTORIAL), "cost")
     assert refused(*local, "Usage=1").code == "console.missing"
     assert refused("console", COST).code == "store.no-tariff"
@@ -97,6 +96,29 @@ def test_other_commands(node: ChargingNode) -> None:
     assert refused("console", *migrator).code == "console.needless"
     assert "no such option: --rcp" in run("console", "--rcp", "127.0.0.1:1", "ping").stderr
     assert refused("console", "--rpc", "127.0.0.1:1", "ping").code == "rpc.unreachable"
+
+
+def test_a_node_is_asked_where_it_usually_is(
+    node: ChargingNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for line in ("ping", "status", "accounts", "APIerSv1.Ping"):
+        problem = refused("console", line)
+        assert problem.code == "rpc.unreachable"
+        assert problem.message == (
+            f"{line} is asked of a charging node, and none answers at 127.0.0.1:1; start one "
+            "(trunkline run FILE --node NAME), or say where it is: --rpc HOST:PORT"
+        )
+    host, port = node.servers["rpc_json"].local
+    monkeypatch.setattr(console, "NODE", f"{host}:{port}")
+    assert json.loads(good("console", "status"))["NodeID"] == "OCS"
+    assert good("console", 'account_set Account="1001"') == '"OK"\n'
+    # Prices are asked here: no tariff is loaded, though the node has one.
+    assert refused("console", COST).code == "store.no-tariff"
+    asked = (
+        'Responder.GetCost Category="call" Tenant="cgrates.org" Subject="3005" Destination="614"'
+        ' TimeStart="2014-08-04T13:00:00Z" TimeEnd="2014-08-04T13:00:30Z"'
+    )
+    assert json.loads(good("console", "--tariff", str(TUTORIAL), asked))["Cost"] == 22
 
 
 def test_lines_one_after_another(node: ChargingNode) -> None:
@@ -145,6 +167,8 @@ def test_lines_one_after_another(node: ChargingNode) -> None:
     assert answers[15] == ok
     assert "near it: balance_set" in answers[16]
     assert "session_authorize_event" in answers[17]
+    assert good("console", "help") == answers[17]
+    assert max(map(len, answers[17].splitlines())) <= 80
     assert len(answers) == 19
 
 

@@ -47,10 +47,12 @@ __all__ = [
     "Outcome",
     "expired",
     "expiry",
+    "fits",
     "init_counters",
     "matches",
     "remove_expired",
     "run_actions",
+    "value_of",
 ]
 
 
@@ -373,7 +375,7 @@ class _Run:
         )
         self.account = kept
         self.movements += movements
-        value = _value(row, self.circumstances.now)
+        value = value_of(row, self.circumstances.now)
         value = value if sign > 0 else value.copy_negate()
         found = self._found(kept, row)
         for balance in found:
@@ -407,7 +409,7 @@ class _Run:
         if found is None and said.uuid:
             raise _no_balance(row)
         old = found or self._new(row)
-        value = old.value if _says_no_value(said) else _value(row, now)
+        value = old.value if _says_no_value(said) else value_of(row, now)
         self._replace(old, replace(self._as_said(old, row), value=trim(value)), row.action)
         assert self.account is not None
         self.account = init_counters(self.account)
@@ -579,7 +581,7 @@ def _factors(extra: str) -> dict[str, Decimal] | None:
         if isinstance(value, bool) or not isinstance(value, int | Decimal):
             return None
         factors[name] = Decimal(value)
-        if not _fits(factors[name]):
+        if not fits(factors[name]):
             return None
     return factors or None
 
@@ -597,7 +599,7 @@ def _says_no_value(said: BalanceRow) -> bool:
     return said.value is None and not said.value_text
 
 
-def _fits(value: Decimal) -> bool:
+def fits(value: Decimal) -> bool:
     """Whether sums with such an amount are exact: 30 digits before the point, 40 after it."""
     if not value.is_finite():
         return False
@@ -605,11 +607,15 @@ def _fits(value: Decimal) -> bool:
     return value.adjusted() < _MOST and isinstance(exponent, int) and exponent >= -_FINEST
 
 
-def _value(row: ActionRow, now: datetime) -> Decimal:
-    """The amount of a row; a formula as of now."""
+def value_of(row: ActionRow, now: datetime) -> Decimal:
+    """The amount of a row; a formula as of now.
+
+    Raises:
+        AccountError: ``charging.action-value``.
+    """
     said = row.balance
     if said.value is not None:
-        if not _fits(said.value):
+        if not fits(said.value):
             raise AccountError(
                 "charging.action-value",
                 f"{_named(row)} has the units {str(said.value)[:60]}: an amount has {_MOST} digits "
@@ -629,7 +635,7 @@ def _value(row: ActionRow, now: datetime) -> Decimal:
         part = _hours(str(params["Increment"]), now)
     except (KeyError, InvalidOperation):
         raise _no_value(row) from None
-    if not _fits(units):
+    if not fits(units):
         raise _no_value(row)
     return trim(_PART.quantize(_PART.divide(_PART.multiply(units, part), whole), _GRAIN))
 

@@ -171,7 +171,10 @@ def run_triggers(
                     raise AccountError(
                         "charging.trigger-actions",
                         f"the trigger {trigger.row.unique_id} of {account.key} runs "
-                        f"{trigger.row.actions_id}, which is not there; add it to Actions.csv",
+                        f"{trigger.row.actions_id}, which is not there; add it to Actions.csv"
+                        if trigger.row.actions_id
+                        else f"the trigger {trigger.row.unique_id} of {account.key} says no "
+                        "actions; set its ActionsID",
                         reference="NOT_FOUND",
                     )
                 outcome = run_actions(account, rows, circumstances)

@@ -10,6 +10,8 @@ from contextlib import closing
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from shutil import get_terminal_size
+from textwrap import wrap
 from typing import Annotated, cast
 
 import typer
@@ -39,12 +41,16 @@ __all__ = ["ALL_ARGUMENTS", "EXAMPLES", "PROMPT", "console", "keys", "loader"]
 
 EXAMPLES = """\b
 Examples:
-  trunkline rate console --rpc 127.0.0.1:2012 status
-  trunkline rate console 'cost Category="call" Tenant="cgrates.org" Subject="3005"
-     Destination="614" AnswerTime="2014-08-04T13:00:00Z" Usage="60s"'
-  trunkline rate console --rpc 127.0.0.1:2012 'APIerSv1.GetCost Tenant="cgrates.org" …'
-  trunkline rate console --rpc 127.0.0.1:2012
+  trunkline rate console 'cost Category="call" Tenant="cgrates.org"
+     Subject="3005" Destination="614" AnswerTime="2014-08-04T13:00:00Z"
+     Usage="60s"'
+  trunkline rate console 'account Tenant="cgrates.org" Account="1001"'
+  trunkline rate console 'APIerSv2.GetAccounts Limit=10'
+  trunkline rate console --rpc 192.0.2.7:2012 status
+  trunkline rate console
 """
+NODE = "127.0.0.1:2012"
+"""Where a charging node listens unless its file says otherwise."""
 ALL_ARGUMENTS = {
     "allow_extra_args": True,
     "ignore_unknown_options": True,
@@ -61,7 +67,7 @@ RpcOption = Annotated[
         metavar="HOST:PORT",
         envvar="TRUNKLINE_RPC",
         help="Ask this server: 127.0.0.1:2012, or http://127.0.0.1:2080/jsonrpc. Without it, the "
-        "loaded tariff is asked, here.",
+        f"loaded tariff is asked about prices, here, and the node at {NODE} about the rest.",
     ),
 ]
 
@@ -70,7 +76,7 @@ def console(
     line: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[LINE]",
+            metavar="LINE",
             help='As cgr-console takes it: a command, then Key="value"; lists and maps as JSON. '
             "Without one, lines are read until `quit`.",
         ),
@@ -79,11 +85,18 @@ def console(
     tariff: TariffOption = None,
     store: StoreOption = None,
 ) -> None:
-    """Take a line of cgr-console, or one after another, and print what it prints."""
+    """Take a line of cgr-console, or one after another, and print what it prints.
+
+    `help` lists the commands; each method of the API is one too.
+    """
     if line:
         if line[0].startswith("-"):
             raise typer.BadParameter(f"no such option: {line[0]}")
-        _carry_out(joined(line), rpc, tariff, store)
+        text = joined(line)
+        if text.split() == ["help"]:
+            _help()
+        else:
+            _carry_out(text, rpc, tariff, store)
         return
 
     def answer(text: str) -> None:
@@ -107,10 +120,19 @@ def console(
             case ["quit" | "exit" | "bye" | "close", *_]:
                 return
             case ["help", *_]:
-                typer.echo(f"Commands: {', '.join(VERBS)}, ping, quit.")
-                typer.echo("Or a method by its name: APIerSv2.GetAccounts.")
+                _help()
             case _:
                 answer(text)
+
+
+def _help() -> None:
+    """Print the commands."""
+    words = f"Commands: {', '.join(VERBS)}, ping, quit."
+    for text in (words, "Or a method of the API by its name: APIerSv2.GetAccounts."):
+        for each in wrap(
+            text, get_terminal_size().columns, break_long_words=False, break_on_hyphens=False
+        ):
+            typer.echo(each)
 
 
 def keys(verb: str) -> list[str]:
@@ -136,18 +158,40 @@ def _carry_out(text: str, rpc: str | None, tariff: Path | None, store: str | Non
         }
     if command.method == "APIerSv1.GetSharedGroup":  # takes no object: the ID, whatever its key
         arguments = next(iter(cast("dict[str, Json]", arguments).values()), "")
-    if rpc is None:
+    if rpc is None and _needs_no_node(command.method):
         result = _here(command, arguments, tariff, store)
     else:
-        with closing(connect(rpc, timeout=300.0)) as client:  # the console's own patience
-            result = client.call(command.method, arguments)
+        result = _there(command, arguments, rpc)
     shown = _with_durations(result, DURATIONS.get(command.verb, frozenset()))
     typer.echo(json.dumps(shown, indent=1, sort_keys=True, ensure_ascii=False, default=_number))
 
 
+def _there(command: Command, arguments: Json, rpc: str | None) -> Json:
+    """Have a server carry a command out: that of ``rpc``, or a node of this machine."""
+    try:
+        with closing(connect(rpc or NODE, timeout=300.0)) as client:  # the console's own patience
+            return client.call(command.method, arguments)
+    except TrunklineError as problem:
+        if rpc is not None or problem.code != "rpc.unreachable":
+            raise
+        raise TrunklineError(
+            problem.code,
+            f"{command.verb} is asked of a charging node, and none answers at {NODE}; start one "
+            "(trunkline run FILE --node NAME), or say where it is: --rpc HOST:PORT",
+        ) from problem
+
+
+def _needs_no_node(method: str) -> bool:
+    """Whether a method asks of the tariff alone."""
+    from trunkline.elements.charging.costs import Costs
+    from trunkline.elements.charging.registry import argument_of
+    from trunkline.elements.charging.tariff_plans import PriceMethods, TariffPlans
+
+    return argument_of(method, Costs, TariffPlans, PriceMethods) is not None
+
+
 def _here(command: Command, arguments: Json, tariff: Path | None, store: str | None) -> Json:
     """Carry a command out without a server."""
-    from trunkline.elements.charging.core import Core
     from trunkline.elements.charging.costs import Costs
     from trunkline.elements.charging.registry import Registry
     from trunkline.elements.charging.tariff_plans import PriceMethods, TariffPlans
@@ -159,10 +203,7 @@ def _here(command: Command, arguments: Json, tariff: Path | None, store: str | N
         else:
             tariffs = Tariffs.of_store(store or default_tariff_url())
         registry = Registry(
-            Core("console", datetime.now(UTC)),
-            Costs(tariffs, lambda: datetime.now(UTC)),
-            TariffPlans(tariffs),
-            PriceMethods(tariffs),
+            Costs(tariffs, lambda: datetime.now(UTC)), TariffPlans(tariffs), PriceMethods(tariffs)
         )
         plain = decode(json.dumps(arguments).encode())  # as it would have come
         text = registry(Call(command.method, plain, 1), cast("Peer", None))
@@ -171,10 +212,7 @@ def _here(command: Command, arguments: Json, tariff: Path | None, store: str | N
     answered = parse(asyncio.run(run()).encode("utf-8", "replace"))
     assert isinstance(answered, Answer)
     if answered.error is not None:
-        hint = ""
-        if answered.error.startswith("rpc: can't find"):
-            hint = "; with --rpc HOST:PORT a server is asked"
-        raise TrunklineError("rpc.error", f"{command.method}: {answered.error}{hint}")
+        raise TrunklineError("rpc.error", f"{command.method}: {answered.error}")
     return answered.result
 
 

@@ -121,7 +121,7 @@ def test_every_command_is_a_method_of_the_reference() -> None:
         ("balanc_set", "near it: balance_set"),
         ("account", ""),
         ("attribute_profile", "attributes_profile, "),
-        ("xyz", "or a method, APIerSv2.GetAccounts"),
+        ("xyz", "`help` lists them"),
     ],
 )
 def test_an_unknown_command_is_told_what_is_near(line: str, near: str) -> None:

@@ -145,7 +145,7 @@ def test_a_balance_is_what_is_said(tmp_path: Path) -> None:
         ("SetBalance", {"Account": "1"}, "MANDATORY_IE_MISSING: [BalanceType]"),
         ("SetBalances", {"Account": "1"}, "MANDATORY_IE_MISSING: [Balances]"),
         ("SetAccount", {}, "MANDATORY_IE_MISSING: [Account]"),
-        ("ExecuteAction", {}, "MANDATORY_IE_MISSING: [ActionsId]"),
+        ("ExecuteAction", {}, "MANDATORY_IE_MISSING: [Account ActionsId]"),
         ("RemoveBalances", MONEY, "NOT_FOUND"),
         (
             "AddBalance",
@@ -164,6 +164,10 @@ def test_a_balance_is_what_is_said(tmp_path: Path) -> None:
                 ({"Factor": {"*voice": "x"}}, 'Factor {"*voice":"x"} is no object of numbers'),
                 ({"ID": ["x"]}, 'ID ["x"] is no text'),
                 ({"TimingIDs": "NEVER"}, "NOT_FOUND"),
+                (
+                    {"Weight": "1e400"},
+                    'Weight "1e400" is longer than 30 digits before the point and 40 after it',
+                ),
             )
         ),
     ],
@@ -240,5 +244,29 @@ def test_units_are_transferred_as_a_whole(tmp_path: Path) -> None:
         gone = await desk.ask("APIerSv1.TransferBalance", **{**sent, "DestinationAccountID": "x"})
         assert gone == "NOT_FOUND"
         assert await desk.money("1002") == 18
+
+    office(tmp_path, FILES, script)
+
+
+@pytest.mark.parametrize("value", [1e90, 1e-60, 1e300])
+def test_an_amount_beyond_all_measure(tmp_path: Path, value: float) -> None:
+    async def script(desk: Office) -> None:
+        await desk.ok("APIerSv1.AddBalance", **MONEY, Value=5, Balance={"ID": "a"})
+        for method in ("AddBalance", "DebitBalance", "SetBalance"):
+            answer = await desk.ask(f"APIerSv1.{method}", **MONEY, Value=value)
+            assert "an amount has 30 digits before its point" in answer
+            answer = await desk.ask(
+                f"APIerSv1.{method}", **MONEY, Value=1, Balance={"Weight": value}
+            )
+            assert "Weight" in answer
+        move = {
+            "SourceAccountID": "1001",
+            "SourceBalanceID": "a",
+            "DestinationAccountID": "1001",
+            "DestinationBalanceID": "b",
+            "Units": value,
+        }
+        assert (await desk.ask("APIerSv1.TransferBalance", **move)).startswith("SERVER_ERROR: ")
+        assert await desk.money() == 5
 
     office(tmp_path, FILES, script)

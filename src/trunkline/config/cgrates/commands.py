@@ -240,7 +240,7 @@ def parse_command(line: str) -> Command:
         method = VERBS.get(verb, verb if "." in verb else "")
         if not method:
             near = get_close_matches(verb, [*VERBS, "ping"], 5)
-            hint = f"near it: {', '.join(near)}" if near else "or a method, APIerSv2.GetAccounts"
+            hint = f"near it: {', '.join(near)}" if near else "`help` lists them"
             raise _error("console.verb", found.start(1), f"no command {shown(verb)!r}; {hint}")
         if word:
             message = f'{shown(word)!r} stands alone; write {shown(word)}="value"'

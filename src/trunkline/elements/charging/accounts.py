@@ -285,7 +285,7 @@ class Accounts:
         await self._change((source, into), move)
         return "OK"
 
-    @method("APIerSv1.ExecuteAction", mandatory=("ActionsId",))
+    @method("APIerSv1.ExecuteAction", mandatory=("Account", "ActionsId"))
     async def execute(self, args: AttrExecuteAction) -> Json:
         """Run actions of Actions.csv on an account."""
         rows = self._engine.profiles.actions.get(args.actions_id)

@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Final, TypeVar
 from uuid import uuid4
 
-from trunkline.charging.actions import ACTIONS
+from trunkline.charging.actions import ACTIONS, value_of
 from trunkline.charging.documents import reference_trigger
 from trunkline.charging.event import number_text
 from trunkline.charging.model import Trigger
@@ -26,10 +26,10 @@ from trunkline.elements.charging.changes import refusing_rules
 from trunkline.elements.charging.engine import Engine
 from trunkline.elements.charging.plans import Plans, row_uuid
 from trunkline.elements.charging.registry import ApiError, method
-from trunkline.errors import DecodeError
+from trunkline.errors import DecodeError, TrunklineError
 from trunkline.jsonrpc import Json
 from trunkline.jsonrpc.messages import INVALID_PARAMS
-from trunkline.rating.model import Timing
+from trunkline.rating.model import BUILT_IN_TIMINGS, DEFAULT_TENANT, Timing
 from trunkline.rating.times import parse_time
 
 __all__ = ["Actions", "new_trigger", "trigger_row"]
@@ -115,11 +115,27 @@ class Actions:
     async def set_actions(self, args: AttrSetActions) -> Json:
         """Have these be the actions of an ID."""
         rows = [_action(args.actions_id, Members(_said(each))) for each in args.actions]
+        for row in rows:
+            self._check(row)
         if not args.overwrite and args.actions_id in self._engine.profiles.actions:
             raise ApiError("EXISTS")
         with refusing_rules():
             await self._engine.rules.set("Actions", "", args.actions_id, rows)
         return "OK"
+
+    def _check(self, row: ActionRow) -> None:
+        """Refuse what could never run."""
+        profiles, now = self._engine.profiles, self._engine.clock()
+        inline = [each for each in row.filters if each.startswith("*")]
+        try:
+            value_of(row, now)
+            parse_time(row.balance.expires, self._engine.tariffs.tariff.time_zone, now)
+            profiles.filters.condition(DEFAULT_TENANT, inline)
+        except TrunklineError as problem:
+            raise ApiError(f"SERVER_ERROR: {problem.message}", INVALID_PARAMS) from None
+        for name in row.balance.timings or ():
+            if name not in profiles.timings and name not in BUILT_IN_TIMINGS:
+                raise ApiError(f"BROKEN_REFERENCE:{name}")
 
     @method("APIerSv1.GetActions")
     def actions(self, args: str) -> Json:

@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 
+from trunkline.charging.actions import fits
 from trunkline.charging.rows import BalanceRow
 from trunkline.elements.charging.registry import ApiError
 from trunkline.errors import DecodeError
@@ -55,13 +56,16 @@ class Members:
         if value is None:
             return None
         try:
-            if not isinstance(value, bool | list | dict):
-                found = Decimal(str(value))
-                if found.is_finite():
-                    return found
+            if isinstance(value, bool | list | dict):
+                raise InvalidOperation
+            found = Decimal(str(value))
         except InvalidOperation:
-            pass
-        raise _wrong(name, value, "no number")
+            raise _wrong(name, value, "no number") from None
+        if not found.is_finite():
+            raise _wrong(name, value, "no number")
+        if not fits(found):
+            raise _wrong(name, value, "longer than 30 digits before the point and 40 after it")
+        return found
 
     def amount(self, name: str) -> Decimal | None:
         """A number, the text of one, or the text of a duration: nanoseconds."""
