@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import re
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trunkline.charging.goregex import Template, compile_pattern, translate
+from trunkline.charging.event import Event, EventError, Scope
+from trunkline.charging.filters import Rule, read_inline
+from trunkline.charging.goregex import Template, compile_pattern, search, translate
+from trunkline.charging.rsr import parse
 from trunkline.errors import DecodeError
 
 
@@ -115,3 +119,17 @@ def test_templates(template: str, expanded: str) -> None:
     match = re.match(r"(\d+)(?P<name>[a-z]+)(?P<none>x)?", "12ab")
     assert match is not None
     assert Template(template).expand(match) == expanded
+
+
+def test_a_field_beyond_all_measure_is_not_searched() -> None:
+    assert search(compile_pattern(r"\d+$"), "1" * 1000)
+    scope = Scope(Event(fields={"A": "1" * 1_000_000 + "x"}), datetime(2024, 5, 15, tzinfo=UTC))
+    rules = [
+        parse(r"~*req.A:s/(\d+)$/$1/").text,
+        Rule.make(*read_inline(r"*regex:~*req.A:\d+$")).holds,
+        Rule.make(*read_inline(r"*rsr:~*req.A:~\d+$")).holds,
+    ]
+    for rule in rules:
+        with pytest.raises(EventError, match="1000001 characters") as refused:
+            rule(scope)
+        assert refused.value.code == "charging.field"

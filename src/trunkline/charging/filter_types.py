@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import Final
 
 from trunkline.charging.event import ITEMS, MISSING, EventError, Path, Scope, read_time, to_text
-from trunkline.charging.goregex import compile_pattern
+from trunkline.charging.goregex import compile_pattern, search
 from trunkline.charging.rows import Activation
 from trunkline.charging.rsr import Parser, Parsers
 from trunkline.errors import DecodeError
@@ -260,7 +260,7 @@ def _regex(element: Parser, values: Parsers) -> Test:
 
     def test(scope: Scope) -> bool:
         text = element.text(scope)
-        return text is not None and any(pattern.search(text) for pattern in patterns)
+        return text is not None and any(search(pattern, text) for pattern in patterns)
 
     return test
 
@@ -311,7 +311,7 @@ def _rsr_filter(text: str) -> Callable[[str, Scope], bool]:
         return lambda value, scope: True
     if text.startswith("~"):
         pattern = compile_pattern(text[1:])
-        return lambda value, scope: pattern.search(value) is not None
+        return lambda value, scope: search(pattern, value) is not None
     if text.startswith("^"):
         if text.endswith("$"):
             return lambda value, scope: value == text[1:-1]

@@ -6,18 +6,22 @@ the middle, POSIX classes, a literal ``{``), and what Go refuses is refused here
 back references, possessive repeats), so that a pattern which loads means what it meant.
 
 Left out: Unicode classes (``\pL``), ``\C`` and the ``U`` flag. Go matches in linear time, Python
-does not: a pattern with nested repeats, such as ``(a+)+$``, may take long on a long field.
+does not: fields of more than 1,000 characters are not searched, and a pattern with nested repeats
+that can share out the same text in many ways, such as ``(a+)+$``, may take long on a shorter one.
 """
 
 from __future__ import annotations
 
 import re
 
+from trunkline.charging.event import EventError
 from trunkline.errors import DecodeError
 
-__all__ = ["Template", "compile_pattern", "translate"]
+__all__ = ["Template", "compile_pattern", "search", "translate"]
 
 _LIMIT = 2_000
+_LONGEST = 1_000
+"""Of a field: a caller may send a megabyte, and a search for ``\\d+$`` takes its square."""
 _REPEATS = 1_000
 """Go's own limit of a counted repeat."""
 _SPACE = r"\t\n\f\r "
@@ -244,6 +248,21 @@ def compile_pattern(text: str) -> re.Pattern[str]:
         return re.compile(translated, re.ASCII)
     except (re.error, RecursionError, OverflowError) as error:
         raise DecodeError("charging.regex", f"{text[:80]!r} is no pattern: {error}") from None
+
+
+def search(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
+    """Where a field has a match.
+
+    Raises:
+        EventError: ``charging.field``, it is too long to be searched.
+    """
+    if len(text) > _LONGEST:
+        raise EventError(
+            "charging.field",
+            f"a field of {len(text)} characters is not searched for a pattern; "
+            f"{_LONGEST} are the most: {text[:40]!r}…",
+        )
+    return pattern.search(text)
 
 
 class Template:

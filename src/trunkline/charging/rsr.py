@@ -24,7 +24,7 @@ from functools import lru_cache
 
 from trunkline.charging.converters import Converter, make_converter
 from trunkline.charging.event import MISSING, EventError, Path, Scope, to_text
-from trunkline.charging.goregex import Template, compile_pattern
+from trunkline.charging.goregex import Template, compile_pattern, search
 from trunkline.errors import DecodeError
 
 __all__ = ["Parser", "Parsers", "parse", "parse_list", "split"]
@@ -144,7 +144,7 @@ class Parser:
                 return None
             text = to_text(value)
             for pattern, template in self._searches:
-                if (match := pattern.search(text)) is not None:
+                if (match := search(pattern, text)) is not None:
                     text = template.expand(match)
             return self._convert(text) if self._converters else text
         if self.constant is not None:
