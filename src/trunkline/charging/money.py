@@ -11,23 +11,53 @@ from collections.abc import Iterable
 from decimal import Context, Decimal, Inexact, InvalidOperation
 from fractions import Fraction
 
+from trunkline.errors import TrunklineError
 from trunkline.rating.rounding import RoundingMethod, round_fraction
 
-__all__ = ["ZERO", "add", "subtract", "to_amount", "total", "trim"]
+__all__ = ["ZERO", "AmountError", "add", "subtract", "to_amount", "total", "trim"]
 
 ZERO = Decimal(0)
 _ONE, _TEN = Decimal(1), Decimal(10)
 _EXACT = Context(prec=80, traps=[Inexact, InvalidOperation])
+_add, _subtract = _EXACT.add, _EXACT.subtract
 
 _GRAIN = 12
 """Decimals of a part of a cost that no decimal number is exactly; the last part takes the rest."""
 _MOST = 40
 """Decimals up to which a part of a cost is kept as it is."""
 
-add = _EXACT.add
-"""The exact sum of two amounts. Raises ``decimal.Inexact`` beyond 80 digits."""
-subtract = _EXACT.subtract
-"""The exact difference of two amounts."""
+
+class AmountError(TrunklineError):
+    """``charging.amount``: an amount has more than 80 digits."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "charging.amount", "an amount would have over 80 digits; nothing has changed"
+        )
+
+
+def add(one: Decimal, other: Decimal) -> Decimal:
+    """The exact sum of two amounts.
+
+    Raises:
+        AmountError: it has more than 80 digits.
+    """
+    try:
+        return _add(one, other)
+    except (Inexact, InvalidOperation):
+        raise AmountError from None
+
+
+def subtract(one: Decimal, other: Decimal) -> Decimal:
+    """The exact difference of two amounts.
+
+    Raises:
+        AmountError: it has more than 80 digits.
+    """
+    try:
+        return _subtract(one, other)
+    except (Inexact, InvalidOperation):
+        raise AmountError from None
 
 
 def total(amounts: Iterable[Decimal]) -> Decimal:
@@ -39,10 +69,17 @@ def total(amounts: Iterable[Decimal]) -> Decimal:
 
 
 def trim(value: Decimal) -> Decimal:
-    """The same amount without zeros at the end of its decimals: 0.30 is 0.3, and 10 stays 10."""
-    short = _EXACT.normalize(value)
-    # An exponent above zero has only what is a whole multiple of ten.
-    return short if _EXACT.remainder(short, _TEN) else _EXACT.quantize(short, _ONE)
+    """The same amount without zeros at the end of its decimals: 0.30 is 0.3, and 10 stays 10.
+
+    Raises:
+        AmountError: it has more than 80 digits.
+    """
+    try:
+        short = _EXACT.normalize(value)
+        # An exponent above zero has only what is a whole multiple of ten.
+        return short if _EXACT.remainder(short, _TEN) else _EXACT.quantize(short, _ONE)
+    except (Inexact, InvalidOperation):
+        raise AmountError from None
 
 
 def to_amount(value: Fraction, *, up: bool = False) -> Decimal:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import pytest
 from tests.elements.charging.reference_client import AnsweredError, JSONClient
@@ -17,7 +17,9 @@ from tests.elements.charging.support import network_file, running, write_folder
 from tests.elements.charging.test_costs import RETAIL
 
 from trunkline.charging.sessions import session_id
+from trunkline.elements.charging.clients import Clients
 from trunkline.elements.charging.process import ChargingNode
+from trunkline.net.jsonrpc import Peer
 
 EVENT = {
     "OriginID": "call-1",
@@ -255,3 +257,23 @@ def test_a_session_that_another_process_of_the_ledger_holds(
         [told] = switch.told
         assert told["params"] == [{"EventStart": EVENT, "Reason": "FORCED_DISCONNECT"}]
         assert stranger.told == []
+
+
+def test_sessions_are_not_held_for_ever() -> None:
+    class Far:
+        two_way = True
+        closed = False
+        on_close: ClassVar[list[object]] = []
+
+    peers = [cast("Peer", Far()) for _ in range(2)]
+    now = 0.0
+    clients = Clients(lease=10.0, clock=lambda: now)
+    for now in (0.0, 4.0, 8.0):
+        for name in ("ends elsewhere", "goes on") if not now else ("goes on",):
+            clients.hold(name, peers[0], EVENT)
+    assert len(clients) == 2
+    now = 11.0
+    clients.hold("new", peers[1], EVENT)
+    assert "ends elsewhere" not in clients
+    assert "goes on" in clients
+    assert len(clients) == 2

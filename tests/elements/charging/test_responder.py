@@ -214,6 +214,22 @@ def test_as_much_as_there_is(tmp_path: Path) -> None:
             {"Increments": [{"Cost": -1, "BalanceInfo": {"Monetary": {"UUID": "m"}}}]},
             "SERVER_ERROR: an increment is below zero; nothing was given back",
         ),
+        *(
+            (
+                method,
+                {"Increments": [{"BalanceInfo": {"Unit": {"UUID": "m", "Consumed": -2}}}]},
+                "SERVER_ERROR: an increment is below zero; nothing was given back",
+            )
+            for method in ("RefundIncrements", "RefundRounding")
+        ),
+        *(
+            (
+                method,
+                {"Increments": [{"Cost": cost, "BalanceInfo": {"Monetary": {"UUID": "m"}}}]},
+                f"SERVER_ERROR: more than {10**40} cannot be given back at once",
+            )
+            for method, cost in (("RefundIncrements", 1e300), ("RefundRounding", -1e41))
+        ),
     ],
 )
 def test_what_is_refused(

@@ -526,3 +526,31 @@ def test_a_switch_that_ends_its_call_itself_is_not_told(tmp_path: Path) -> None:
         assert await swept(Steps(engine)) == []
 
     charging(tmp_path, script)
+
+
+@pytest.mark.parametrize("interval", [1, "1ms", "100ms"])
+def test_a_debit_interval_is_a_tenth_of_a_second_at_least(
+    tmp_path: Path, interval: int | str
+) -> None:
+    async def script(ask: Ask, engine: Engine) -> None:
+        await topped_up(ask, 1)
+        assert await granted(ask, INITIATE, {**EVENT, "DebitInterval": interval}) == -1
+        [session] = await Steps(engine).sessions()
+        assert session.debit_interval == SECOND // 10
+        assert session.runs[0].granted == SECOND // 10
+
+    charging(tmp_path, script)
+
+
+def test_a_balance_of_too_many_digits(tmp_path: Path) -> None:
+    async def script(ask: Ask, _: Engine) -> None:
+        refusal = "SERVER_ERROR: an amount would have over 80 digits; nothing has changed"
+        added = {"Account": "1001", "BalanceType": "*monetary", "Balance": {"ID": "money"}}
+        assert await ask("APIerSv1.AddBalance", **added, Value=1e79) == "OK"
+        for value in (0.01, 1e300):
+            assert await ask("APIerSv1.AddBalance", **added, Value=value) == refusal
+        longer = {**CALL, "Usage": "61s"}
+        assert await granted(ask, INITIATE, longer) == f"RALS_ERROR:{refusal[14:]}"
+        assert await money(ask) == Decimal(10) ** 79
+
+    charging(tmp_path, script)

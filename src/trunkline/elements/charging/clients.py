@@ -15,12 +15,14 @@ session that another process's client holds, that process ends (see ``steps``).
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 from weakref import WeakKeyDictionary
 
 from trunkline.charging.sessions import Session, session_id
+from trunkline.elements.charging.steps import LEASE
 from trunkline.errors import TrunklineError
 from trunkline.jsonrpc import Json
 from trunkline.net.jsonrpc import Peer
@@ -52,17 +54,30 @@ class _Held:
     peer: Peer
     event: Mapping[str, Json]
     """That which opened the session."""
+    until: float
+    """After this time the session has ended, whoever ended it."""
 
 
 class Clients:
     """Who holds which session, by the session's ID.
 
-    ``switches`` gives the connections on which somebody can be called.
+    Args:
+        switches: gives the connections on which somebody can be called.
+        lease: s; a session lives so long after it was asked for last.
+        clock: the present time, in seconds, which only goes forward.
     """
 
-    def __init__(self, switches: Callable[[], Iterable[Peer]] = tuple) -> None:
+    def __init__(
+        self,
+        switches: Callable[[], Iterable[Peer]] = tuple,
+        lease: float = LEASE,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._switches = switches
+        self._lease = lease
+        self._clock = clock
         self._held: dict[str, _Held] = {}
+        """Who was heard of first, first."""
         self._of_peer: dict[Peer, set[str]] = {}
         self._turns: WeakKeyDictionary[Peer, asyncio.Semaphore] = WeakKeyDictionary()
 
@@ -76,16 +91,18 @@ class Clients:
         """Remember who asked for a session last, if it can be called."""
         if not peer.two_way or peer.closed:
             return
+        now = self._clock()
         before = self._held.get(session)
-        if before is not None and before.peer is peer:
-            return
         self.release(session)
-        self._held[session] = _Held(peer, event if before is None else before.event)
+        opening = event if before is None else before.event
+        self._held[session] = _Held(peer, opening, now + self._lease)
         sessions = self._of_peer.get(peer)
         if sessions is None:
             sessions = self._of_peer[peer] = set()
             peer.on_close.append(lambda: self._gone(peer))
         sessions.add(session)
+        while (first := next(iter(self._held))) and self._held[first].until < now:
+            self.release(first)
 
     def release(self, session: str) -> None:
         """Forget a session: it has ended."""

@@ -175,7 +175,7 @@ class ChargingNode:
             mail_server="" if relay is None else _written(relay),
             mail_from=plan.settings.mail_from,
         )
-        self.clients = Clients(self._switches)
+        self.clients = Clients(self._switches, plan.settings.lease.seconds)
         live = [
             Live(exporter, each.every.seconds)
             for exporter, each in zip(plan.exporters, plan.settings.export, strict=True)
@@ -204,6 +204,7 @@ class ChargingNode:
             Explain(self.engine),
         )
         self._tasks: list[asyncio.Task[None]] = []
+        self._sweeping: list[asyncio.Task[None]] = []
         self._telling: set[asyncio.Task[None]] = set()
         self.servers: dict[str, RpcServer] = {}
         self.control = ControlServer(socket_path(plan.network, plan.name), self._methods())
@@ -224,8 +225,8 @@ class ChargingNode:
         await self.engine.rules.start()
         await self.engine.tariffs.start()
         self.engine.tariffs.listeners.append(self._turned)
+        self._sweeping = [self.loop.create_task(self._sweep())]
         self._tasks = [
-            self.loop.create_task(self._sweep()),
             self.loop.create_task(self.engine.rules.follow(self._unfollowed)),
             self.loop.create_task(self.engine.tariffs.follow(self._unfollowed_tariff)),
             self.loop.create_task(self.scheduler.run()),
@@ -264,14 +265,13 @@ class ChargingNode:
     async def close(self) -> None:
         """End everything in good order: calls under way are answered."""
         await self.control.close()
+        # who was not told is told by whoever comes next
+        await _cancelled([*self._sweeping, *self._telling])
         for server in self.servers.values():
             server.close()
         for server in self.servers.values():
             await server.wait_closed()
-        tasks = [*self._tasks, *self._telling]  # who was not told is told by whoever comes next
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await _cancelled(self._tasks)
         await self.scheduler.close()
         await self.engine.tariffs.close()
         await self.engine.rules.close()
@@ -438,6 +438,13 @@ def run_charging(plan: ChargingPlan) -> None:
         loop.run_until_complete(main())
     finally:
         loop.close()
+
+
+async def _cancelled(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """End tasks, and wait until they have."""
+    for task in (ending := list(tasks)):
+        task.cancel()
+    await asyncio.gather(*ending, return_exceptions=True)
 
 
 def _exporter(folder: Path, settings: ExportSettings) -> Exporter:

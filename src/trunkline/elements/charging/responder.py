@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
+from decimal import Context, Decimal
 from fractions import Fraction
 from typing import Final
 
@@ -47,6 +47,9 @@ _NEVER: Final = Instant(0)
 _NOTHING: Final = Duration(0)
 _DAY: Final = 24 * 3600.0  # s
 _DECIMALS: Final = 10
+_MOST: Final = 10**40
+_GRAIN: Final = Decimal(1).scaleb(-_DECIMALS)
+_WIDE: Final = Context(prec=60)
 _NO_ACCOUNT: Final = "ACCOUNT_NOT_FOUND"
 
 
@@ -245,7 +248,9 @@ class Responder:
         own = f"{call.tenant}:{call.account}"
         backs: dict[tuple[str, str], Decimal] = {}
         for key, uuid, amount in _backs(args.increments, own, sign):
-            backs[key, uuid] = add(backs.get((key, uuid), ZERO), amount)
+            backs[key, uuid] = _WIDE.add(backs.get((key, uuid), ZERO), amount)
+        if any(abs(amount) > _MOST for amount in backs.values()):
+            raise ApiError(f"SERVER_ERROR: more than {_MOST} cannot be given back at once")
 
         def change(view: View) -> Step:
             if view.accounts[own] is None:
@@ -254,7 +259,7 @@ class Responder:
             movements: list[Movement] = []
             for (key, uuid), exact in backs.items():
                 account = accounts[key]
-                amount = trim(round(exact, _DECIMALS))
+                amount = trim(exact.quantize(_GRAIN, context=_WIDE))
                 balance = None if account is None else account.balance(uuid)
                 if account is not None and balance is not None and amount:
                     after = replace(balance, value=add(balance.value, amount))
@@ -320,7 +325,8 @@ def _backs(
             continue
         times = max(each.compress_factor, 1)
         key = info.account_id or own
-        if sign > 0 and (each.cost < 0 or each.duration < 0):
+        consumed = ZERO if info.unit is None else info.unit.consumed
+        if consumed < 0 or each.duration < 0 or (sign > 0 and each.cost < 0):
             raise ApiError("SERVER_ERROR: an increment is below zero; nothing was given back")
         if info.unit is not None and info.unit.uuid:
             yield key, info.unit.uuid, (info.unit.consumed or Decimal(each.duration)) * times

@@ -274,15 +274,17 @@ class Sessions:
     @method("SessionSv1.GetActiveSessions")
     async def active(self, args: SessionFilter) -> Json:
         """The sessions that are open, once for each of their runs."""
-        found = [external_session(session, run) for session, run in await self._found(args)]
+        found = [
+            external_session(session, run) for session, run in await self._found(args, args.limit)
+        ]
         if not found:
             raise ApiError("NOT_FOUND")
-        return found[: args.limit]
+        return found
 
     @method("SessionSv1.GetActiveSessionsCount")
     async def active_count(self, args: SessionFilter) -> Json:
         """How many runs ``GetActiveSessions`` would show."""
-        return len((await self._found(args))[: args.limit])
+        return len(await self._found(args, args.limit))
 
     @method("SessionSv1.GetPassiveSessions")
     def passive(self, args: SessionFilter) -> Json:
@@ -460,21 +462,28 @@ class Sessions:
         except (RatingError, EventError) as problem:
             raise ApiError(f"RALS_ERROR:{problem.reference or problem.message}") from None
 
-    async def _found(self, args: SessionFilter) -> list[tuple[Session, Run]]:
-        """The open sessions that are meant, with those of their runs that are."""
+    async def _found(
+        self, args: SessionFilter, most: int | None = None
+    ) -> list[tuple[Session, Run]]:
+        """The open sessions that are meant, with their runs that are; ``most`` of these."""
         try:
             filters = self._engine.profiles.filters
             wanted = [each for each in args.filters if each]  # clients send one that is empty
             condition = filters.condition(args.tenant or DEFAULT_TENANT, wanted)
         except TrunklineError as problem:
             raise ApiError(f"SERVER_ERROR: {problem.message}") from None
-        return [
-            (session, run)
-            for session in await self._steps.sessions()
-            if not session.ended and args.tenant in ("", session.tenant)
-            for run in session.runs
-            if condition.holds(self._scope(session, run))
-        ]
+        found: list[tuple[Session, Run]] = []
+        async for page in self._steps.pages():
+            found += [
+                (session, run)
+                for session in page
+                if not session.ended and args.tenant in ("", session.tenant)
+                for run in session.runs
+                if not wanted or condition.holds(self._scope(session, run))
+            ]
+            if most is not None and len(found) >= most:
+                return found[: max(most, 0)]
+        return found
 
     def _scope(self, session: Session, run: Run) -> Scope:
         event = Event(

@@ -28,7 +28,7 @@ import hashlib
 import heapq
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
@@ -59,21 +59,22 @@ from trunkline.elements.charging.engine import (
 )
 from trunkline.errors import TrunklineError
 from trunkline.rating.call import VOICE
-from trunkline.rating.durations import HOUR
+from trunkline.rating.durations import HOUR, SECOND
 from trunkline.store.guard import StoreUnavailable
 from trunkline.store.ledger.model import Duplicate, Keys, SessionRow, View, record_key
 
-__all__ = ["FORCED", "Ended", "Steps", "session_row", "wanted"]
+__all__ = ["FORCED", "LEASE", "Ended", "Steps", "session_row", "wanted"]
 
 FORCED: Final = "FORCED_DISCONNECT"
 _FAILED: Final = "SERVER_ERROR"
-_LEASE: Final = 3 * 3600.0  # s
+LEASE: Final = 3 * 3600.0  # s
 _KEPT: Final = 24 * 3600.0  # s: an ended session waits so long for its record
 _REMEMBERED: Final = 7 * 24 * 3600.0  # s: a step that is done once is known for so long
 _GRACE: Final = 5.0  # s; before another node does what is due
 _TELLING: Final = 30.0  # s; who was not told until then is told once more
 _TOLD_AGAIN: Final = 5.0  # s, then after twice as long each time
 _AT_ONCE: Final = 100  # sessions that are looked at side by side
+_LEAST_INTERVAL: Final = SECOND // 10  # a shorter one would keep the ledger busy with one call
 _UNLIMITED: Final = -1  # as a request's answer is remembered
 _INTERVALS: Final = ("DebitInterval", "CGRDebitInterval")
 _OPTIONS: Final = ("*debitInterval", "*sessionsDebitInterval")
@@ -102,7 +103,7 @@ class Steps:
     """
 
     def __init__(
-        self, engine: Engine, *, lease: float = _LEASE, debit_interval: int = 0, node: str = ""
+        self, engine: Engine, *, lease: float = LEASE, debit_interval: int = 0, node: str = ""
     ) -> None:
         self._engine = engine
         self._lease = lease
@@ -279,12 +280,14 @@ class Steps:
 
     async def sessions(self) -> list[Session]:
         """All sessions that are stored, those included that wait for their record."""
-        found: list[Session] = []
+        return [session async for page in self.pages() for session in page]
+
+    async def pages(self) -> AsyncIterator[list[Session]]:
+        """The same, a few at a time; others have their turn in between."""
         last = ""
-        while page := await self._engine.book.sessions(after=last):
-            found += [row.session for row in page]
+        while page := await self._engine.book.sessions(after=last, limit=_AT_ONCE):
+            yield [row.session for row in page]
             last = page[-1].id
-        return found
 
     async def sweep(self, tell: Callable[[Ended], object]) -> None:
         """Do all that is due: extend calls, and end those that cannot be.
@@ -634,7 +637,7 @@ class Steps:
         interval = next(each for each in found if each is not None)
         if interval < 0:
             raise SessionError("charging.usage", f"the debit interval {interval} is below zero")
-        return interval
+        return max(interval, _LEAST_INTERVAL) if interval else 0
 
 
 def wanted(event: Event, usage: int | None) -> int:
