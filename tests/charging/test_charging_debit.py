@@ -15,7 +15,7 @@ from trunkline.charging.charges import AccountError, Cover, Debit, End, Payers, 
 from trunkline.charging.debit import debit
 from trunkline.charging.groups import SharedGroup, Strategy, shared_groups
 from trunkline.charging.model import DATA, GENERIC, MONETARY, SMS, VOICE, Account, Balance, Taking
-from trunkline.charging.money import ZERO
+from trunkline.charging.money import ZERO, AmountError, add, subtract, trim
 from trunkline.charging.payers import Reason
 from trunkline.charging.result import paid_event_cost
 from trunkline.charging.rows import SharedGroupRow
@@ -504,3 +504,14 @@ def test_an_event_cost_says_who_paid() -> None:
     assert wire["Accounting"] == accounting
     nothing = paid_event_cost(take([], call(60, "800")), account)
     assert nothing["Accounting"] == {}
+
+
+def test_sums_of_too_many_digits_are_refused() -> None:
+    most, least = Decimal(10) ** 79, Decimal("0.01")
+    for do in (
+        lambda: add(most, least),
+        lambda: subtract(most, least),
+        lambda: trim(Decimal("1e300")),
+    ):
+        with pytest.raises(AmountError, match="over 80 digits"):
+            do()

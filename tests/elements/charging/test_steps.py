@@ -540,17 +540,3 @@ def test_a_debit_interval_is_a_tenth_of_a_second_at_least(
         assert session.runs[0].granted == SECOND // 10
 
     charging(tmp_path, script)
-
-
-def test_a_balance_of_too_many_digits(tmp_path: Path) -> None:
-    async def script(ask: Ask, _: Engine) -> None:
-        refusal = "SERVER_ERROR: an amount would have over 80 digits; nothing has changed"
-        added = {"Account": "1001", "BalanceType": "*monetary", "Balance": {"ID": "money"}}
-        assert await ask("APIerSv1.AddBalance", **added, Value=1e79) == "OK"
-        for value in (0.01, 1e300):
-            assert await ask("APIerSv1.AddBalance", **added, Value=value) == refusal
-        longer = {**CALL, "Usage": "61s"}
-        assert await granted(ask, INITIATE, longer) == f"RALS_ERROR:{refusal[14:]}"
-        assert await money(ask) == Decimal(10) ** 79
-
-    charging(tmp_path, script)
