@@ -508,10 +508,8 @@ def test_an_event_cost_says_who_paid() -> None:
 
 def test_sums_of_too_many_digits_are_refused() -> None:
     most, least = Decimal(10) ** 79, Decimal("0.01")
-    for do in (
-        lambda: add(most, least),
-        lambda: subtract(most, least),
-        lambda: trim(Decimal("1e300")),
-    ):
+    for sum_of in (add, subtract):
         with pytest.raises(AmountError, match="over 80 digits"):
-            do()
+            sum_of(most, least)
+    with pytest.raises(AmountError, match="over 80 digits"):
+        trim(Decimal("1e300"))

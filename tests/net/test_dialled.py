@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -11,7 +12,7 @@ from tests.elements.clock import run
 
 from trunkline.errors import TrunklineError
 from trunkline.jsonrpc import Json
-from trunkline.net.jsonrpc import DialledConnection
+from trunkline.net.jsonrpc import DialledConnection, RpcServer, TwoWayConnection
 
 
 class Line:
@@ -174,5 +175,28 @@ def test_it_is_said_once_that_nobody_is_there() -> None:
         await ours.close()
         await asyncio.sleep(5)
         assert len(heard) == 1
+
+    run(main())
+
+
+def test_both_ends_ask_whether_the_other_machine_is_there() -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        server = RpcServer(loop, ("127.0.0.1", 0), lambda *_: "", TwoWayConnection)
+        ours = DialledConnection(loop, server.local, lambda *_: None, lambda _: None)
+        ours.open()
+        while not (server.connections and ours.up):
+            await asyncio.sleep(0.01)
+        [connection] = server.connections
+        for end in (connection, ours._protocol):
+            assert end is not None
+            assert end._transport is not None
+            plug = end._transport.get_extra_info("socket")
+            assert plug.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            if hasattr(socket, "TCP_USER_TIMEOUT"):
+                assert plug.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 30_000
+        await ours.close()
+        server.close()
+        await server.wait_closed()
 
     run(main())

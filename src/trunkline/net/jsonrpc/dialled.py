@@ -12,7 +12,7 @@ from typing import Final, TypeAlias, cast
 
 from trunkline.errors import DecodeError, TrunklineError
 from trunkline.jsonrpc import Answer, Call, Json, Limits, Splitter, answer, parse, refusal, request
-from trunkline.net.jsonrpc.server import Address
+from trunkline.net.jsonrpc.server import Address, look_after
 
 __all__ = ["DialledConnection", "Serve"]
 
@@ -179,6 +179,7 @@ class _Protocol(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        look_after(transport.get_extra_info("socket"))
 
     def data_received(self, data: bytes) -> None:
         try:

@@ -15,7 +15,7 @@ from trunkline.jsonrpc import Limits
 if TYPE_CHECKING:
     from trunkline.net.jsonrpc.connection import Connection, Handler
 
-__all__ = ["RpcServer", "RpcSettings", "Statistics"]
+__all__ = ["RpcServer", "RpcSettings", "Statistics", "look_after"]
 
 Address: TypeAlias = tuple[str, int]
 
@@ -23,6 +23,9 @@ _BACKLOG: Final = 512
 _ACCEPTS: Final = 64  # in one wake-up
 _NO_DESCRIPTORS: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _ACCEPT_PAUSE: Final = 1.0
+_ASKS: Final = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
+"""s of silence until the peer's machine is asked whether it is there, and so on; see tcp(7)."""
+_UNHEARD: Final = 30_000  # ms; what we send is confirmed by then, or the connection is over
 _LOOKS: Final = 8  # for those that are late, in the time of ``patience``
 
 
@@ -152,6 +155,7 @@ class RpcServer:
             self.stats.accepted += 1
             accepted.setblocking(False)
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            look_after(accepted)
             connection = self._protocol(self, (address[0], address[1]))
             self.connections.add(connection)
             self._unproven[connection] = None
@@ -188,6 +192,14 @@ class RpcServer:
                 self.stats.late += 1
                 connection.abort()
         self._timer = self.loop.call_later(self._pause, self._look)
+
+
+def look_after(connected: socket.socket) -> None:
+    """Have a connection end whose peer's machine has gone without a word."""
+    connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in {**_ASKS, "TCP_USER_TIMEOUT": _UNHEARD}.items():
+        if hasattr(socket, name):
+            connected.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 def _listen(local: Address) -> socket.socket:
