@@ -378,6 +378,12 @@ def test_help_is_for_newcomers(command: str) -> None:
         assert f"rate {command} --tariff" in text
 
 
+def test_help_fills_its_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    text = CliRunner().invoke(build(), ["rate", "check", "--help"]).output
+    assert "rows that no call can reach, that another row outweighs, or that probably mean" in text
+
+
 def test_a_bar_only_for_long_work_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Console(force_terminal=True, width=80, file=open("/dev/null", "w"))  # noqa: SIM115
     monkeypatch.setattr(progress, "error_console", lambda: terminal)

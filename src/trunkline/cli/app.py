@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import cleandoc, getdoc
 from typing import Annotated
 
 import typer
@@ -77,4 +78,18 @@ def build() -> typer.Typer:
     app.add_typer(rate.app, name="rate")
     app.add_typer(sip.app, name="sip")
     app.add_typer(ss7.app, name="ss7")
+    _flow(app)
     return app
+
+
+def _flow(app: typer.Typer) -> None:
+    """Have the paragraphs of the help fill its lines, however the source breaks them."""
+    for command in app.registered_commands:
+        text = cleandoc(command.help or getdoc(command.callback) or "")
+        paragraphs = text.split("\n\n")
+        command.help = "\n\n".join(
+            each if each.startswith("\b") else each.replace("\n", " ") for each in paragraphs
+        )
+    for group in app.registered_groups:
+        if group.typer_instance is not None:
+            _flow(group.typer_instance)

@@ -81,10 +81,11 @@ Example:
 
 app = typer.Typer(
     name="rate",
-    help="Price calls by a tariff: a folder of CSV files as CGRateS reads them.\n\n"
-    "Start with `check DIR`, which finds what is wrong with a tariff, then `load DIR` to make it "
-    "the active one; `rollback` takes it back. `cost` prices a call, `explain` says why it costs "
-    "that.",
+    help="Price and charge as CGRateS does: tariffs, records of usage, the ledger, the API.\n\n"
+    "Start with `check DIR`, which finds what is wrong with a folder of CSV files, then `load DIR` "
+    "to make it the active tariff; `rollback` takes it back. `cost` prices a call, `explain` says "
+    "why it costs that. None of these needs a running node; `console` asks one for accounts, "
+    "sessions and the rest.",
     no_args_is_help=True,
 )
 

@@ -327,6 +327,19 @@ def test_what_an_attribute_has_to_have(tmp_path: Path) -> None:
     node(tmp_path, script)
 
 
+def test_names_are_those_that_a_file_could_have(tmp_path: Path) -> None:
+    async def script(ask: Ask) -> None:
+        for name in ("a:b", "é", "x" * 300, ";", " "):
+            assert await ask("APIerSv1.SetFilter", {**FILTER, "ID": name}) == "OK"
+            assert await ask("APIerSv1.RemoveFilter", {**FILTER, "ID": name}) == "OK"
+        for odd in ("a\x00", "a\nb", "\x1b[2J"):
+            answer = f"SERVER_ERROR: {odd!r} has a character that cannot be printed"
+            assert await ask("APIerSv1.SetFilter", {**FILTER, "ID": odd}) == answer
+            assert await ask("APIerSv1.SetFilter", {**FILTER, "Tenant": odd}) == answer
+
+    node(tmp_path, script)
+
+
 def test_a_filter_that_is_named_is_not_removed(tmp_path: Path) -> None:
     async def script(ask: Ask) -> None:
         await ask("APIerSv1.SetFilter", FILTER)

@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final, TypeAlias, cast
 
+from trunkline.charging.filters import ProfilesError
 from trunkline.charging.row_documents import row_from_json, row_to_json
 from trunkline.charging.rows import (
     ActionPlanRow,
@@ -35,6 +36,7 @@ from trunkline.config.cgrates import ChargingRows
 from trunkline.elements.charging.rules import Profiles
 from trunkline.elements.charging.tariffs import Tariffs
 from trunkline.errors import TrunklineError
+from trunkline.rating.errors import Problem
 from trunkline.store.compiled import without_collections
 from trunkline.store.rules import Entries, Entry, RuleKey, RuleStore, Writing
 
@@ -186,6 +188,10 @@ class RuleBook:
             TrunklineError: ``store.unavailable``.
         """
         assert rows
+        for name in (tenant, rule_id):
+            if not name.isprintable():
+                message = f"{name[:60]!r} has a character that cannot be printed"
+                raise ProfilesError([Problem("charging.rule-id", message, None)])
         await self._put(RuleKey(kind, tenant, rule_id), tuple(rows))
 
     async def remove(self, kind: str, tenant: str, rule_id: str) -> bool:
