@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -21,6 +22,7 @@ from trunkline.cli import run
 from trunkline.config.cgrates import compile_lines, load_folder
 from trunkline.config.network import load_network
 from trunkline.elements.charging.process import ChargingPlan
+from trunkline.elements.charging.rulebook import RuleBook
 from trunkline.errors import TrunklineError
 from trunkline.lab.graph import mermaid, picture
 from trunkline.lab.network import read_network
@@ -189,3 +191,24 @@ def test_the_lab_draws_it_and_gives_it_no_links(tmp_path: Path) -> None:
         network.router("OCS")
     assert refused.value.code == "lab.no-router"
     assert json.dumps([*network.chargers]) == '["OCS"]'
+
+
+def test_work_that_a_bug_ends_begins_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    begun: list[float] = []
+
+    async def follow(self: RuleBook, failed: object) -> None:
+        begun.append(time.monotonic())
+        if len(begun) == 1:
+            raise KeyError("a bug")
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(RuleBook, "follow", follow)
+    write_folder(tmp_path / "tariff", RETAIL)
+    with running(network_file(tmp_path, "ever", tariff="tariff")):
+        until = time.monotonic() + 5
+        while len(begun) < 2:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+    assert "following others' rules failed, and begins again" in caplog.text

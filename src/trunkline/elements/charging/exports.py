@@ -207,7 +207,9 @@ class Exports:
 
     async def run(self) -> None:
         """Give every record to those that get every record, for ever."""
-        await asyncio.gather(*(self._follow(each) for each in self._live))
+        async with asyncio.TaskGroup() as group:
+            for each in self._live:
+                group.create_task(self._follow(each))
 
     async def _follow(self, live: Live) -> None:
         rest, said = _REST[0], ""

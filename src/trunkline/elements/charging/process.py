@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -96,6 +96,7 @@ SERVICES: Final = (
 """The classes that have the methods."""
 
 _READY: Final = 5.0  # s; so long it waits for plans that are due before it listens
+_PAUSES: Final = (1.0, 60.0)  # s; before what failed begins again: at first, and at most
 _SWEEP: Final = 1.0  # s; from one look for what is due to the next
 _KINDS: Final = {
     "rpc_json": ("JSON-RPC", TcpConnection),
@@ -226,13 +227,14 @@ class ChargingNode:
         await self.engine.tariffs.start()
         self.engine.tariffs.listeners.append(self._turned)
         self._sweeping = [self.loop.create_task(self._sweep())]
-        self._tasks = [
-            self.loop.create_task(self.engine.rules.follow(self._unfollowed)),
-            self.loop.create_task(self.engine.tariffs.follow(self._unfollowed_tariff)),
-            self.loop.create_task(self.scheduler.run()),
-            self.loop.create_task(self.exports.run()),
-            self.loop.create_task(self.readers.run()),
-        ]
+        work: dict[str, Callable[[], Awaitable[None]]] = {
+            "following others' rules": partial(self.engine.rules.follow, self._unfollowed),
+            "following the tariff": partial(self.engine.tariffs.follow, self._unfollowed_tariff),
+            "the scheduler": self.scheduler.run,
+            "exporting": self.exports.run,
+            "reading files": self.readers.run,
+        }
+        self._tasks = [self.loop.create_task(self._ever(*each)) for each in work.items()]
         with suppress(TimeoutError):
             async with asyncio.timeout(_READY):
                 await self.scheduler.ready.wait()
@@ -276,6 +278,20 @@ class ChargingNode:
         await self.engine.tariffs.close()
         await self.engine.rules.close()
         await self.engine.book.close()
+
+    async def _ever(self, what: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Have work done that has no end; where a bug ends it, it begins again."""
+        pause = _PAUSES[0]
+        while True:
+            try:
+                await work()
+                return
+            except Exception as problem:
+                self.loop.call_exception_handler(
+                    {"message": f"{what} failed, and begins again", "exception": problem}
+                )
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _PAUSES[1])
 
     def _unfollowed(self, problem: TrunklineError) -> None:
         self.log("CHARGING", 3, "RULES", f"others' rules do not count here: {problem.message}")

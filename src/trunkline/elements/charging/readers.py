@@ -198,7 +198,9 @@ class Readers:
 
     async def run(self) -> None:
         """Read what comes, for ever."""
-        await asyncio.gather(*(self._follow(each) for each in self._readers))
+        async with asyncio.TaskGroup() as group:
+            for each in self._readers:
+                group.create_task(self._follow(each))
 
     async def _follow(self, reader: Reader) -> None:
         said = ""

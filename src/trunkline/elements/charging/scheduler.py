@@ -102,11 +102,10 @@ class Scheduler:
 
     async def run(self) -> None:
         """Run what is due, until cancelled."""
-        await asyncio.gather(
-            self._again(self._due, self._plans_turn),
-            self._again(self._asked, self._effects_turn),
-            self._purge(),
-        )
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._again(self._due, self._plans_turn))
+            group.create_task(self._again(self._asked, self._effects_turn))
+            group.create_task(self._purge())
 
     async def turn(self) -> None:
         """Run all that is due now, and return when it is done."""
