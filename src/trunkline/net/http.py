@@ -25,8 +25,8 @@ _MOST: Final = 1 << 20  # octets of an answer that are waited for
 
 async def post(
     url: str, body: bytes, *, content_type: str = "application/json", timeout: float = 5.0
-) -> None:
-    """Send ``body`` to ``url``, and return when it was answered with success (200 to 299).
+) -> bytes:
+    """What ``url`` answers with success (200 to 299) to ``body``; its first MiB, if it is longer.
 
     Args:
         url: ``http://`` or ``https://``, with a name and password if need be. Certificates are
@@ -41,14 +41,16 @@ async def post(
     """
     try:
         parts = urlsplit(url)
-        host, port = parts.hostname, parts.port or _PORTS.get(parts.scheme, 0)
+        host = (parts.hostname or "").encode("idna").decode("ascii")
+        port = parts.port or _PORTS.get(parts.scheme, 0)
         target = f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}".encode("ascii")
     except ValueError:
-        host, port = None, 0
+        host, port = "", 0
     if not host or not port:
         raise TrunklineError("http.url", f"{url[:200]!r} is no URL to post to: write http://…")
+    shown = f"[{host}]" if ":" in host else host
     headers = [
-        ("Host", parts.netloc.rpartition("@")[2]),
+        ("Host", f"{shown}:{parts.port}" if parts.port else shown),
         ("User-Agent", f"Trunkline/{__version__}"),
         ("Content-Type", content_type),
         ("Content-Length", str(len(body))),
@@ -70,7 +72,7 @@ async def post(
     try:
         async with asyncio.timeout(timeout):
             context = ssl.create_default_context() if parts.scheme == "https" else None
-            status = await _asked(http, host, port, context, b"".join(octets))
+            status, answer = await _asked(http, host, port, context, b"".join(octets))
     except TimeoutError:
         raise TrunklineError("http.failed", f"{where} did not answer in {timeout:g} s") from None
     except (OSError, h11.RemoteProtocolError) as problem:
@@ -78,17 +80,18 @@ async def post(
         raise TrunklineError("http.failed", f"{where}: {why}") from problem
     if not 200 <= status < 300:
         raise TrunklineError("http.failed", f"{where} answered {status}")
+    return answer
 
 
 async def _asked(
     http: h11.Connection, host: str, port: int, context: ssl.SSLContext | None, octets: bytes
-) -> int:
-    """The status of the answer, when all of it has come."""
+) -> tuple[int, bytes]:
+    """The status of the answer and what it holds, when all of it has come, or enough of it."""
     reader, writer = await asyncio.open_connection(host, port, ssl=context)
     try:
         writer.write(octets)
         await writer.drain()
-        status = length = 0
+        status, answer = 0, bytearray()
         while True:
             event = http.next_event()
             match event:
@@ -97,10 +100,10 @@ async def _asked(
                 case h11.Response():
                     status = event.status_code
                 case h11.Data():
-                    length += len(event.data)
-                    if length > _MOST:
-                        return status
+                    answer += event.data
+                    if len(answer) > _MOST:
+                        return status, bytes(answer[:_MOST])
                 case h11.EndOfMessage() | h11.ConnectionClosed():
-                    return status
+                    return status, bytes(answer)
     finally:
-        writer.close()
+        writer.transport.abort()  # nothing is owed to a server that does not read

@@ -6,7 +6,7 @@ import asyncio
 import json
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,8 @@ class Web:
         body = json.loads(await reader.readexactly(length))
         self.requests.append((head.split()[1].decode(), body))
         if self.hang:
-            await reader.read()
+            with suppress(ConnectionError):
+                await reader.read()
         else:
             writer.write(f"HTTP/1.1 {self.status}\r\nContent-Length: 2\r\n\r\nok".encode())
             await writer.drain()
@@ -188,6 +189,9 @@ def test_a_server_that_hangs_delays_nobody_else(tmp_path: Path) -> None:
         ("*http_post,ftp://x/,,", "'ftp://x/' is no URL to post to"),
         ("*http_post,http://[x/,,", "'http://[x/' is no URL to post to"),
         ("*http_post,,,", "'' is no URL to post to"),
+        ("*http_post,http://a..b/,,", "'http://a..b/' is no URL to post to"),
+        ('*cgr_rpc,"{""Address"":""nowhere"",""Method"":""A.B""}",,', "'nowhere' is no address"),
+        ("*mail_async,a@example.net,,", "no mail_server is set in the network file"),
         ("*cgr_rpc,1,,", "the parameters '1' are no JSON object"),
         ("*cgr_rpc,{},,", "its parameters name no Address and Method"),
         ("*export,,,", "*export of B for cgrates.org:1001: nothing here carries that out"),
@@ -277,10 +281,10 @@ async def mails(refusing: str = "") -> AsyncIterator[tuple[str, list[str]]]:
         writer.write(b"220 here\r\n")
         while line := (await reader.readline()).decode().rstrip("\r\n"):
             told.append(line)
-            if line.startswith("data"):
+            if line == "DATA":
                 writer.write(b"354 go on\r\n")
                 told.append((await reader.readuntil(b"\r\n.\r\n")).decode())
-            elif refusing and refusing in line and line.startswith("rcpt"):
+            elif refusing and refusing in line and line.startswith("RCPT"):
                 writer.write(b"550 nobody\r\n")
                 continue
             writer.write(b"221 bye\r\n" if line == "QUIT" else b"250 fine\r\n")
@@ -299,17 +303,23 @@ def test_a_mail(tmp_path: Path) -> None:
             )
             await execute(desk)
             await desk.scheduler.turn()
-            assert desk.scheduler.counters.effects_done == 1, desk.lines
+            assert desk.scheduler.counters.effects_done == 2, desk.lines
             text = "\n".join(told)
-            assert "mail FROM:<us@example.net>" in text
-            assert "rcpt TO:<a@example.net>\nrcpt TO:<b@example.net>" in text
+            assert text.count("MAIL FROM:<us@example.net>") == 2
+            assert text.count("RCPT TO:<a@example.net>") == 1
+            assert text.count("RCPT TO:<b@example.net>") == 1
+            assert "EHLO [127.0.0.1]" in text
             assert "Subject: Account cgrates.org:1001" in text
             assert "*monetary gift: 5" in text
-        async with mails("b@example") as (place, _):
+        async with mails("b@example") as (place, told):
             desk.scheduler = Scheduler(desk.engine, desk.log, mail_server=place, mail_from="us@x")
             await execute(desk)
             await desk.scheduler.turn()
             assert desk.scheduler.counters.effects_retried == 1, "one of them was refused"
+            assert desk.scheduler.counters.effects_done == 1
+            desk.later(seconds=1)
+            await desk.scheduler.turn()
+            assert "\n".join(told).count("RCPT TO:<a@example.net>") == 1, "the other has it"
         desk.scheduler = Scheduler(desk.engine, desk.log, mail_server=place, mail_from="us@x")
         await execute(desk, "NOBODY")
         await desk.scheduler.turn()
@@ -322,6 +332,121 @@ def test_a_mail(tmp_path: Path) -> None:
         "NOBODY,*mail_async,;,,,,,,,,,,,,,,10",
     )
     office(tmp_path, rows, script)
+
+
+async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer, an octet at a time and never to the end."""
+    with suppress(ConnectionError):
+        while True:
+            writer.write(b"1")
+            await writer.drain()
+            await asyncio.sleep(0.05)
+    writer.close()
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "*http_post,http://{}/,,",
+        "*mail_async,a@example.net,,",
+        '*cgr_rpc,"{{""Address"":""{}"",""Method"":""A.B""}}",,',
+        '*cgr_rpc,"{{""Address"":""http://{}/jsonrpc"",""Method"":""A.B""}}",,',
+    ],
+)
+def test_a_server_that_answers_octet_by_octet(tmp_path: Path, row: str) -> None:
+    async def main() -> None:
+        server = await asyncio.start_server(drip, "127.0.0.1", 0)
+        async with server:
+            place = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            rows = actions(f"A,{row.format(place)},,,,,,,,,,,,10")
+            folder = write_folder(tmp_path / "rows", rows)
+            async with opened(folder, f"sqlite:///{tmp_path}/ledger.db") as desk:
+                desk.scheduler = Scheduler(desk.engine, desk.log, timeout=0.2, mail_server=place)
+                await execute(desk)
+                began = asyncio.get_running_loop().time()
+                await desk.scheduler.turn()
+                assert asyncio.get_running_loop().time() - began < 3
+                assert desk.scheduler.counters.effects_retried == 1
+                assert desk.lines == []
+            await asyncio.sleep(0.15)  # the server has seen that nobody is there
+
+    asyncio.run(main())
+
+
+def test_a_server_that_hangs_is_left_alone_for_a_moment(tmp_path: Path) -> None:
+    """Of many orders for it a few wait, and what is for somebody else does not."""
+
+    async def script(desk: Office, server: Web) -> None:
+        server.hang = True
+        desk.scheduler = Scheduler(desk.engine, desk.log, timeout=0.3)
+        await asyncio.gather(*(execute(desk) for _ in range(100)))
+        await execute(desk, "B")
+        await desk.scheduler.turn()
+        assert len(server.requests) == 20
+        assert desk.scheduler.counters.effects_retried == 100
+        assert desk.scheduler.counters.effects_done == 1
+
+    run(tmp_path, script, "B,*log,,,,,,,,,,,,,,,10")
+
+
+def test_text_that_is_none_is_carried_out_all_the_same(tmp_path: Path) -> None:
+    async def script(desk: Office, server: Web) -> None:
+        odd = {"ID": "\u2028\n.\r\n"}
+        await desk.ok(
+            "APIerSv1.AddBalance", Account="1001", BalanceType="*sms", Value=1, Balance=odd
+        )
+        async with mails() as (place, told):
+            desk.scheduler = Scheduler(desk.engine, desk.log, mail_server=place, mail_from="us@x")
+            for name in ("A", "B"):
+                await execute(desk, name)
+            await desk.scheduler.turn()
+            assert desk.scheduler.counters.faults == 0, desk.lines
+            assert desk.scheduler.counters.effects_done == 3, desk.lines
+            assert told.count("QUIT") == 1, "the line with a full stop is part of the mail"
+
+    run(tmp_path, script, "B,*log,,,,,,,,,,,,,,,10", "B,*mail_async,a@x,,,,,,,,,,,,,,5")
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (
+            b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n",
+            "302",
+        ),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n", ""),
+        (b"HTTP/1.1 200 OK\r\n", "head"),
+        (b"HTTP/1.1 100 Continue\r\n\r\n", "did not answer in 0.5 s"),
+    ],
+)
+def test_an_answer_without_end(answer: bytes, said: str) -> None:
+    """A redirect, 1 GB, a head, and interim answers: each again and again."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        more = (
+            answer if b"100" in answer else b"X: y\r\n" * 1000 if said == "head" else bytes(65536)
+        )
+        writer.write(answer)
+        with suppress(ConnectionError):
+            while True:
+                writer.write(more)
+                await writer.drain()
+                await asyncio.sleep(0)
+        writer.close()
+
+    async def main() -> None:
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        async with server:
+            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+            if not said:
+                assert len(await http.post(url, b"{}", timeout=5)) == 1 << 20
+                return
+            with pytest.raises(
+                TrunklineError, match=said.replace("head", "too long|exceeded|in 0.5")
+            ):
+                await http.post(url, b"{}", timeout=0.5)
+
+    asyncio.run(main())
 
 
 @pytest.mark.parametrize("answer", [b"", b"hello\r\n\r\n", b"HTTP/1.1 200 OK\r\n"])

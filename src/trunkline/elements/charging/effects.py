@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -28,13 +28,14 @@ from trunkline.charging.documents import (
 from trunkline.charging.event import Event, Scope, number_text
 from trunkline.charging.model import Account, Movement
 from trunkline.charging.record_documents import Details, details_to_json
+from trunkline.charging.rows import ActionRow
 from trunkline.charging.rsr import parse
 from trunkline.charging.sessions import session_id
 from trunkline.elements.charging.arguments import wire_name
 from trunkline.errors import DecodeError, TrunklineError
 from trunkline.jsonrpc import Json, encode
 from trunkline.net.http import post
-from trunkline.net.jsonrpc.client import connect
+from trunkline.net.jsonrpc import call_once
 from trunkline.net.mail import send_mail
 from trunkline.store.ledger.model import RecordRow, TaskRow
 
@@ -44,6 +45,7 @@ PREFIX: Final = "effect/"
 """Of the IDs of such tasks."""
 ATTEMPTS: Final = 8
 _PAUSE: Final = 256.0  # s; at most, between two attempts
+_SILENCE: Final = 5.0  # s; so long nobody asks a server that has not answered in time
 _HTTP: Final = frozenset({"*http_post", "*http_post_async", "*call_url", "*call_url_async"})
 _NOTHING: Final = frozenset({"*remove_account"})
 """What the change itself has done."""
@@ -126,14 +128,22 @@ def posted(effect: Effect, now: datetime) -> Iterator[TaskRow | RecordRow]:
     if row.action == "*cdrlog":
         yield from _records(effect, now)
     elif row.action not in _NOTHING:
-        order = Order(
-            action=row.action,
-            extra=row.extra,
-            actions_id=row.id,
-            account=effect.account,
-            time=now,
-        )
-        yield order.task(f"{PREFIX}{uuid4()}", now.timestamp())
+        for extra in _each(row):
+            order = Order(
+                action=row.action,
+                extra=extra,
+                actions_id=row.id,
+                account=effect.account,
+                time=now,
+            )
+            yield order.task(f"{PREFIX}{uuid4()}", now.timestamp())
+
+
+def _each(row: ActionRow) -> Sequence[str]:
+    """The parameters of each order: a mail to several is one to each, for one may be refused."""
+    if row.action != "*mail_async":
+        return [row.extra]
+    return [word.strip() for word in row.extra.split(";") if word.strip()] or [""]
 
 
 class Carrier:
@@ -145,7 +155,10 @@ class Carrier:
     """
 
     LASTING: Final = frozenset(
-        {"charging.effect", "charging.effect-unknown", "http.url", "mail.address"}
+        {
+            *("charging.effect", "charging.effect-unknown"),
+            *("http.url", "mail.address", "rpc.address"),
+        }
     )
     """Errors that no other attempt would mend."""
 
@@ -161,6 +174,7 @@ class Carrier:
         self._timeout = timeout
         self._mail_server = mail_server
         self._mail_from = mail_from
+        self._silent: dict[str, float] = {}
 
     async def carry_out(self, order: Order) -> None:
         """Do what was asked for.
@@ -174,12 +188,15 @@ class Carrier:
             self._log(f"LOG {'ExtraData' if account is None else 'Account'}: {shown}")
         elif order.action in _HTTP:
             account = order.account
-            body = None if account is None else reference_account(account)
-            await post(order.extra.strip(), encode(body).encode(), timeout=self._timeout)
-        elif order.action == "*mail_async" and self._mail_server:
+            body = encode(None if account is None else reference_account(account))
+            url = order.extra.strip()
+            octets = body.encode("utf-8", "replace")
+            place = url.partition("//")[2].partition("/")[0]
+            await self._timely(place, self._timeout, post(url, octets, timeout=self._timeout))
+        elif order.action == "*mail_async":
             await self._mail(order)
         elif order.action == "*cgr_rpc":
-            await asyncio.to_thread(self._call, order)
+            await self._call(order)
         else:
             raise TrunklineError(
                 "charging.effect-unknown",
@@ -187,9 +204,12 @@ class Carrier:
             )
 
     async def _mail(self, order: Order) -> None:
-        """To the addresses in the parameters, between ``;``: what the account holds."""
-        recipients = [word.strip() for word in order.extra.split(";") if word.strip()]
-        if not recipients or order.account is None:
+        """To the address in the parameters: what the account holds."""
+        if not self._mail_server:
+            raise TrunklineError(
+                "charging.effect", f"{order}: no mail_server is set in the network file"
+            )
+        if not order.extra or order.account is None:
             raise TrunklineError(
                 "charging.effect", f"{order}: its parameters name nobody, or there is no account"
             )
@@ -199,16 +219,18 @@ class Carrier:
             for each in account.balances
         ]
         text = "\n".join([f"{order.time:%Y-%m-%d %H:%M:%S} UTC, {order.actions_id}", "", *held])
-        await send_mail(
+        timeout = 2 * self._timeout
+        mail = send_mail(
             self._mail_server,
             self._mail_from,
-            recipients,
+            order.extra,
             f"Account {account.key}",
             f"{text}\n",
-            timeout=self._timeout,
+            timeout=timeout,
         )
+        await self._timely(self._mail_server, timeout, mail)
 
-    def _call(self, order: Order) -> None:
+    async def _call(self, order: Order) -> None:
         """``{"Address":"127.0.0.1:2012","Method":"CoreSv1.Ping","Params":{}}``."""
         said = _object(order.extra)
         address, method = said.get("Address"), said.get("Method")
@@ -216,11 +238,38 @@ class Carrier:
             raise TrunklineError(
                 "charging.effect", f"{order}: its parameters name no Address and Method to call"
             )
-        client = connect(address, self._timeout)
+        timeout = self._timeout
+        call = call_once(address, method, said.get("Params"), timeout=timeout)
+        await self._timely(address, timeout, call)
+
+    async def _timely(
+        self, place: str, timeout: float, work: Coroutine[None, None, object]
+    ) -> None:
+        """Do what a server is asked for, unless it has just let others wait for nothing.
+
+        So a server that hangs holds up one order in `_SILENCE` seconds, not all the others.
+
+        Raises:
+            TrunklineError: ``charging.effect-silent``, or why it could not be done.
+        """
+        now = asyncio.get_running_loop().time
+        began = now()
+        if self._silent.get(place, 0.0) > began:
+            work.close()
+            raise TrunklineError(
+                "charging.effect-silent", f"{place[:200]} did not answer a moment ago"
+            )
+        if place in self._silent:  # this one finds out
+            self._silent[place] = began + timeout + _SILENCE
         try:
-            client.call(method, said.get("Params"))
-        finally:
-            client.close()
+            await work
+        except TrunklineError:
+            if now() - began >= timeout:
+                self._silent[place] = now() + _SILENCE
+            else:
+                self._silent.pop(place, None)
+            raise
+        self._silent.pop(place, None)
 
 
 def _object(text: str) -> dict[str, Json]:

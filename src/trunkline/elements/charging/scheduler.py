@@ -353,12 +353,14 @@ class Scheduler:
         after: TaskRow | None = None
         try:
             await self._carrier.carry_out(order)
-        except TrunklineError as problem:
-            if problem.code not in Carrier.LASTING:
+        except Exception as problem:  # whatever it is, it must not come for ever
+            if getattr(problem, "code", "") not in Carrier.LASTING:
                 after = order.failed(task.id, self._now().timestamp())
+            if not isinstance(problem, TrunklineError):
+                self._fault(problem)
             if after is None:
                 self.counters.effects_given_up += 1
-                self._log("ACTION", 3, "GIVEN-UP", f"{order}: {problem.message}")
+                self._log("ACTION", 3, "GIVEN-UP", f"{order}: {problem}")
             else:
                 self.counters.effects_retried += 1
         else:

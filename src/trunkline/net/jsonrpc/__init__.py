@@ -21,6 +21,7 @@ from trunkline.net.jsonrpc.client import HttpRpcClient, RpcClient, connect
 from trunkline.net.jsonrpc.connection import Handler, Peer
 from trunkline.net.jsonrpc.dialled import DialledConnection
 from trunkline.net.jsonrpc.http import HttpConnection
+from trunkline.net.jsonrpc.once import call_once
 from trunkline.net.jsonrpc.server import RpcServer, RpcSettings, Statistics
 from trunkline.net.jsonrpc.tcp import TcpConnection, TwoWayConnection
 
@@ -36,5 +37,6 @@ __all__ = [
     "Statistics",
     "TcpConnection",
     "TwoWayConnection",
+    "call_once",
     "connect",
 ]

@@ -16,7 +16,16 @@ from urllib.parse import urlsplit
 from trunkline.errors import DecodeError, TrunklineError
 from trunkline.jsonrpc import Answer, Json, Limits, Splitter, parse, request
 
-__all__ = ["Client", "HttpRpcClient", "RpcClient", "connect"]
+__all__ = [
+    "Client",
+    "HttpRpcClient",
+    "RpcClient",
+    "connect",
+    "host_and_port",
+    "late",
+    "read",
+    "result",
+]
 
 _LIMITS: Final = Limits(octets=64 << 20)  # an answer may list a thousand accounts
 _CHUNK: Final = 65536
@@ -40,6 +49,15 @@ def connect(address: str, timeout: float = 10.0) -> Client:
     """
     if address.startswith("http://"):
         return HttpRpcClient(address, timeout)
+    return RpcClient(*host_and_port(address), timeout)
+
+
+def host_and_port(address: str) -> tuple[str, int]:
+    """What ``HOST:PORT`` says.
+
+    Raises:
+        TrunklineError: ``rpc.address``.
+    """
     host, colon, port = address.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     if not colon or not host or not port.isdecimal() or not 0 < int(port) < 65536:
@@ -48,7 +66,7 @@ def connect(address: str, timeout: float = 10.0) -> Client:
             f"{address[:80]!r} is no address: write 127.0.0.1:2012, or"
             " http://127.0.0.1:2080/jsonrpc",
         )
-    return RpcClient(host, int(port), timeout)
+    return host, int(port)
 
 
 class RpcClient:
@@ -88,9 +106,9 @@ class RpcClient:
             self._socket.sendall(request(method, argument, number).encode("utf-8", "replace"))
             while True:
                 while self._values:
-                    answer = _read(self.place, self._values.popleft())
+                    answer = read(self.place, self._values.popleft())
                     if answer.id == number:
-                        return _result(method, answer)
+                        return result(method, answer)
                     if answer.id is None and answer.error is not None:  # the stream has ended
                         raise TrunklineError("rpc.error", f"{method}: {answer.error}")
                 self._socket.settimeout(max(deadline - time.monotonic(), 0.001))
@@ -103,7 +121,7 @@ class RpcClient:
                 if not self._values and self._splitter.error is not None:
                     raise _no_answer(self.place, self._splitter.error)
         except TimeoutError:
-            raise _late(self.place, method, self._timeout) from None
+            raise late(self.place, method, self._timeout) from None
         except OSError as problem:
             raise TrunklineError("rpc.closed", f"{self.place}: {problem}") from problem
 
@@ -141,7 +159,7 @@ class HttpRpcClient:
             response = self._http.getresponse()
             data = response.read(_LIMITS.octets)
         except TimeoutError:
-            raise _late(self.place, method, self._timeout) from None
+            raise late(self.place, method, self._timeout) from None
         except (OSError, http.client.HTTPException) as problem:
             why = str(problem) or type(problem).__name__
             raise TrunklineError("rpc.closed", f"{self.place}: {why}") from problem
@@ -149,10 +167,15 @@ class HttpRpcClient:
             raise TrunklineError(
                 "rpc.answer", f"{self.place}{self._path} answered {response.status}, no JSON-RPC"
             )
-        return _result(method, _read(self.place, data.strip()))
+        return result(method, read(self.place, data.strip()))
 
 
-def _read(place: str, value: bytes) -> Answer:
+def read(place: str, value: bytes) -> Answer:
+    """The answer that ``place`` gave.
+
+    Raises:
+        TrunklineError: ``rpc.answer``.
+    """
     try:
         message = parse(value) if value[:1] in (b"{", b"[") else None
     except DecodeError as problem:
@@ -162,7 +185,12 @@ def _read(place: str, value: bytes) -> Answer:
     return message
 
 
-def _result(method: str, answer: Answer) -> Json:
+def result(method: str, answer: Answer) -> Json:
+    """What was answered.
+
+    Raises:
+        TrunklineError: ``rpc.error``.
+    """
     if answer.error is not None:
         raise TrunklineError("rpc.error", f"{method}: {answer.error}")
     return answer.result
@@ -176,7 +204,8 @@ def _unreachable(place: str, problem: OSError) -> TrunklineError:
     )
 
 
-def _late(place: str, method: str, timeout: float) -> TrunklineError:
+def late(place: str, method: str, timeout: float) -> TrunklineError:
+    """That no answer came."""
     return TrunklineError("rpc.timeout", f"{place}: {method} was not answered in {timeout:g} s")
 
 
