@@ -17,8 +17,10 @@ import pytest
 from tests.elements.charging.reference_client import AnsweredError, JSONClient
 from tests.elements.charging.support import network_file, running, write_folder
 from tests.elements.charging.test_costs import ASKED, RETAIL
+from typer.testing import CliRunner
 
 from trunkline.cli import run
+from trunkline.cli.app import build
 from trunkline.config.cgrates import compile_lines, load_folder
 from trunkline.config.network import load_network
 from trunkline.elements.charging.process import ChargingPlan
@@ -144,6 +146,21 @@ def test_what_is_set_on_one_node_counts_on_the_other(tmp_path: Path) -> None:
         assert here.call("CacheSv1.ReloadCache", {}) == "OK"  # now, and not within a second
         with pytest.raises(AnsweredError, match="NOT_FOUND"):
             here.call("APIerSv1.GetAttributeProfile", {"ID": "A"})
+
+
+def test_a_node_says_what_it_prices_by(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = f"sqlite:///{tmp_path}/tariffs.sqlite"
+    path = network_file(tmp_path, "says", store=store)
+    with running(path):
+        assert (
+            "node OCS: no tariff yet; trunkline rate load DIR loads one" in capsys.readouterr().out
+        )
+    folder = write_folder(tmp_path / "tariff", RETAIL)
+    assert (
+        CliRunner().invoke(build(), ["rate", "load", str(folder), "--store", store]).exit_code == 0
+    )
+    with running(path):
+        assert "node OCS: version 1 of the tariff" in capsys.readouterr().out
 
 
 def test_run_answers_until_it_is_told_to_end(tmp_path: Path) -> None:

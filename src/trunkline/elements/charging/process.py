@@ -125,7 +125,7 @@ class ChargingPlan:
             )
         else:
             url = settings.store or default_tariff_url()
-            self.source = "the active tariff"
+            self.source = "no tariff yet; trunkline rate load DIR loads one"
             self.tariffs = Tariffs.of_store(url, precision=precision)
             kept = RuleStore(url)
         self.rules = RuleBook(self.tariffs.rows, self.tariffs, kept)
@@ -261,7 +261,7 @@ class ChargingNode:
             "SYS",
             5,
             "RESTART",
-            f"Trunkline {__version__}, charging node {self.plan.name}: {self.plan.source}",
+            f"Trunkline {__version__}, charging node {self.plan.name}: {self._tariff()}",
         )
 
     async def close(self) -> None:
