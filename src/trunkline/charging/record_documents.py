@@ -35,6 +35,8 @@ class Details:
     pre_rated: bool = False
     """Its cost came with the event."""
     partial: bool = False
+    assumed: bool = False
+    """It was made of what its session took, for no record had come; one that comes replaces it."""
     exported: bool = True
     """Whether exporters that get every record get this one."""
     taken: tuple[Taking, ...] = ()
@@ -52,6 +54,7 @@ def details_to_json(details: Details) -> dict[str, Json]:
         "cost_source": details.cost_source,
         "pre_rated": details.pre_rated,
         "partial": details.partial,
+        "assumed": details.assumed,
         "kept_back": not details.exported,
         "taken": [taking_to_json(taking) for taking in details.taken],
     }
@@ -88,6 +91,7 @@ def details_from_json(value: object) -> Details:
         cost_details=cast("Mapping[str, Json]", details) if details else None,
         pre_rated=reader.flag("pre_rated"),
         partial=reader.flag("partial"),
+        assumed=reader.flag("assumed"),
         exported=not reader.flag("kept_back"),
         taken=taken,
         first=first,

@@ -40,7 +40,15 @@ from trunkline.store.ledger.model import (
     View,
 )
 
-__all__ = ["DEFAULT_RUN", "Engine", "Step", "Unseen", "account_key", "stored_session"]
+__all__ = [
+    "DEFAULT_RUN",
+    "Engine",
+    "Step",
+    "Unseen",
+    "account_key",
+    "session_row",
+    "stored_session",
+]
 
 DEFAULT_RUN: Final = "*default"
 _MEMBERS: Final = 1000  # accounts that share balances: each of their calls locks them all
@@ -279,6 +287,15 @@ def _keys_of(run: Run) -> Iterable[str]:
 def stored_session(row: SessionRow | None) -> Session | None:
     """The session that a row of the ledger is."""
     return None if row is None else row.session
+
+
+def session_row(session: Session) -> SessionRow:
+    """A session as the ledger keeps it: one that has ended is no account's."""
+    payer = next(
+        (run for run in session.runs if run.call.account and run.request_type.reserves), None
+    )
+    account = "" if payer is None or session.ended else account_key(payer)
+    return SessionRow(account, session.look_at, session)
 
 
 def _json(value: object) -> Json:

@@ -24,6 +24,7 @@ from uuid import uuid4
 from trunkline.charging.event import Event
 from trunkline.charging.sessions import SessionError
 from trunkline.elements.charging.engine import Engine, Step
+from trunkline.elements.charging.recorder import Recorder
 from trunkline.elements.charging.steps import Steps, wanted
 from trunkline.errors import TrunklineError
 from trunkline.jsonrpc import Json
@@ -48,6 +49,7 @@ class Fallback(Steps):
         lease: see `Steps`.
         debit_interval: see `Steps`.
         node: see `Steps`.
+        recorder: see `Steps`.
     """
 
     def __init__(
@@ -60,8 +62,11 @@ class Fallback(Steps):
         lease: float,
         debit_interval: int,
         node: str,
+        recorder: Recorder | None = None,
     ) -> None:
-        super().__init__(engine, lease=lease, debit_interval=debit_interval, node=node)
+        super().__init__(
+            engine, lease=lease, debit_interval=debit_interval, node=node, recorder=recorder
+        )
         self._journal = journal
         self._per_call = per_call
         self._in_all = in_all

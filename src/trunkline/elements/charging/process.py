@@ -133,7 +133,7 @@ class ChargingPlan:
         self.exporters = [_exporter(network.path.parent, each) for each in settings.export]
         self.readers = [_reader(network.path.parent, each) for each in settings.reader]
 
-    def steps(self, engine: Engine) -> Steps:
+    def steps(self, engine: Engine, recorder: Recorder) -> Steps:
         """The steps of sessions, as the settings have them.
 
         Raises:
@@ -142,7 +142,13 @@ class ChargingPlan:
         settings = self.settings
         lease, interval = settings.lease.seconds, round(settings.debit_interval.seconds * SECOND)
         if settings.when_ledger_fails == "deny":
-            return Steps(engine, lease=lease, debit_interval=interval, node=self.name)
+            return Steps(
+                engine,
+                lease=lease,
+                debit_interval=interval,
+                node=self.name,
+                recorder=recorder,
+            )
         folder = Path(default_ledger_url().removeprefix("sqlite:///")).parent
         return Fallback(
             engine,
@@ -152,6 +158,7 @@ class ChargingPlan:
             lease=lease,
             debit_interval=interval,
             node=self.name,
+            recorder=recorder,
         )
 
 
@@ -166,7 +173,13 @@ class ChargingNode:
         self.log = RouterLog(sys.stdout)
         self.log.listeners.append(self._publish_log)
         self.engine = Engine(plan.tariffs, Book(plan.ledger), plan.rules, lambda: datetime.now(UTC))
-        self.steps = plan.steps(self.engine)
+        live = [
+            Live(exporter, each.every.seconds)
+            for exporter, each in zip(plan.exporters, plan.settings.export, strict=True)
+            if each.live
+        ]
+        recorder = Recorder(self.engine, [each.exporter.name for each in live])
+        self.steps = plan.steps(self.engine, recorder)
         self._failing = ""
         self._unprepared = False
         relay = plan.settings.mail_server.address
@@ -177,12 +190,6 @@ class ChargingNode:
             mail_from=plan.settings.mail_from,
         )
         self.clients = Clients(self._switches, plan.settings.lease.seconds)
-        live = [
-            Live(exporter, each.every.seconds)
-            for exporter, each in zip(plan.exporters, plan.settings.export, strict=True)
-            if each.live
-        ]
-        recorder = Recorder(self.engine, [each.exporter.name for each in live])
         self.exports = Exports(self.engine, plan.exporters, live, self.log)
         self.readers = Readers(self.engine, recorder, plan.readers, self.log)
         self.registry = Registry(

@@ -30,8 +30,14 @@ from trunkline.charging.money import add, total
 from trunkline.charging.record_documents import Details, details_from_json, details_to_json
 from trunkline.charging.result import paid_event_cost
 from trunkline.charging.sessions import RequestType, Run, Session, SessionError, settle
-from trunkline.elements.charging.engine import DEFAULT_RUN, Engine, Step, stored_session
-from trunkline.elements.charging.steps import session_row
+from trunkline.elements.charging.engine import (
+    DEFAULT_RUN,
+    Engine,
+    Step,
+    Unseen,
+    session_row,
+    stored_session,
+)
 from trunkline.elements.charging.taken import Taken
 from trunkline.rating.call import Call
 from trunkline.rating.cost import price
@@ -58,6 +64,7 @@ _NO_TIME: Final = "0001-01-01T00:00:00Z"
 _SOURCE: Final = "*cdrs"
 _SESSIONS: Final = "*sessions"
 _REFUNDED: Final = "REFUNDED"
+_MISSING: Final = "RECORD_MISSING"
 _OWN: Final = frozenset(
     (
         *("CGRID", "RunID", "OrderID", "OriginHost", "Source", "OriginID", "ToR", "RequestType"),
@@ -160,7 +167,8 @@ class Recorder:
             changes = _Changes(self._engine.taken(view, clock.timestamp()))
             for run in runs:
                 known = view.records[record_key(identifier, run.id)]
-                if known is not None and not (how.again or how.refund):
+                assumed = known is not None and details_of(known).assumed
+                if known is not None and not (how.again or how.refund or assumed):
                     changes.found.append(Recorded(known))
                     continue
                 if known is not None and how.refund and not how.again:
@@ -170,27 +178,7 @@ class Recorder:
                 used = usage
                 if used is None:
                     used = before.used if before is not None else 0
-                row = RecordRow(
-                    id=identifier,
-                    run=run.id,
-                    document="",
-                    tenant=run.call.tenant,
-                    account=run.call.account,
-                    subject=run.call.subject or run.call.account,
-                    destination=run.call.destination,
-                    category=run.call.category,
-                    type=run.call.tor,
-                    request_type=str(run.request_type),
-                    origin_id=origin,
-                    origin_host=host,
-                    source=to_text(run.event.get("Source", "")),
-                    time=run.call.time.timestamp(),
-                    setup_time=times[run.id][0],
-                    answer_time=times[run.id][1],
-                    created=clock.timestamp() if known is None else known.created,
-                    updated=clock.timestamp(),
-                    usage=max(used, 0),
-                )
+                row = _row(run, (identifier, origin, host), times[run.id], clock, known, used)
                 self._store(row, run, before, known, how, changes)
             found[:] = changes.found
             if not how.store:
@@ -200,6 +188,38 @@ class Recorder:
 
         await engine.write(keys, step)
         return found
+
+    def unclaimed(self, view: View, session: Session) -> Step:
+        """What becomes of a session that no record came for: a record, and nothing moves.
+
+        So it stays known what was taken, and a record that comes later takes it over. Runs that
+        took nothing have none.
+        """
+        clock = self._engine.clock()
+        runs = [run for run in session.runs if run.taken]
+        keys = [record_key(session.id, run.id) for run in runs]
+        if any(key not in view.records for key in keys):
+            raise Unseen(records=keys)
+        changes = _Changes(self._engine.taken(view, clock.timestamp()))
+        names = session.id, session.origin_id, session.origin_host
+        for key, run in zip(keys, runs, strict=True):
+            if view.records[key] is not None:
+                continue
+            row = _row(run, names, self._times(run, clock), clock, None, max(run.used, run.granted))
+            paid = self._pay(run, row.usage, (), changes, row)
+            if paid.cost != run.cost or any(debit.movements for debit in paid.debits):
+                paid = _Paid(cost=run.cost, taken=run.taken)  # it would be another price by now
+            details = Details(
+                extra=_extra(run),
+                extra_info=_MISSING,
+                cost_source=_SESSIONS,
+                cost_details=paid.details,
+                assumed=True,
+                taken=run.taken,
+                first=run.taken,
+            )
+            self._put(row, None, details, replace(paid, debits=()), changes, ())
+        return self._step(changes, clock, {session.id: None})
 
     def _runs(self, event: Event, how: Treatment) -> list[Run]:
         profiles = self._engine.profiles.chargers.selection.profiles(event.tenant_or_default)
@@ -246,7 +266,7 @@ class Recorder:
         else:
             paid = self._pay(replace(run, taken=taken), row.usage, first, changes, row)
         details = Details(
-            extra={name: to_text(value) for name, value in run.event.items() if name not in _OWN},
+            extra=_extra(run),
             extra_info=paid.error,
             cost_source=self._source(run, before, pre_rated, paid),
             cost_details=paid.details,
@@ -256,7 +276,9 @@ class Recorder:
             taken=paid.taken,
             first=first or paid.taken,
         )
-        flags = () if known is None else (("*refund",) if how.refund else ("*rerate",))
+        flags: tuple[str, ...] = ()
+        if known is not None and not details_of(known).assumed:
+            flags = ("*refund",) if how.refund else ("*rerate",)
         self._put(row, known, details, paid, changes, flags)
 
     @staticmethod
@@ -427,6 +449,8 @@ class Recorder:
                 return Step(time=clock.timestamp())
             if paid.stuck:
                 paid = replace(paid, cost=known.cost, details=old.cost_details)
+            elif old.assumed and not paid.error:
+                paid = replace(paid, error=_MISSING)
             if not _differs(known, old, paid):
                 return Step(time=clock.timestamp())
             details = replace(
@@ -453,7 +477,13 @@ class Recorder:
             changes.found.append(Recorded(known))
             return
         details = replace(
-            old, extra_info=_REFUNDED, cost_source="", cost_details=None, taken=(), first=old.first
+            old,
+            extra_info=_REFUNDED,
+            cost_source="",
+            cost_details=None,
+            assumed=False,
+            taken=(),
+            first=old.first,
         )
         changed = replace(known, updated=now.timestamp())
         paid = _Paid(cost=None, debits=given)
@@ -477,6 +507,46 @@ class Recorder:
 def details_of(row: RecordRow) -> Details:
     """What a record says besides its columns."""
     return details_from_json(json.loads(row.document))
+
+
+def _row(
+    run: Run,
+    names: tuple[str, str, str],
+    times: tuple[float | None, float | None],
+    now: datetime,
+    known: RecordRow | None,
+    usage: int,
+) -> RecordRow:
+    """The record of a run, as far as it is known before it is rated.
+
+    ``names``: see `_names`; ``times``: when it was set up and answered; ``known``: it is made anew.
+    """
+    return RecordRow(
+        id=names[0],
+        run=run.id,
+        document="",
+        tenant=run.call.tenant,
+        account=run.call.account,
+        subject=run.call.subject or run.call.account,
+        destination=run.call.destination,
+        category=run.call.category,
+        type=run.call.tor,
+        request_type=str(run.request_type),
+        origin_id=names[1],
+        origin_host=names[2],
+        source=to_text(run.event.get("Source", "")),
+        time=run.call.time.timestamp(),
+        setup_time=times[0],
+        answer_time=times[1],
+        created=now.timestamp() if known is None else known.created,
+        updated=now.timestamp(),
+        usage=max(usage, 0),
+    )
+
+
+def _extra(run: Run) -> dict[str, str]:
+    """The fields of a run's event that no record has by itself."""
+    return {name: to_text(value) for name, value in run.event.items() if name not in _OWN}
 
 
 def _run_of(row: RecordRow, details: Details) -> Run:

@@ -26,12 +26,17 @@ from trunkline.elements.charging.cdrs import (
     external_cdr,
     query_of,
 )
-from trunkline.elements.charging.engine import DEFAULT_RUN, Engine, Step, stored_session
+from trunkline.elements.charging.engine import (
+    DEFAULT_RUN,
+    Engine,
+    Step,
+    session_row,
+    stored_session,
+)
 from trunkline.elements.charging.recorder import Recorded, Recorder, Treatment, details_of
 from trunkline.elements.charging.refusals import refusing
 from trunkline.elements.charging.registry import ApiError, method
 from trunkline.elements.charging.sessions import SessionArgs
-from trunkline.elements.charging.steps import session_row
 from trunkline.jsonrpc import Json
 from trunkline.rating.call import Call
 from trunkline.rating.model import DEFAULT_TENANT
@@ -321,6 +326,7 @@ def _cost_run(
         used=int(cost.usage),
         granted=int(cost.usage),
         taken=tuple(taken),
+        cost=_number(dict(cost.cost_details), "Cost"),
     )
 
 

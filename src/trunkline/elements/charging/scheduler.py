@@ -25,9 +25,8 @@ from trunkline.charging.actions import expired
 from trunkline.config.cgrates import ChargingRows
 from trunkline.elements.charging import afterwards, effects, plans
 from trunkline.elements.charging.effects import Carrier, Order, document_of
-from trunkline.elements.charging.engine import Engine
+from trunkline.elements.charging.engine import Engine, session_row
 from trunkline.elements.charging.plans import NEVER, Gift, Plans
-from trunkline.elements.charging.steps import session_row
 from trunkline.elements.charging.taken import Booked, Mishap
 from trunkline.errors import TrunklineError
 from trunkline.rating.model import DEFAULT_TENANT

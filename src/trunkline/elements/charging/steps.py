@@ -54,16 +54,17 @@ from trunkline.elements.charging.engine import (
     Engine,
     Step,
     Unseen,
-    account_key,
+    session_row,
     stored_session,
 )
+from trunkline.elements.charging.recorder import Recorder
 from trunkline.errors import TrunklineError
 from trunkline.rating.call import VOICE
 from trunkline.rating.durations import HOUR, SECOND
 from trunkline.store.guard import StoreUnavailable
 from trunkline.store.ledger.model import Duplicate, Keys, SessionRow, View, record_key
 
-__all__ = ["FORCED", "LEASE", "Ended", "Steps", "session_row", "wanted"]
+__all__ = ["FORCED", "LEASE", "Ended", "Steps", "wanted"]
 
 FORCED: Final = "FORCED_DISCONNECT"
 _FAILED: Final = "SERVER_ERROR"
@@ -100,11 +101,19 @@ class Steps:
         lease: s; a session of which nothing is heard for so long is taken for dead.
         debit_interval: ns; of calls whose event names none. 0: their switch asks for more.
         node: the node's name, which a session shows.
+        recorder: stores the records of sessions, one that none came for included.
     """
 
     def __init__(
-        self, engine: Engine, *, lease: float = LEASE, debit_interval: int = 0, node: str = ""
+        self,
+        engine: Engine,
+        *,
+        lease: float = LEASE,
+        debit_interval: int = 0,
+        node: str = "",
+        recorder: Recorder | None = None,
     ) -> None:
+        self.recorder: Final = Recorder(engine) if recorder is None else recorder
         self._engine = engine
         self._lease = lease
         self._debit_interval = debit_interval
@@ -293,8 +302,9 @@ class Steps:
         """Do all that is due: extend calls, and end those that cannot be.
 
         Sessions are ended whose lease is over, with what they are known to have used. Those that
-        have ended, and whose record never came, are forgotten. ``tell`` gets what has ended, or was
-        not told yet; see `told`. What fails for one session, none that comes after it waits for.
+        have ended, and whose record never came, become a record. ``tell`` gets what has ended, or
+        was not told yet; see `told`. What fails for one session, none that comes after it waits
+        for.
         """
         problem: BaseException | None = None
         for identifier, at in list(self._released.items()):
@@ -450,7 +460,7 @@ class Steps:
             if session.ended and session.due and session.lease_until > now:
                 return Step(time=now, session=session, reason=session.ending)
             if session.ended:
-                return Step(time=now, sessions={row.id: None})
+                return self.recorder.unclaimed(view, session)
             until = min(now, session.lease_until)
             if not session.due or session.due > until:
                 silent = session.lease_until
@@ -688,12 +698,3 @@ def _request(kind: str, event: Event, usage: int | None, used: int | None) -> st
         return ""
     text = "\0".join((kind, event.id, str(usage), str(used)))
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-
-
-def session_row(session: Session) -> SessionRow:
-    """A session as the ledger keeps it: one that has ended is no account's."""
-    payer = next(
-        (run for run in session.runs if run.call.account and run.request_type.reserves), None
-    )
-    account = "" if payer is None or session.ended else account_key(payer)
-    return SessionRow(account, session.look_at, session)
