@@ -513,3 +513,34 @@ def test_sums_of_too_many_digits_are_refused() -> None:
             sum_of(most, least)
     with pytest.raises(AmountError, match="over 80 digits"):
         trim(Decimal("1e300"))
+
+
+def test_a_part_of_a_unit_never_leaves_less_than_nothing() -> None:
+    third = Balance(
+        uuid="sms", type=SMS, value=Decimal("0.3333333333334"), factors={SMS: Decimal(3)}
+    )
+    account = Account(tenant="cgrates.org", id="a", balances=(third,))
+    call = Call(destination="49", time=NOON, usage=1, category="sms", tor=SMS)
+    found = debit(OF, Payers(account=account), Usage(call=call, cover=Cover.FUNDED))
+    assert found.usage == 1
+    assert found.accounts[0].balances[0].value == 0
+
+
+def test_what_goes_to_the_default_balance_instead_is_exact() -> None:
+    long = Decimal("123456789012345.12345678901234567891")
+    default, gone = money("default", "0", id="*default"), money("gone", "0")
+    account = Account(tenant="cgrates.org", id="a", balances=(default,))
+    taken = tuple(
+        Taking(account=account.key, balance=each, amount=long) for each in (default, gone)
+    )
+    found = debit(
+        OF,
+        Payers(account=account),
+        Usage(
+            call=Call(destination="49", time=NOON, usage=0),
+            cover=Cover.ALL,
+            taken=taken,
+            first=taken,
+        ),
+    )
+    assert found.accounts[0].balances[0].value == Decimal("246913578024690.24691357802469135782")

@@ -191,6 +191,7 @@ def session(
     return payers, last, movements
 
 
+@settings(deadline=None)
 @given(situations(), st.sampled_from(Cover), st.sampled_from([EXACT, Cgrates(5)]))
 def test_any_partition_of_a_call_ends_as_the_call_in_one_piece(
     made: Situation, cover: Cover, precision: Precision
@@ -222,6 +223,7 @@ def test_any_partition_of_a_call_ends_as_the_call_in_one_piece(
     assert -total(each.amount for each in movements) == total(each.amount for each in last.taken)
 
 
+@settings(deadline=None)
 @given(situations(), st.sampled_from(Cover))
 def test_only_a_default_balance_goes_below_zero_and_only_where_it_may(
     made: Situation, cover: Cover
@@ -246,6 +248,7 @@ def test_only_a_default_balance_goes_below_zero_and_only_where_it_may(
         assert money == last.cost
 
 
+@settings(deadline=None)
 @given(situations())
 def test_what_is_granted_is_covered_and_costs_the_same_again(
     made: Situation,
@@ -275,6 +278,7 @@ def test_what_is_granted_is_covered_and_costs_the_same_again(
     assert (again.cost, again.taken) == (granted.cost, granted.taken)
 
 
+@settings(deadline=None)
 @given(cases(several=3), st.lists(st.integers(0, 900 * SECOND), max_size=4).map(sorted))
 def test_a_call_that_one_balance_pays_costs_its_price(
     made: tuple[Parts, tzinfo, list[Call]], cuts: list[int]

@@ -65,7 +65,7 @@ from trunkline.charging.model import (
     Movement,
     Taking,
 )
-from trunkline.charging.money import ZERO, add, subtract, to_amount, trim
+from trunkline.charging.money import ZERO, add, subtract, to_amount, total, trim
 from trunkline.charging.payers import NOTHING, Choice, Purse, Reason, free_step, matched, select
 from trunkline.rating.call import Call, complete
 from trunkline.rating.cost import EXACT, Cgrates, Exact, Precision
@@ -573,7 +573,7 @@ class _Debit:
                 continue  # a later turn of the same balance
             amount = self.amounts.get(id(purse), ZERO)
             if purse.units:
-                amount = add(amount, to_amount(purse.units, up=True))
+                amount = add(amount, min(to_amount(purse.units, up=True), to_amount(purse.start)))
             amount = trim(amount)
             if amount > 0:
                 balance = replace(purse.balance, value=ZERO)
@@ -587,7 +587,7 @@ class _Debit:
             nets.append((purse, net))
         if homeless:
             default = self.default.shared[0]
-            held_before = sum((net for purse, net in nets if purse is default), ZERO)
+            held_before = total(net for purse, net in nets if purse is default)
             nets = [each for each in nets if each[0] is not default]
             nets.append((default, trim(add(held_before, homeless))))
         for purse, net in nets:
