@@ -121,6 +121,19 @@ def test_a_node_is_asked_where_it_usually_is(
     assert json.loads(good("console", "--tariff", str(TUTORIAL), asked))["Cost"] == 22
 
 
+def test_the_shell_may_have_taken_the_quotes_away(node: ChargingNode) -> None:
+    host, port = node.servers["rpc_json"].local
+    there = ("console", "--rpc", f"{host}:{port}")
+    assert good(*there, "balance_set", "Account=1001", "BalanceType=*monetary", "Value=5") == (
+        '"OK"\n'
+    )
+    assert json.loads(good(*there, "account", "Account=1001"))["ID"] == "cgrates.org:1001"
+    assert json.loads(good(*there, "accounts", "Limit=1", "Tenant=cgrates.org"))
+    assert refused(*there, "account Account={}").message.endswith("of type string")
+    assert refused(*there, "sharedgroup ID=7").message.endswith("GetSharedGroup: NOT_FOUND")
+    assert "*actions" in good(*there, "get_load_times")
+
+
 def test_lines_one_after_another(node: ChargingNode) -> None:
     host, port = node.servers["rpc_json"].local
     lines = [

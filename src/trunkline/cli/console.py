@@ -150,20 +150,43 @@ def _carry_out(text: str, rpc: str | None, tariff: Path | None, store: str | Non
     if rpc is None and command.verb == COST:
         print_cost([text], tariff, store)
         return
-    arguments: Json = cast("Json", command.arguments)
-    if command.verb == COST:  # all of them are text; the shell may have taken the quotes away
-        arguments = {
-            name: value if isinstance(value, str) else json.dumps(value)
-            for name, value in command.arguments.items()
-        }
-    if command.method == "APIerSv1.GetSharedGroup":  # takes no object: the ID, whatever its key
-        arguments = next(iter(cast("dict[str, Json]", arguments).values()), "")
+    arguments = _as_taken(command)
     if rpc is None and _needs_no_node(command.method):
         result = _here(command, arguments, tariff, store)
     else:
         result = _there(command, arguments, rpc)
     shown = _with_durations(result, DURATIONS.get(command.verb, frozenset()))
     typer.echo(json.dumps(shown, indent=1, sort_keys=True, ensure_ascii=False, default=_number))
+
+
+def _as_taken(command: Command) -> Json:
+    """The argument of a command as its method takes it.
+
+    Where it takes text, what looks like a number or a truth is text: the shell may have taken the
+    quotes away. A method that takes no object gets the one value, whatever its key.
+    """
+    from trunkline.elements.charging.arguments import hints_of, wire_names
+    from trunkline.elements.charging.process import SERVICES
+    from trunkline.elements.charging.registry import argument_of
+
+    said = cast("dict[str, Json]", command.arguments)
+    declared = argument_of(command.method, *SERVICES)
+    if declared is str:
+        return _text(next(iter(said.values()), ""))
+    if declared is None or not any(isinstance(each, bool | int | float) for each in said.values()):
+        return said
+    hints = hints_of(declared)
+    own = getattr(declared, "__dataclass_fields__", {})
+    texts = {
+        name.lower()
+        for name, field in zip(wire_names(declared), own, strict=True)
+        if hints[field] is str
+    }
+    return {name: _text(each) if name.lower() in texts else each for name, each in said.items()}
+
+
+def _text(value: Json) -> Json:
+    return json.dumps(value) if isinstance(value, bool | int | float) else value
 
 
 def _there(command: Command, arguments: Json, rpc: str | None) -> Json:
