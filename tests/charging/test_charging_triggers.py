@@ -106,6 +106,13 @@ def test_a_recurrent_trigger_rests_in_between() -> None:
         assert not account.triggers[0].executed
 
 
+def test_a_clock_that_was_ahead_puts_no_trigger_to_sleep() -> None:
+    row = trigger("*min_balance", 100, recurrent=True, min_sleep=60 * 10**9)
+    ahead = fire(set_triggers(ACCOUNT, [row]), now=NOW + timedelta(days=365)).account
+    assert ahead is not None
+    assert len(fire(ahead).effects) == 1
+
+
 @pytest.mark.parametrize(
     "more",
     [

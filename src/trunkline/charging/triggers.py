@@ -215,7 +215,8 @@ def _rested(trigger: Trigger, now: datetime) -> bool:
     row = trigger.row
     if not row.recurrent or trigger.last_run is None:
         return True
-    return now - trigger.last_run >= timedelta(microseconds=row.min_sleep // 1000)
+    # Of a clock that was ahead, too: it does not rest until the clock is there again.
+    return abs(now - trigger.last_run) >= timedelta(microseconds=row.min_sleep // 1000)
 
 
 def _reached(

@@ -185,11 +185,40 @@ def test_a_plan_that_changes_does_so_for_those_who_have_it(tmp_path: Path) -> No
         await desk.scheduler.turn()
         assert await desk.money() == 12
         assert {task.due for task in await desk.book.tasks(plans.PREFIX)} == {NEVER}
+        [line] = [line for line in desk.lines if "RESTS" in line]
+        assert "the action plan START, which 2 accounts have, is not among the rules" in line
         await rules.set("ActionPlans", "", "START", [moved])
         await desk.scheduler.turn()
         assert await desk.money() == 13, "it is there again, and an hour late"
 
     office(tmp_path, FILES, script)
+
+
+def test_a_clock_goes_back_and_a_clock_was_ahead(tmp_path: Path) -> None:
+    rows = {"AccountActions.csv": "cgrates.org,1001,HOURLY,,true,\n"}
+
+    async def script(desk: Office) -> None:
+        await desk.scheduler.turn()
+        desk.later(hours=1)
+        await desk.scheduler.turn()
+        assert await desk.money() == -2
+        desk.later(seconds=-10)
+        await desk.scheduler.turn()
+        desk.later(seconds=20)
+        await desk.scheduler.turn()
+        assert await desk.money() == -2, "nothing comes twice"
+        desk.later(days=400)
+        await desk.scheduler.turn()
+        desk.later(days=-400)
+        assert await desk.money() == -4
+        again = Scheduler(desk.engine, desk.log)  # the node starts again, with the right time
+        await again.turn()
+        assert await desk.money() == -4
+        desk.later(hours=1)
+        await again.turn()
+        assert await desk.money() == -6, "and does not rest for 400 days"
+
+    office(tmp_path, FILES | rows, script)
 
 
 def test_a_schedule_that_says_no_time_is_told(tmp_path: Path) -> None:

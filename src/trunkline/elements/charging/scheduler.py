@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -181,7 +182,9 @@ class Scheduler:
         now = self._now().timestamp()
         book = self._engine.book
         claimed = await book.claim(now, now + _LEASE, _BATCH, prefix=plans.PREFIX)
-        looked = await book.claim(now, now + _LEASE, _BATCH, prefix=afterwards.PREFIX)
+        looked: list[TaskRow] = []
+        if len(claimed) < _BATCH:  # while many plans are due, each look for others passes over them
+            looked = await book.claim(now, now + _LEASE, _BATCH, prefix=afterwards.PREFIX)
         done = await asyncio.gather(
             *(self._run(task) for task in claimed),
             *(self._look_after(task) for task in looked),
@@ -296,30 +299,40 @@ class Scheduler:
     async def _retime(self) -> None:
         """Set the time of each plan's next turn by the rows that it has now."""
         plans_now = self._engine.profiles.plans
-        pending: list[TaskRow] = []
+        pending: list[tuple[TaskRow, TaskRow]] = []
+        now = self._now()
+        resting: Counter[str] = Counter()
         async for planned, task in self._plans.planned():
-            due = self._plans.task(planned, plans_now.get(planned.plan, ()))
-            if due.due != task.due:
-                pending.append(due)
+            resting[planned.plan] += planned.plan not in plans_now
+            after = self._plans.task(planned.sound(now), plans_now.get(planned.plan, ()))
+            if (after.due, after.document) != (task.due, task.document):
+                pending.append((task, after))
             if len(pending) == _BATCH:
                 await self._put(pending)
                 pending = []
         await self._put(pending)
+        for plan, accounts in resting.items():
+            if accounts:
+                self._log(
+                    *("ACTION", 4, "RESTS"),
+                    f"the action plan {plan}, which {accounts} accounts have, is not among the"
+                    " rules of this node: it rests until it is there",
+                )
 
-    async def _put(self, tasks: Sequence[TaskRow]) -> None:
+    async def _put(self, tasks: Sequence[tuple[TaskRow, TaskRow]]) -> None:
         def step(view: View) -> Change:
             return Change(
                 time=0.0,
                 tasks={
-                    task.id: task
-                    for task in tasks
-                    if (there := view.tasks[task.id]) is not None
-                    and there.document == task.document
+                    after.id: after
+                    for before, after in tasks
+                    if (there := view.tasks[after.id]) is not None
+                    and there.document == before.document
                 },
             )
 
         if tasks:
-            await self._engine.book.update(Keys(tasks=[task.id for task in tasks]), step)
+            await self._engine.book.update(Keys(tasks=[task.id for task, _ in tasks]), step)
             self._due.set()
 
     # What actions ask of others
