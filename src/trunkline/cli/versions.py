@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from trunkline.cli.output import JsonOption, console, grid, print_json, print_table
-from trunkline.config.cgrates import compile_lines, parse_time, write_folder
+from trunkline.config.cgrates import TariffPlan, compile_lines, parse_time, write_folder
 from trunkline.errors import TrunklineError
 from trunkline.store.compiled import default_tariff_url
 
 if TYPE_CHECKING:
+    from trunkline.store.rules import Entries
     from trunkline.store.tariffs import Activation, TariffStore, Version
 
 __all__ = [
@@ -57,7 +58,13 @@ def opened(url: str | None) -> TariffStore:
     """The store at a URL, or the user's own."""
     from trunkline.store.tariffs import TariffStore  # SQLAlchemy is heavy
 
-    return TariffStore(url or default_tariff_url(), compile_lines)
+    return TariffStore(url or default_tariff_url(), compile_lines, _check_rules)
+
+
+def _check_rules(plan: TariffPlan, name: str, since: int, rules: Entries) -> None:
+    from trunkline.elements.charging.rulebook import check_rules  # only where there are rules
+
+    check_rules(plan, name, since, rules)
 
 
 def moment(text: str | None) -> datetime | None:

@@ -42,7 +42,7 @@ from trunkline.store import sqlite
 from trunkline.store.guard import hide_password
 from trunkline.store.sql import driver_url
 
-__all__ = ["Entries", "Entry", "RuleKey", "RuleStore", "Writing"]
+__all__ = ["Entries", "Entry", "RuleKey", "RuleStore", "Writing", "create_rules", "read_rules"]
 
 
 _metadata = MetaData()
@@ -95,7 +95,7 @@ class Entry(NamedTuple):
 Entries = dict[RuleKey, Entry]
 
 
-def _create_tables(connection: Connection) -> None:
+def create_rules(connection: Connection) -> None:
     """Make the tables where they are missing."""
     for table in (_changes, _generation):
         connection.execute(CreateTable(table, if_not_exists=True))
@@ -109,7 +109,8 @@ def _next_generation(connection: Connection) -> int:
     return int(connection.execute(select(_generation.c.generation)).scalar_one())
 
 
-def _read(connection: Connection) -> Entries:
+def read_rules(connection: Connection) -> Entries:
+    """What is there."""
     return {
         RuleKey(row.kind, row.tenant, row.id): Entry(row.entry, row.written)
         for row in connection.execute(select(_changes))
@@ -119,7 +120,7 @@ def _read(connection: Connection) -> Entries:
 def _state(connection: Connection) -> tuple[int, Entries]:
     # The number first: of what comes between the two, the next look finds another number.
     generation = int(connection.execute(select(_generation.c.generation)).scalar_one())
-    return generation, _read(connection)
+    return generation, read_rules(connection)
 
 
 def _put(connection: Connection, key: RuleKey, entry: Entry) -> None:
@@ -141,7 +142,7 @@ class Writing:
 
     async def read(self) -> Entries:
         """What is there."""
-        return await self._connection.run_sync(_read)
+        return await self._connection.run_sync(read_rules)
 
     async def put(self, key: RuleKey, entry: Entry) -> None:
         """Have this be the entry of ``key``."""
@@ -180,7 +181,7 @@ class RuleStore:
 
     async def _create(self) -> None:
         async with self._engine.begin() as connection:
-            await connection.run_sync(_create_tables)
+            await connection.run_sync(create_rules)
 
     async def generation(self) -> int:
         """The number of the last change."""

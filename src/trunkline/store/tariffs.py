@@ -2,7 +2,8 @@
 
 A load is one transaction: its rows become a version when all of them were found good, or nothing
 changes. The rows are kept as they were read, with file and line, so that what a price rests on can
-be shown, given back as files and compiled again.
+be shown, given back as files and compiled again. Nor does anything change where a version that is
+to count does not go with the rules that were set by API: they are kept in the same database.
 
 A version counts from the moment of its latest activation, which may lie ahead: whoever asks at a
 moment gets the version whose activation came last before it. Taking a version back withdraws its
@@ -55,9 +56,11 @@ from trunkline.store.compiled import (
     zone_named,
 )
 from trunkline.store.database import Database
+from trunkline.store.rules import Entries, create_rules, read_rules
 
 __all__ = [
     "Activation",
+    "Fits",
     "Read",
     "Schedule",
     "TariffStore",
@@ -68,6 +71,10 @@ __all__ = [
 
 Read = Callable[[Callable[[Sequence[Line]], None]], TariffPlan]
 """Reads a tariff and hands every row of it over; raises, if it is not good."""
+
+Fits = Callable[[TariffPlan, str, int, Entries], None]
+"""Raises, if rules that were set do not go with a tariff, its name, that counts since a moment
+(microseconds since 1970)."""
 
 _T = TypeVar("_T")
 _Page: TypeAlias = "Sequence[Row[tuple[int, str, str, int, str]]]"
@@ -163,19 +170,22 @@ class Schedule:
 class TariffStore:
     """The tariffs at a database URL: SQLite, PostgreSQL or MariaDB.
 
-    ``compiler`` makes a tariff plan of kept rows: ``trunkline.config.cgrates.compile_lines``.
-    The methods wait for the database: a running loop calls them in a thread. ``now`` is the present
-    time where the clock's is not meant.
+    ``compiler`` makes a tariff plan of kept rows: ``trunkline.config.cgrates.compile_lines``. Where
+    there are rules set by API, ``fits`` is asked before a version counts. The methods wait for the
+    database: a running loop calls them in a thread. ``now`` is the present time where the clock's
+    is not meant.
 
     Raises:
         TrunklineError: ``store.unavailable`` when the database cannot be opened or written.
     """
 
-    def __init__(self, url: str, compiler: Compiler) -> None:
+    def __init__(self, url: str, compiler: Compiler, fits: Fits | None = None) -> None:
         self.url = url
         self.database = Database(url, "tariff store")
         self._compiler = compiler
+        self._fits = fits
         self.database.prepare(_create_tables)
+        self.database.prepare(create_rules)
 
     def load(
         self,
@@ -199,7 +209,8 @@ class TariffStore:
 
         Raises:
             TrunklineError: what ``read`` raises; ``store.past``, ``store.unavailable``;
-                ``store.changed``: not the version ``instead_of`` counts, but another.
+                ``store.changed``: not the version ``instead_of`` counts, but another; what
+                ``fits`` raises.
         """
         loaded = read_at or now or datetime.now(UTC)
         if at is not None:
@@ -236,7 +247,9 @@ class TariffStore:
                         "store.changed", f"version {instead_of} does not count any more; try again"
                     )
             if activate:
-                _activate(connection, identifier, at or now or datetime.now(UTC))
+                since = at or now or datetime.now(UTC)
+                self._check_rules(connection, plan, name, since)
+                _activate(connection, identifier, since)
             kept = _drop_old(connection, keep, now or datetime.now(UTC))
             return identifier, keeping.count, plan, kept
 
@@ -270,11 +283,13 @@ class TariffStore:
         """Have a version count, at once or from ``at`` on.
 
         Raises:
-            TrunklineError: ``store.no-version``, ``store.past``, ``store.unavailable``.
+            TrunklineError: ``store.no-version``, ``store.past``, ``store.unavailable``; what
+                ``fits`` raises.
         """
         present = now or datetime.now(UTC)
         if at is not None:
             _check_ahead(at, present)
+        read = self._plan_under_rules(version)
 
         def work(connection: Connection) -> Activation:
             _lock(connection)
@@ -282,6 +297,8 @@ class TariffStore:
             counting = _schedule(connection).at(present)
             if at is None and counting is not None and counting.version == version:
                 return counting
+            if read is not None:
+                self._check_rules(connection, read[1], read[0].name, at or present)
             return _activate(connection, version, at or present)
 
         return self.database.run(work)
@@ -312,31 +329,45 @@ class TariffStore:
 
         Raises:
             TrunklineError: ``store.no-version`` where there is none before it,
-                ``store.no-tariff``, ``store.unavailable``.
+                ``store.no-tariff``, ``store.unavailable``; what ``fits`` raises.
         """
         present = now or datetime.now(UTC)
 
-        def work(connection: Connection) -> tuple[int, int]:
-            _lock(connection)
-            schedule = _schedule(connection)
-            counting = schedule.at(present)
-            if counting is None:
-                raise _no_tariff()
-            before = schedule.before(counting)
-            if before is None:
-                raise TrunklineError(
-                    "store.no-version",
-                    f"version {counting.version} is the first one that is kept: there is none to"
-                    " go back to",
-                )
-            after = schedule.activations.index(before) + 1
-            taken = [each.id for each in schedule.activations[after:] if each.at <= present]
-            _withdraw(connection, taken, present)
-            return counting.version, before.version
+        def work(back: int, read: tuple[Version, TariffPlan] | None) -> Callable[..., int | None]:
+            def take_back(connection: Connection) -> int | None:
+                _lock(connection)
+                schedule = _schedule(connection)
+                counting, before = _last_two(schedule, present)
+                if before.version != back:
+                    return None
+                if read is not None:
+                    self._check_rules(connection, read[1], read[0].name, before.at)
+                after = schedule.activations.index(before) + 1
+                taken = [each.id for each in schedule.activations[after:] if each.at <= present]
+                _withdraw(connection, taken, present)
+                return counting.version
 
-        left, back = self.database.run(work)
+            return take_back
+
+        left = None
+        while left is None:  # again, where others have changed it meanwhile
+            back = _last_two(self.schedule(), present)[1].version
+            left = self.database.run(work(back, self._plan_under_rules(back)))
         there = {version.id: version for version in self.database.run(_read_versions)}
         return there[left], there[back]
+
+    def _plan_under_rules(self, version: int) -> tuple[Version, TariffPlan] | None:
+        """What ``fits`` is to be asked of; ``None``: there are no rules."""
+        if self._fits is None or not self.database.run(read_rules):
+            return None
+        return self.plan(version)
+
+    def _check_rules(
+        self, connection: Connection, plan: TariffPlan, name: str, since: datetime
+    ) -> None:
+        rules = read_rules(connection) if self._fits is not None else {}
+        if rules and self._fits is not None:
+            self._fits(plan, name, _microseconds(since), rules)
 
     def active(self, now: datetime | None = None) -> tuple[Version, TariffPlan]:
         """The version that counts, and what it has.
@@ -466,6 +497,21 @@ def _inserted(connection: Connection, table: Table, **values: object) -> int:
     done = connection.execute(insert(table).values(**values))
     assert done.inserted_primary_key is not None
     return int(done.inserted_primary_key[0])
+
+
+def _last_two(schedule: Schedule, now: datetime) -> tuple[Activation, Activation]:
+    """The one that counts, and the one before it."""
+    counting = schedule.at(now)
+    if counting is None:
+        raise _no_tariff()
+    before = schedule.before(counting)
+    if before is None:
+        raise TrunklineError(
+            "store.no-version",
+            f"version {counting.version} is the first one that is kept: there is none to go back"
+            " to",
+        )
+    return counting, before
 
 
 def _activate(connection: Connection, version: int, at: datetime) -> Activation:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
 from trunkline import __version__
+from trunkline.charging.rows import ChargingRows
 from trunkline.charging.templates import Template
 from trunkline.config.charging import ChargingSettings, ExportSettings, ReaderSettings
 from trunkline.elements.charging.accounts import Accounts
@@ -128,7 +129,8 @@ class ChargingPlan:
             self.source = "no tariff yet; trunkline rate load DIR loads one"
             self.tariffs = Tariffs.of_store(url, precision=precision)
             kept = RuleStore(url)
-        self.rules = RuleBook(self.tariffs.rows, self.tariffs, kept)
+        rows = self.tariffs.rows if kept is None else ChargingRows()  # those of a store at start
+        self.rules = RuleBook(rows, self.tariffs, kept)
         self.ledger = settings.ledger or default_ledger_url()
         self.exporters = [_exporter(network.path.parent, each) for each in settings.export]
         self.readers = [_reader(network.path.parent, each) for each in settings.reader]
@@ -231,7 +233,7 @@ class ChargingNode:
             self._unprepared = True
             self.log("CHARGING", 3, "LEDGER", problem.message)
         await self.engine.rules.start()
-        await self.engine.tariffs.start()
+        await self.engine.tariffs.start(self._unfollowed_tariff)
         self.engine.tariffs.listeners.append(self._turned)
         self._sweeping = [self.loop.create_task(self._sweep())]
         work: dict[str, Callable[[], Awaitable[None]]] = {

@@ -32,7 +32,7 @@ from trunkline.charging.rows import (
     RouteRow,
     SharedGroupRow,
 )
-from trunkline.config.cgrates import ChargingRows
+from trunkline.config.cgrates import ChargingRows, TariffPlan
 from trunkline.elements.charging.rules import Profiles
 from trunkline.elements.charging.tariffs import Tariffs
 from trunkline.errors import TrunklineError
@@ -40,7 +40,7 @@ from trunkline.rating.errors import Problem
 from trunkline.store.compiled import without_collections
 from trunkline.store.rules import Entries, Entry, RuleKey, RuleStore, Writing
 
-__all__ = ["KINDS", "Row", "RuleBook"]
+__all__ = ["KINDS", "Row", "RuleBook", "check_rules"]
 
 Row: TypeAlias = (
     FilterRow
@@ -118,14 +118,17 @@ class RuleBook:
         tariffs.rules = self
 
     async def start(self) -> None:
-        """Take in what is kept.
+        """Take in what is kept; with versions of a tariff it counts when `Tariffs.start` is done.
 
         Raises:
             TrunklineError: ``store.unavailable``; or it does not go with the base.
         """
         if self._store is not None:
             await self._store.prepare()
-            await self._read()
+            if self._tariffs.has_versions:
+                self._generation, self._entries = await self._store.read()
+            else:
+                await self._read()
 
     async def follow(self, failed: Callable[[TrunklineError], None]) -> None:
         """Take in what other nodes change, until cancelled.
@@ -274,15 +277,7 @@ class RuleBook:
         known = self._made.profiles
 
         def make(base: _Base) -> _Made:
-            held = _by_key(base.rows)
-            for key, entry in entries.items():
-                if key in held and entry.written <= base.since:
-                    continue  # the tariff's rows are the later ones
-                rows = self._rows_of(key, entry)
-                if rows:
-                    held[key] = rows
-                else:
-                    held.pop(key, None)
+            held = _over(base.rows, base.since, entries, self._rows_of)
             profiles = Profiles.of_rows(_joined(base.rows, held), self._tariffs, known)
             return _Made(base, held, profiles)
 
@@ -317,6 +312,55 @@ def _by_key(rows: ChargingRows) -> _Held:
         for row in cast("Iterable[Row]", getattr(rows, field)):
             found.setdefault(RuleKey(kind, getattr(row, "tenant", ""), row.id), []).append(row)
     return {key: tuple(held) for key, held in found.items()}
+
+
+def _over(
+    base: ChargingRows,
+    since: int,
+    entries: Entries,
+    rows_of: Callable[[RuleKey, Entry], tuple[Row, ...]],
+) -> _Held:
+    """The rows of a tariff that counts since a moment, and over them what was set."""
+    held = _by_key(base)
+    for key, entry in entries.items():
+        if key in held and entry.written <= since:
+            continue  # the tariff's rows are the later ones
+        rows = rows_of(key, entry)
+        if rows:
+            held[key] = rows
+        else:
+            held.pop(key, None)
+    return held
+
+
+def check_rules(plan: TariffPlan, name: str, since: int, entries: Entries) -> None:
+    """Whether rules that were set go with a tariff that counts since a moment.
+
+    What is wrong with the tariff alone is not said here.
+
+    Raises:
+        TrunklineError: ``store.rules``.
+    """
+    tariffs = Tariffs(plan.tariff, plan.rows)
+
+    def problems(rows: ChargingRows) -> list[str]:
+        try:
+            Profiles.of_rows(rows, tariffs)
+        except ProfilesError as refused:
+            return [str(problem) for problem in refused.problems]
+        return []
+
+    with without_collections():
+        wrong = problems(_joined(plan.rows, _over(plan.rows, since, entries, _rows)))
+        alone = problems(plan.rows) if wrong else []
+    wrong = [each for each in wrong if each not in alone]
+    if wrong:
+        more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+        raise TrunklineError(
+            "store.rules",
+            f"the tariff {name} does not go with the rules that were set by API: {wrong[0]}{more};"
+            " mend the tariff, or remove the rule first",
+        )
 
 
 def _joined(base: ChargingRows, held: _Held) -> ChargingRows:

@@ -104,6 +104,8 @@ class Tariffs:
         self._changing = asyncio.Lock()
         self._counting = Counting(tariff, EventCosts(), rows or ChargingRows(), 0, version)
         self._next: Counting | None = None
+        self._refused: Counting | None = None
+        self._told = ""
 
     @classmethod
     def of_folder(cls, folder: Path, *, precision: Precision = EXACT) -> Tariffs:
@@ -293,42 +295,76 @@ class Tariffs:
         if not dry_run:
             await self._expect(Counting(plan.tariff, EventCosts(), plan.rows, self._clock()))
 
-    async def start(self) -> None:
+    @property
+    def has_versions(self) -> bool:
+        """Whether there is a store."""
+        return self._store_url is not None
+
+    async def start(self, failed: Callable[[TrunklineError], None] | None = None) -> None:
         """Find out since when what counts does, and what waits.
 
+        Where what counts cannot count here, the last one before it that can does, as in a node that
+        runs; ``failed`` is told why.
+
         Raises:
-            TrunklineError: ``store.unavailable``, or why what counts cannot.
+            TrunklineError: ``store.unavailable``, or why none of them can.
         """
-        if self._store_url is not None:
-            async with self._changing:
+        if self._store_url is None:
+            return
+        async with self._changing:
+            schedule = await asyncio.to_thread(lambda: self._opened().schedule())
+            counts = schedule.at(datetime.fromtimestamp(self._clock() / 1_000_000, UTC))
+            if counts is None:
+                await self._expect(self._counting)
+            reason: TrunklineError | None = None
+            while counts is not None:
+                try:
+                    await self._expect(await asyncio.to_thread(self._counting_of, counts, {}))
+                    break
+                except TrunklineError as problem:
+                    self._tell(problem, failed)
+                    reason = reason or problem
+                    counts = schedule.before(counts)
+            else:
+                if reason is not None:
+                    raise reason
+            try:
                 await self._look({})
+            except TrunklineError as problem:
+                self._tell(problem, failed)
 
     async def follow(self, failed: Callable[[TrunklineError], None]) -> None:
         """Have count what others load, activate and take back in the store, until cancelled.
 
         ``failed`` is told why that cannot be, once for each reason; what counted still does.
         """
-        told = ""
         while self._store_url is not None:
-            await asyncio.sleep(_AFTER_FAILURE if told else _EVERY)
+            await asyncio.sleep(_AFTER_FAILURE if self._told else _EVERY)
             try:
                 async with self._changing:
                     await self._look({})
-                told = ""
+                self._told = ""
             except TrunklineError as problem:
-                if problem.message != told:
-                    failed(problem)
-                told = problem.message
+                self._tell(problem, failed)
 
     async def close(self) -> None:
         """Close the connections."""
         if self._store is not None:
             await asyncio.to_thread(self._store.close)
 
+    def _tell(
+        self, problem: TrunklineError, failed: Callable[[TrunklineError], None] | None
+    ) -> None:
+        if problem.message != self._told and failed is not None:
+            failed(problem)
+        self._told = problem.message
+
     async def _expect(self, counting: Counting) -> None:
         """Have this count from its moment on, which may be now."""
+        self._refused = counting  # not read again, if it is
         if self.rules is not None:
             await self.rules.expect(counting.rows, counting.since)
+        self._refused = None
         self._next = counting
         self.turn()
 
@@ -341,20 +377,26 @@ class Tariffs:
         schedule = await asyncio.to_thread(lambda: self._opened().schedule())
         moment = datetime.fromtimestamp(now / 1_000_000, UTC)
         counts, waits = schedule.at(moment), schedule.after(moment)
+        refused: TrunklineError | None = None
         if counts is not None and counts.id != self._counting.activation:
-            await self._expect(await asyncio.to_thread(self._counting_of, counts, known))
+            try:
+                await self._expect(await asyncio.to_thread(self._counting_of, counts, known))
+            except TrunklineError as problem:
+                refused = problem  # what waits may count all the same
         if waits is None:
             self._next = None
             if self.rules is not None:
                 self.rules.expect_nothing()
         elif self._next is None or waits.id != self._next.activation:
             await self._expect(await asyncio.to_thread(self._counting_of, waits, known))
+        if refused is not None:
+            raise refused
         if waits is None or self._next is not None:  # else its moment came meanwhile
             self._changes = changes
 
     def _counting_of(self, activation: Activation, known: Mapping[int, TariffPlan]) -> Counting:
         since = round(activation.at.timestamp() * 1_000_000)
-        for there in (self._counting, self._next):
+        for there in (self._counting, self._next, self._refused):
             if there is not None and there.version == activation.version:
                 return replace(there, since=since, activation=activation.id)
         plan = known.get(activation.version)
@@ -374,7 +416,9 @@ class Tariffs:
                     "this node prices by a folder; leave out tariff in its settings, so that it has"
                     " a store",
                 )
-            self._store = TariffStore(self._store_url, compile_lines)
+            from trunkline.elements.charging.rulebook import check_rules  # which imports this
+
+            self._store = TariffStore(self._store_url, compile_lines, check_rules)
         return self._store
 
 
