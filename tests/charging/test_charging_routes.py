@@ -428,7 +428,7 @@ def test_the_maximum_may_be_what_the_caller_pays() -> None:
     held = routes(row("same", plans=("RP_1",)), row("dear", plans=("RP_2",)))
     assert order(held.sort(EVENT, NOW, max_cost="*event_cost")) == ["same"]
     assert order(held.sort(EVENT, NOW, max_cost="0")) == ["same", "dear"]  # 0: none
-    for wrong in ("much", "NaN", "inf"):
+    for wrong in ("much", "NaN", "inf", "1e-999999999"):
         with pytest.raises(EventError) as refused:
             held.sort(EVENT, NOW, max_cost=wrong)
         assert refused.value.code == "charging.field"

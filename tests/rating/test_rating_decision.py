@@ -14,7 +14,7 @@ from tests.rating.strategies import build, cases
 
 from trunkline.rating import Call, Cgrates, Cost, RatingError, Reason, Stage, Step, price
 from trunkline.rating.check import problems
-from trunkline.rating.durations import MINUTE
+from trunkline.rating.durations import MINUTE, SECOND
 from trunkline.rating.model import Parts
 from trunkline.rating.rounding import format_money
 
@@ -114,6 +114,14 @@ def test_every_code_is_documented() -> None:
 def test_the_cgrates_precision_says_so(decimals: int, line: str) -> None:
     text = str(price(tariff(TUTORIAL), _CALL, Cgrates(decimals)).decision)
     assert f"[rounding.cgrates], {line}" in text
+
+
+def test_the_cgrates_precision_explains_its_own_increments() -> None:
+    rates = TUTORIAL["Rates.csv"].replace("RT_22c_PM,0,22,60s,60s", "RT_22c_PM,0,25,60s,1s")
+    call = replace(_CALL, usage=30 * SECOND)
+    of = tariff({**TUTORIAL, "Rates.csv": rates})
+    assert "30 x 1s x 5/12 = 12.5 (" in str(price(of, call).decision)
+    assert "30 x 1s x 0.41667 = 12.5001 (" in str(price(of, call, Cgrates(5)).decision)
 
 
 def _reasons(steps: tuple[Step, ...]) -> set[Reason]:

@@ -10,7 +10,6 @@ project's), and what came after 2022 (``*strip``, ``*gigawords`` …).
 from __future__ import annotations
 
 import ipaddress
-import json
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -28,6 +27,7 @@ from trunkline.charging.event import (
     to_text,
 )
 from trunkline.errors import DecodeError
+from trunkline.jsonrpc.values import decode
 
 __all__ = ["CONVERTERS", "Converter", "as_duration", "as_number", "make_converter", "round_number"]
 
@@ -156,7 +156,9 @@ def _string2hex(_: str) -> Converter:
     return convert
 
 
-_URI = re.compile(r"[^<]*<?\s*(?:sips?|tel):(?:([^@;>?]*)@)?(\[[^\]]*\]|[^:;>?]*)", re.IGNORECASE)
+_URI = re.compile(
+    r"[^<]*(?:<\s*)?(?:sips?|tel):(?:([^@;>?]*)@)?(\[[^\]]*\]|[^:;>?]*)", re.IGNORECASE
+)
 
 
 def _sipuri_user(_: str) -> Converter:
@@ -203,10 +205,9 @@ def _slice(_: str) -> Converter:
         text = to_text(value)
         if text.startswith("[") and text.endswith("]"):
             try:
-                found: object = json.loads(text, parse_float=Decimal)
-            except (ValueError, RecursionError):
+                return decode(text.encode("utf-8", "replace"))
+            except DecodeError:
                 return text
-            return found
         return text
 
     return convert

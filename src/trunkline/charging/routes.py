@@ -57,6 +57,7 @@ _WORST_PDD: Final = Decimal(10_000_000)
 _NO_METRIC: Final = Decimal(-1)
 """What counts where a stat has no such metric, as in the reference."""
 DEFAULT_RATIO: Final = 1
+_MOST_DIGITS: Final = 40
 
 
 class RouteReason(StrEnum):
@@ -328,7 +329,7 @@ class Routes:
             maximum = Decimal(text)
         except InvalidOperation:
             maximum = Decimal("NaN")
-        if not maximum.is_finite():
+        if not maximum.is_finite() or abs(maximum.adjusted()) > _MOST_DIGITS:
             raise EventError(
                 "charging.field", f"MaxCost {text[:40]!r} is neither a number nor {EVENT_COST}"
             )

@@ -177,14 +177,18 @@ def _cost(
     total = sum_up(spans, precision)
     if steps is not None:
         explain.add_timings(steps, billed, zone, answered, voice=call.tor == VOICE)
-        explain.add_slots(steps, billed, call.tor)
+        exact = isinstance(precision, Exact)
+        sums = [(span.price, span.cost) for span in spans if span.count]
+        if not exact:  # as the floats are written
+            sums = [(_written(single), _written(cost)) for single, cost in sums]
+        explain.add_slots(steps, billed, sums, call.tor)
         explain.add_sum(
             steps,
             billed,
             total.amount,
             total.rounded,
             total.capped,
-            exact=isinstance(precision, Exact),
+            exact=exact,
         )
     return Cost(
         call=call,
@@ -199,6 +203,10 @@ def _cost(
             format_money(total.rounded),
         ),
     )
+
+
+def _written(value: Fraction) -> Fraction:
+    return Fraction(repr(float(value)))
 
 
 def bill(parts: Sequence[Part], call: Call, zone: tzinfo, answered: int) -> list[Billed]:

@@ -6,7 +6,7 @@ which the day table ranks timings.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import tzinfo
 from decimal import Decimal
 from fractions import Fraction
@@ -71,8 +71,14 @@ def _timing(entry: Entry, reason: Reason, when: str) -> Candidate:
     )
 
 
-def add_slots(steps: list[Step], billed: Sequence[Billed], tor: str) -> None:
-    """One step for each span: what was used, what is billed for it, at which slot's price."""
+def add_slots(
+    steps: list[Step], billed: Sequence[Billed], sums: Iterable[tuple[Fraction, Fraction]], tor: str
+) -> None:
+    """One step for each span: what was used, what is billed for it, at which slot's price.
+
+    ``sums``: what one increment and all of them came to, of each span that is billed.
+    """
+    counted = iter(sums)
     for each in billed:
         piece = each.piece
         slot, entry = piece.slot, piece.entry
@@ -91,12 +97,12 @@ def add_slots(steps: list[Step], billed: Sequence[Billed], tor: str) -> None:
             reason = Reason.STRETCHED
         else:
             reason = Reason.AS_USED
-        single = Fraction(slot.price, terms.denominator)
+        single, cost = next(counted)
         detail = (
             f"{format_money(slot.rate)} for {format_usage(slot.unit, tor)}: "
             f"{format_usage(used, tor)} used, "
             f"{each.count} x {format_usage(slot.increment, tor)} x {format_money(single)} = "
-            f"{format_money(single * each.count)}"
+            f"{format_money(cost)}"
         )
         steps.append(Step(Stage.SLOT, Candidate(name, reason, detail, entry.binding_source)))
 
