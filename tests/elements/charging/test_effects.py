@@ -16,7 +16,10 @@ import trustme
 from tests.elements.charging.office import Office, office, opened
 from tests.elements.charging.support import write_folder
 
+from trunkline.charging.templates import Template
 from trunkline.elements.charging.effects import ATTEMPTS, PREFIX, Order
+from trunkline.elements.charging.exporting import Exporter
+from trunkline.elements.charging.exports import Exports
 from trunkline.elements.charging.scheduler import Scheduler
 from trunkline.errors import TrunklineError
 from trunkline.net import http
@@ -194,7 +197,7 @@ def test_a_server_that_hangs_delays_nobody_else(tmp_path: Path) -> None:
         ("*mail_async,a@example.net,,", "no mail_server is set in the network file"),
         ("*cgr_rpc,1,,", "the parameters '1' are no JSON object"),
         ("*cgr_rpc,{},,", "its parameters name no Address and Method"),
-        ("*export,,,", "*export of B for cgrates.org:1001: nothing here carries that out"),
+        ("*post_event,,,", "*post_event of B for cgrates.org:1001: nothing here carries that out"),
     ],
 )
 def test_what_no_attempt_would_mend_is_given_up_at_once(
@@ -244,6 +247,45 @@ def test_filters_of_an_action_look_at_the_account(tmp_path: Path) -> None:
         "A,*topup,,,,*monetary,,,,,,,5,,,,10",
         "B,*topup,,*string:~*req.Account:1002,,*monetary,,,,,,,2,,,,20",
         "C,*topup,,NOPE,,*monetary,,,,,,,2,,,,20",
+    )
+    office(tmp_path, rows, script)
+
+
+def test_an_account_is_exported(tmp_path: Path) -> None:
+    fields = [
+        Template(path=f"*exp.{name}", value=f"~*req.{rest}")
+        for name, rest in {
+            "Account": "Account",
+            "Money": "BalanceMap.*monetary[0].Value",
+            "Kind": "EventType",
+        }.items()
+    ]
+
+    async def script(desk: Office) -> None:
+        there = [
+            Exporter("books", "*file_json", str(tmp_path / "books"), fields=fields),
+            Exporter("rich", "*file_json", str(tmp_path / "rich"), filters=["*gt:~*req.Nothing:1"]),
+        ]
+        exports = Exports(desk.engine, there)
+        desk.scheduler = Scheduler(desk.engine, desk.log, export=exports.give)
+        await execute(desk)
+        await desk.scheduler.turn()
+        [file] = (tmp_path / "books").iterdir()
+        [line] = file.read_text().splitlines()
+        found = json.loads(line)
+        assert found == {"Account": "cgrates.org:1001", "Money": "5", "Kind": "AccountUpdate"}
+        assert not (tmp_path / "rich").exists(), "it does not want it"
+        await execute(desk, "B")
+        await desk.scheduler.turn()
+        assert desk.scheduler.counters.effects_retried == 1, "another node may have it"
+        assert desk.scheduler.counters.effects_done == 2
+
+    rows = actions(
+        "A,*topup,,,,*monetary,,,,,,,5,,,,20",
+        "A,*export,,,,,,,,,,,,,,,10",
+        "A,*remove_session_costs,,,,,,,,,,,,,,,5",
+        "B,*export,none,,,,,,,,,,,,,,10",
+        "B,*export,books,,,,,,,,,,,,,,5",
     )
     office(tmp_path, rows, script)
 

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Final
+from typing import Final, TypeAlias
 from uuid import uuid4
 
 from trunkline.charging.actions import Effect
@@ -39,7 +39,7 @@ from trunkline.net.jsonrpc import call_once
 from trunkline.net.mail import send_mail
 from trunkline.store.ledger.model import RecordRow, TaskRow
 
-__all__ = ["ATTEMPTS", "PREFIX", "Carrier", "Order", "document_of", "posted"]
+__all__ = ["ATTEMPTS", "PREFIX", "Carrier", "Export", "Order", "document_of", "posted"]
 
 PREFIX: Final = "effect/"
 """Of the IDs of such tasks."""
@@ -47,8 +47,8 @@ ATTEMPTS: Final = 8
 _PAUSE: Final = 256.0  # s; at most, between two attempts
 _SILENCE: Final = 5.0  # s; so long nobody asks a server that has not answered in time
 _HTTP: Final = frozenset({"*http_post", "*http_post_async", "*call_url", "*call_url_async"})
-_NOTHING: Final = frozenset({"*remove_account"})
-"""What the change itself has done."""
+_NOTHING: Final = frozenset({"*remove_account", "*remove_session_costs"})
+"""What the change itself has done, and what happens anyway: no costs are kept beside records."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +146,10 @@ def _each(row: ActionRow) -> Sequence[str]:
     return [word.strip() for word in row.extra.split(";") if word.strip()] or [""]
 
 
+Export: TypeAlias = Callable[[Sequence[str], Event], Awaitable[object]]
+"""Gives an event to exporters of these names."""
+
+
 class Carrier:
     """Carries orders out. ``timeout``: seconds for one attempt.
 
@@ -169,8 +173,10 @@ class Carrier:
         timeout: float = 5.0,
         mail_server: str = "",
         mail_from: str = "",
+        export: Export | None = None,
     ) -> None:
         self._log = log
+        self._export = export
         self._timeout = timeout
         self._mail_server = mail_server
         self._mail_from = mail_from
@@ -197,6 +203,10 @@ class Carrier:
             await self._mail(order)
         elif order.action == "*cgr_rpc":
             await self._call(order)
+        elif order.action == "*export" and self._export is not None:
+            if order.account is not None:
+                names = [word.strip() for word in order.extra.split(";") if word.strip()]
+                await self._export(names, _event(order.account))
         else:
             raise TrunklineError(
                 "charging.effect-unknown",
@@ -270,6 +280,19 @@ class Carrier:
                 self._silent.pop(place, None)
             raise
         self._silent.pop(place, None)
+
+
+def _event(account: Account) -> Event:
+    """The event that exporters get of an account."""
+    fields = dict(reference_account(account))
+    fields["Account"] = fields.pop("ID")
+    fields |= {"EventType": "AccountUpdate", "EventSource": "AccountS"}
+    return Event(
+        tenant=account.tenant,
+        id=str(uuid4()),
+        fields=fields,
+        opts={"*eventType": "AccountUpdate"},
+    )
 
 
 def _object(text: str) -> dict[str, Json]:

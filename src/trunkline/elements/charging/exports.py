@@ -144,20 +144,30 @@ class Exports:
     @method("EeSv1.ProcessEvent", mandatory=("Event",))
     async def process(self, args: EeEvent) -> Json:
         """Give an event to exporters at once."""
-        names = args.ee_ids or tuple(self._exporters)
-        if missing := [name for name in names if name not in self._exporters]:
-            raise ApiError(f"SERVER_ERROR: no exporter {missing[0]}")
-        now = self._engine.clock()
         event = Event(
             tenant=args.tenant, id=args.id, fields=dict(args.event), opts=dict(args.api_opts)
         )
+        found = await self.give(args.ee_ids, event)
+        if not found:
+            raise ApiError("NOT_FOUND")
+        return found
+
+    async def give(self, names: Sequence[str], event: Event) -> dict[str, Json]:
+        """Give an event to exporters of these names, or to all; what became of it at who wants it.
+
+        Raises:
+            TrunklineError: ``export.unknown``, ``export.field``, and what a target says.
+        """
+        if missing := [name for name in names if name not in self._exporters]:
+            raise TrunklineError("export.unknown", f"no exporter {missing[0]}")
+        now = self._engine.clock()
         found: dict[str, Json] = {}
-        for name in names:
+        for name in names or self._exporters:
             exporter = self._exporters[name]
             summary = Summary()
             row = exporter.row(event, {}, now, self._engine.sources, summary)
             if summary.refused:
-                raise ApiError(f"SERVER_ERROR: {summary.refused[event.id]}")
+                raise TrunklineError("export.field", summary.refused[event.id])
             if row is None:
                 continue
             target, summary.path = exporter.target(f"{name}_{int(now.timestamp() * 1e6)}")
@@ -169,8 +179,6 @@ class Exports:
                 raise
             summary.records = 1
             found[name] = _metrics(summary, verbose=False)
-        if not found:
-            raise ApiError("NOT_FOUND")
         return found
 
     async def run_once(

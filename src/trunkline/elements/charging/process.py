@@ -184,15 +184,16 @@ class ChargingNode:
         self.steps = plan.steps(self.engine, recorder)
         self._failing = ""
         self._unprepared = False
+        self.exports = Exports(self.engine, plan.exporters, live, self.log)
         relay = plan.settings.mail_server.address
         self.scheduler = Scheduler(
             self.engine,
             self.log,
             mail_server="" if relay is None else _written(relay),
             mail_from=plan.settings.mail_from,
+            export=self.exports.give,
         )
         self.clients = Clients(self._switches, plan.settings.lease.seconds)
-        self.exports = Exports(self.engine, plan.exporters, live, self.log)
         self.readers = Readers(self.engine, recorder, plan.readers, self.log)
         self.registry = Registry(
             Core(plan.name, datetime.now(UTC)),

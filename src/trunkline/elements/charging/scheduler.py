@@ -25,7 +25,7 @@ from typing import Final
 from trunkline.charging.actions import expired
 from trunkline.config.cgrates import ChargingRows
 from trunkline.elements.charging import afterwards, effects, plans
-from trunkline.elements.charging.effects import Carrier, Order, document_of
+from trunkline.elements.charging.effects import Carrier, Export, Order, document_of
 from trunkline.elements.charging.engine import Engine, session_row
 from trunkline.elements.charging.plans import NEVER, Gift, Plans
 from trunkline.elements.charging.taken import Booked, Mishap
@@ -66,7 +66,8 @@ class Scheduler:
     """Runs plans and carries out orders, of the ledger of ``engine``.
 
     ``log`` takes a facility, a severity, a word and a text. ``timeout``: seconds for an order.
-    ``mail_server`` takes mails, from ``mail_from``; empty: there are none.
+    ``mail_server`` takes mails, from ``mail_from``; empty: there are none. ``export`` gives events
+    to exporters.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Scheduler:
         timeout: float = 5.0,
         mail_server: str = "",
         mail_from: str = "",
+        export: Export | None = None,
     ) -> None:
         self.counters = SchedulerCounters()
         self._engine = engine
@@ -87,6 +89,7 @@ class Scheduler:
             timeout=timeout,
             mail_server=mail_server,
             mail_from=mail_from,
+            export=export,
         )
         self._carried: dict[str, asyncio.Task[None]] = {}
         self._due = asyncio.Event()
