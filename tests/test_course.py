@@ -32,10 +32,16 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [*sorted((ROOT / "docs/course").glob("[0-9]*.md")), ROOT / "docs/point-codes.md"]
+PREPAID = ("13-prepaid", "14-messages", "15-data", "16-routes")
+"""Chapters that are read one after the other, in one network."""
+READINGS = [
+    *([page] for page in PAGES if page.stem not in PREPAID),
+    [page for page in PAGES if page.stem in PREPAID],
+]
 LIMIT = 60  # seconds for one command
 PROGRAMS = {
     "9-redis": ("redis-server", "redis-cli"),
-    **dict.fromkeys(("13-prepaid", "14-messages", "15-data", "16-routes"), ("curl",)),
+    "13-prepaid": ("curl",),
 }
 """What pages need besides: they are skipped, with a reason, where it is not installed."""
 
@@ -214,11 +220,17 @@ def move(folder: Path, network: str) -> None:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("page", PAGES, ids=[page.stem for page in PAGES])
-def test_page(page: Path, reader: Reader) -> None:
-    for program in PROGRAMS.get(page.stem, ()):
+@pytest.mark.parametrize("pages", READINGS, ids=[pages[0].stem for pages in READINGS])
+def test_page(pages: list[Path], reader: Reader) -> None:
+    for program in PROGRAMS.get(pages[0].stem, ()):
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not installed")
+    for page in pages:
+        read(page, reader)
+
+
+def read(page: Path, reader: Reader) -> None:
+    """Type all that a page says, and compare."""
     steps = steps_of(page.read_text(encoding="utf-8"))
     assert steps
     for step, following in zip(steps, [*steps[1:], None], strict=True):

@@ -239,6 +239,9 @@ def test_prepaid_calls_end_with_their_money(tmp_path: Path, runtime: Path) -> No
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     text = (folder / "network.toml").read_text() + f"\n[sctp]\nudp_port = {port}\n"
+    actions = folder / "tariff" / "Actions.csv"
+    assert ",*unlimited,,4," in actions.read_text()
+    actions.write_text(actions.read_text().replace(",*unlimited,,4,", ",*unlimited,,2,"))
     host = free_network()
     (folder / "network.toml").write_text(text.replace("127.0.0.", host))
     network = read_network(folder / "network.toml")
@@ -259,14 +262,14 @@ def test_prepaid_calls_end_with_their_money(tmp_path: Path, runtime: Path) -> No
             time.sleep(0.1)
         found = {record.calling: record for record in records if record.direction == "outgoing"}
         assert {name: (each.cause, each.cost) for name, each in found.items()} == {
-            "3005": (31, "4"),
+            "3005": (31, "2"),
             "3006": (21, None),
             "3007": (16, "2"),
         }
         ended = found["3005"].charging
         assert ended is not None
-        assert (ended.account, ended.usage) == ("cgrates.org:3005", 4 * 10**9)
-        assert ended.ended == "the money ended: it was granted 4s in all"
+        assert (ended.account, ended.usage) == ("cgrates.org:3005", 2 * 10**9)
+        assert ended.ended == "the money ended: it was granted 2s in all"
         client = JSONClient((f"{host}1", 2012))
         for account, left in (("3005", 0), ("3007", -2)):
             answer: Any = client.call("APIerSv1.GetAccount", {"Account": account})

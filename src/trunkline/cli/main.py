@@ -27,7 +27,7 @@ def main() -> None:
         else:
             from trunkline.cli.app import build
 
-            build()()
+            build(*sys.argv[1:2])()
     except TrunklineError as problem:
         print(f"trunkline: {problem}", file=sys.stderr)
         absent = problem.code in {"control.unreachable", "lab.not-up", "rpc.unreachable"}
