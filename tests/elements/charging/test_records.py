@@ -106,6 +106,16 @@ def test_what_comes_with_its_cost_keeps_it(tmp_path: Path) -> None:
     charging(tmp_path, script)
 
 
+@pytest.mark.parametrize("cost", ["much", "NaN", "Infinity", "1e999999999"])
+def test_a_cost_that_is_no_amount_is_refused(tmp_path: Path, cost: str) -> None:
+    async def script(ask: Ask, _: Engine) -> None:
+        event = {**CDR, "Usage": "60s", "PreRated": "true", "Cost": cost}
+        assert await ask("CDRsV1.ProcessEvent", Event=event) == "CHARGERS_ERROR:SERVER_ERROR"
+        assert await ask("APIerSv1.GetCDRs") == "NOT_FOUND"
+
+    charging(tmp_path, script)
+
+
 def test_filters_order_and_counting(tmp_path: Path) -> None:
     async def script(ask: Ask, engine: Engine) -> None:
         for number, usage in enumerate(("60s", "120s", "30s")):
@@ -149,6 +159,7 @@ def test_filters_order_and_counting(tmp_path: Path) -> None:
         ({"AnswerTimeStart": "soon"}, "SERVER_ERROR: Unsupported time format"),
         ({"MinUsage": "long"}, 'SERVER_ERROR: time: invalid duration "long"'),
         ({"ExtraArgs": {"MinCost": "much"}}, "SERVER_ERROR: MinCost 'much' is no number"),
+        ({"ExtraArgs": {"MaxCost": "NaN"}}, "SERVER_ERROR: MaxCost 'NaN' is no number"),
     ],
 )
 def test_a_filter_that_means_nothing(tmp_path: Path, asked: dict[str, object], answer: str) -> None:

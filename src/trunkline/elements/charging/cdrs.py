@@ -9,6 +9,7 @@ from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 from typing import Final
 
+from trunkline.charging.actions import fits
 from trunkline.charging.event import read_duration
 from trunkline.charging.record_documents import Details
 from trunkline.elements.charging.arguments import Duration, Instant
@@ -269,7 +270,9 @@ def _extra_number(args: RpcCdrsFilter, name: str, plain: Decimal | int | None) -
     try:
         found = Decimal(str(value))
     except ArithmeticError:
-        raise ApiError(f"SERVER_ERROR: {name} {str(value)[:40]!r} is no number") from None
+        found = Decimal("NaN")
+    if not fits(found):
+        raise ApiError(f"SERVER_ERROR: {name} {str(value)[:40]!r} is no number")
     return found
 
 

@@ -23,6 +23,7 @@ from decimal import Decimal
 from typing import Final
 from uuid import uuid4
 
+from trunkline.charging.actions import fits
 from trunkline.charging.charges import AccountError, Debit
 from trunkline.charging.event import Event, EventError, to_text
 from trunkline.charging.model import MONETARY, Taking
@@ -638,9 +639,12 @@ def _without_empty_times(event: Event) -> Event:
 
 def _cost_of(value: object) -> Decimal:
     try:
-        return Decimal(to_text(value) or "0")
+        cost = Decimal(to_text(value) or "0")
     except ArithmeticError:
-        raise EventError("charging.field", f"Cost {to_text(value)[:60]!r} is no number") from None
+        cost = Decimal("NaN")
+    if not fits(cost):
+        raise EventError("charging.field", f"Cost {to_text(value)[:60]!r} is no amount")
+    return cost
 
 
 def _rest(session: Session | None, identifier: str, done: set[str]) -> dict[str, SessionRow | None]:
