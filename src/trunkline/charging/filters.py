@@ -66,7 +66,8 @@ class ProfilesError(TrunklineError):
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
         lines = "\n".join(f"  {problem}" for problem in self.problems)
-        super().__init__("charging.profiles", f"{len(self.problems)} problems:\n{lines}")
+        plural = "" if len(self.problems) == 1 else "s"
+        super().__init__("charging.profiles", f"{len(self.problems)} problem{plural}:\n{lines}")
 
 
 class Reason(StrEnum):

@@ -87,6 +87,12 @@ def export(
 
     Exit code 1: some records lack a field that is needed, and are left out.
     """
+    for each in select or ():
+        if not each.startswith("*"):
+            raise typer.BadParameter(
+                f"{each[:60]!r} is no inline filter: write '*prefix:~*req.Destination:49'",
+                param_hint="--filter",
+            )
     done = asyncio.run(
         _export(
             to,
@@ -181,5 +187,5 @@ def _moment(text: str, now: datetime) -> float | None:
     try:
         found = parse_time(text, UTC, now)
     except DecodeError as problem:
-        raise TrunklineError("export.time", problem.message) from problem
+        raise TrunklineError("export.time", f"{problem.message}; or 2026-01-31") from problem
     return None if found is None else found.timestamp()

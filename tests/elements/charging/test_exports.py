@@ -445,5 +445,9 @@ def test_the_command(tmp_path: Path) -> None:
         build(), [*command, "--until", "2026-01-01", "--field", "Number=~*req.Destination"]
     )
     assert (done.exit_code, out.read_text()) == (0, "Number\n")
+    done = runner.invoke(build(), [*command, "--filter", "FLTR_1"])
+    assert (done.exit_code, "'FLTR_1' is no inline filter" in done.output) == (2, True)
+    done = runner.invoke(build(), [*command, "--since", "yesterday"])
+    assert str(done.exception).endswith("*now or +1h; or 2026-01-31")
     done = runner.invoke(build(), [*command[:3], str(tmp_path / "cdrs.txt"), *command[4:]])
     assert done.exit_code != 0
