@@ -30,7 +30,7 @@ VALUES: dict[ValueType, st.SearchStrategy[Value]] = {
 def items(layout: Layout) -> st.SearchStrategy[dict[str, Value]]:
     def member(each: Member) -> st.SearchStrategy[Value]:
         if not each.column:
-            return st.just("")
+            return st.none() if each.type is ValueType.LIST else st.just("")
         if each.column in layout.key or (each.column and each in layout.part_members[:2]):
             return words if each.type is ValueType.TEXT else VALUES[each.type]
         return VALUES[each.type]

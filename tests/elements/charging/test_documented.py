@@ -1,7 +1,8 @@
 """Requests as the reference's documents show them, to the letter, and the answers they show.
 
-From docs/readthedocs of CGRateS (accountLifeCycle.rst, balanceManagement.rst): text that is sent as
-it stands there. Members that later versions have no field for are passed over, as in Go.
+From docs/readthedocs of CGRateS (accountLifeCycle.rst, balanceManagement.rst), its docs/api_tp….rst
+as far as their members are those of 0.10, and its document of AnalyzerS: text that is sent as it
+stands there. Members that later versions have no field for are passed over, as in Go.
 """
 
 from __future__ import annotations
@@ -262,3 +263,73 @@ def test_the_plans_of_accounts(wire: socket.socket) -> None:
     [balance] = account["BalanceMap"]["*monetary"]
     assert (balance["Value"], balance["Weight"]) == (10, 10)
     assert [each["ThresholdValue"] for each in account["ActionTriggers"]] == [2, 20, 100]
+
+
+TIMING = (
+    '{"method":"APIerSv1.SetTPTiming","params":[{"TPid":"balance","ID":"monthly","Years":"*any",'
+    '"Months":"*any","MonthDays":"1","WeekDays":"*any","Time":"00:00:00"}],"id":2}'
+)
+TIMING_IDS = """
+   {
+    "id": 4,
+    "method": "ApierV1.GetTPTimingIds",
+    "params": [
+        {
+            "TPid": "CGR_API_TESTS"
+        }
+    ]
+   }
+"""
+RATE_IDS = """
+   {
+    "id": 4,
+    "method": "ApierV1.GetTPRateIds",
+    "params": [
+        {
+            "TPid": "CGR_API_TESTS"
+        }
+    ]
+   }
+"""
+TP_IDS = """
+   {
+    "id": 9, 
+    "method": "ApierV1.GetTPIds", 
+    "params": []
+   }
+"""  # noqa: W291 - as it stands there
+SLOT = {"Rate": 0.01, "RateUnit": "1s", "RateIncrement": "1s", "GroupIntervalStart": "0"}
+
+
+@documented(
+    "APIerSv1.SetTPTiming",
+    "APIerSv1.GetTPTimingIds",
+    "APIerSv1.GetTPRateIds",
+    "APIerSv1.GetTPIds",
+)
+def test_drafts(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/tariffs.sqlite"
+    with (
+        running(network_file(tmp_path, "drafts", store=url)) as node,
+        socket.create_connection(node.servers["rpc_json"].local, 10) as wire,
+    ):
+
+        def put(what: str, item: dict[str, object]) -> None:
+            request = {"method": f"APIerSv1.SetTP{what}", "params": [item], "id": 1}
+            assert json.loads(answered(wire, json.dumps(request)))["result"] == "OK"
+
+        assert answered(wire, TIMING) == '{"id":2,"result":"OK","error":null}\n'
+        put("Timing", {"TPid": "CGR_API_TESTS", "ID": "ASAP", "Time": "*asap"})
+        put("Rate", {"TPid": "CGR_API_TESTS", "ID": "1CENTPERSEC", "RateSlots": [SLOT]})
+        assert answered(wire, TIMING_IDS) == '{"id":4,"result":["ASAP"],"error":null}\n'
+        assert answered(wire, RATE_IDS) == '{"id":4,"result":["1CENTPERSEC"],"error":null}\n'
+        for name in ("balance", "CGR_API_TESTS"):
+            remove = {"method": "APIerSv1.RemTP", "params": [{"TPid": name}], "id": 1}
+            answered(wire, json.dumps(remove))
+        for name in ("SAMPLE_TP_2", "SAMPLE_TP"):
+            put("Timing", {"TPid": name, "ID": "ASAP", "Time": "*asap"})
+        assert json.loads(answered(wire, TP_IDS)) == {
+            "error": None,
+            "id": 9,
+            "result": ["SAMPLE_TP", "SAMPLE_TP_2"],
+        }

@@ -217,8 +217,9 @@ LAYOUTS: Final = (
     _layout(
         *("DestinationRates", "DestinationRate", "DestinationRateIds", "ID", "ID"),
         "DestinationRates",
-        "DestinationId=DestinationID RateId=RatesTag RoundingMethod RoundingDecimals:i MaxCost:n"
-        " MaxCostStrategy",
+        # Rate: the rate itself, which the reference fills in while it loads and answers as null
+        "DestinationId=DestinationID RateId=RatesTag Rate:l= RoundingMethod RoundingDecimals:i"
+        " MaxCost:n MaxCostStrategy",
     ),
     _layout(
         *("RatingPlans", "RatingPlan", "RatingPlanIds", "ID", "ID", "RatingPlanBindings"),
