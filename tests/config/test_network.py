@@ -235,7 +235,7 @@ def test_charged_calls_are_typed(tmp_path: Path) -> None:
         ('node = "OCS"', 'node = "X"', 11, "no charging node 'X' in this network; charging nodes"),
         ('grant = "10s"', 'grant = "1ms"', 12, 'grant: at least "100ms"'),
         ('grant = "10s"', 'timeout = "1ms"', 12, 'timeout: at least "100ms"'),
-        ('"*postpaid"', '"postpaid"', 15, "postpaid not in literal"),
+        ('"*postpaid"', '"postpaid"', 15, "'postpaid' is none of '*prepaid', "),
         ('tariff = "t"', 'tariff = "t"\nrpc_bijson = ""', 3, "needs an address and a port"),
         ('tariff = "t"', 'rpc_bijson = "127.0.0.1:0"', 2, "needs an address and a port"),
         ("[node.X]", '[rating]\ntariff = "t"\n[node.X]', 12, "have two prices: that of OCS"),

@@ -374,10 +374,11 @@ class Filters:
             return Filter(tenant, filter_id, (rule,), ALWAYS, source)
         found = self._stored.get((tenant, filter_id))
         if found is None:
+            whose = f" of {tenant}" if tenant else ""
             raise DecodeError(
                 "charging.filter-unknown",
-                f"there is no filter {filter_id!r} of {tenant}; add it to Filters.csv, or separate "
-                "the values of an inline filter with |",
+                f"there is no filter {filter_id!r}{whose}; add it to Filters.csv, or separate the "
+                "values of an inline filter with |",
             )
         return found
 

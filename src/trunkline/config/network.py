@@ -67,7 +67,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, get_args, get_origin
 
 import attrs
 import cattrs
@@ -514,6 +514,18 @@ def _converter() -> cattrs.Converter:
 
     for kind in (str, int, bool):
         converter.register_structure_hook(kind, strict)
+
+    def one_of(value: object, kind: object) -> object:
+        words = get_args(kind)
+        if value not in words:
+            raise ValueError(f"{value!r} is none of {', '.join(map(repr, words))}")
+        return value
+
+    def has_words(kind: object) -> bool:
+        origin: object = get_origin(kind)
+        return origin is Literal
+
+    converter.register_structure_hook_func(has_words, one_of)
     # A script's own settings are whatever TOML has.
     converter.register_structure_hook_func(lambda kind: kind is object, lambda value, _: value)
     converter.register_structure_hook(Duration, lambda value, _: Duration.parse(value))
