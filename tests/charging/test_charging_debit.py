@@ -544,3 +544,18 @@ def test_what_goes_to_the_default_balance_instead_is_exact() -> None:
         ),
     )
     assert found.accounts[0].balances[0].value == Decimal("246913578024690.24691357802469135782")
+
+
+def test_who_shares_pays_in_one_order_however_they_are_named() -> None:
+    groups = {
+        "G": SharedGroup("G", {"*any": SharedGroupRow(id="G", account="*any", strategy="*lowest")})
+    }
+    own = Account(tenant="cgrates.org", id="a", balances=(money("a", "0", shared_groups=("G",)),))
+    others = [
+        Account(tenant="cgrates.org", id=name, balances=(money(name, "1", shared_groups=("G",)),))
+        for name in "bcd"
+    ]
+    usage = Usage(call=Call(destination="49", time=NOON, usage=MINUTE), cover=Cover.FUNDED)
+    for members in (others, others[::-1]):
+        found = debit(OF, Payers(account=own, members=members, groups=groups), usage)
+        assert [each.balance.uuid for each in found.taken] == ["b"]

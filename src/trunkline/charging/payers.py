@@ -262,10 +262,9 @@ class _Selector:
         self.zone = tariff.zone(call.tenant)
         self.answered = epoch_nanoseconds(call.time)
         self.number = _Number(tariff, call.destination)
-        self.members = [
-            account,
-            *(each for each in members if each.key != account.key and not each.disabled),
-        ]
+        others = (each for each in members if each.key != account.key and not each.disabled)
+        # In an order of their own: a ledger may name them in another one at each step.
+        self.members = [account, *sorted(others, key=lambda each: each.key)]
         self.choices: dict[tuple[str, str], Choice] = {}
         self.purses: dict[tuple[str, str], Purse] = {}
         self.owned: dict[str, list[Purse]] = {}
