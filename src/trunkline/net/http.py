@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import ssl
+from functools import cache
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
@@ -15,6 +16,7 @@ import h11
 
 from trunkline import __version__
 from trunkline.errors import TrunklineError
+from trunkline.net.dialling import open_stream
 
 __all__ = ["post"]
 
@@ -71,7 +73,7 @@ async def post(
         raise TrunklineError("http.url", f"{url[:200]!r} cannot be asked for: {problem}") from None
     try:
         async with asyncio.timeout(timeout):
-            context = ssl.create_default_context() if parts.scheme == "https" else None
+            context = _context() if parts.scheme == "https" else None
             status, answer = await _asked(http, host, port, context, b"".join(octets))
     except TimeoutError:
         raise TrunklineError("http.failed", f"{where} did not answer in {timeout:g} s") from None
@@ -83,11 +85,17 @@ async def post(
     return answer
 
 
+@cache
+def _context() -> ssl.SSLContext:
+    """Made once: to read the certificates of this machine takes a while, and the loop waits."""
+    return ssl.create_default_context()
+
+
 async def _asked(
     http: h11.Connection, host: str, port: int, context: ssl.SSLContext | None, octets: bytes
 ) -> tuple[int, bytes]:
     """The status of the answer and what it holds, when all of it has come, or enough of it."""
-    reader, writer = await asyncio.open_connection(host, port, ssl=context)
+    reader, writer = await open_stream(host, port, context)
     try:
         writer.write(octets)
         await writer.drain()

@@ -9,6 +9,7 @@ from email.utils import localtime
 from typing import Final
 
 from trunkline.errors import TrunklineError
+from trunkline.net.dialling import open_stream
 
 __all__ = ["send_mail"]
 
@@ -49,7 +50,7 @@ async def send_mail(
         raise TrunklineError("mail.address", f"{recipient[:80]!r}: {problem}") from None
     try:
         async with asyncio.timeout(timeout):
-            reader, writer = await asyncio.open_connection(host.strip("[]"), int(port))
+            reader, writer = await open_stream(host.strip("[]"), int(port))
             try:
                 await _handed(reader, writer, envelope, octets, wide=wide)
             finally:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import ssl
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -307,9 +309,11 @@ def test_a_secure_server_is_known_by_its_certificate(monkeypatch: pytest.MonkeyP
                 return found
 
             monkeypatch.setattr(ssl, "create_default_context", trusting)
+            http._context.cache_clear()
             await http.post(server.url.replace("//", "//me:s%40cret@"), b"{}")
             assert b"Authorization: Basic bWU6c0BjcmV0" in server.heads[0]
             assert server.requests == [("/", {})]
+            http._context.cache_clear()
 
     asyncio.run(main())
 
@@ -424,11 +428,37 @@ def test_a_server_that_hangs_is_left_alone_for_a_moment(tmp_path: Path) -> None:
         await asyncio.gather(*(execute(desk) for _ in range(100)))
         await execute(desk, "B")
         await desk.scheduler.turn()
-        assert len(server.requests) == 20
+        assert 0 < len(server.requests) <= 20
         assert desk.scheduler.counters.effects_retried == 100
         assert desk.scheduler.counters.effects_done == 1
 
     run(tmp_path, script, "B,*log,,,,,,,,,,,,,,,10")
+
+
+def test_a_resolver_that_hangs_takes_no_thread_of_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = threading.Event()
+
+    def hang(*_: Any, **__: Any) -> Any:
+        release.wait(10)
+        raise OSError("no answer")
+
+    async def script(desk: Office, server: Web) -> None:
+        desk.scheduler = Scheduler(desk.engine, desk.log, timeout=0.3)
+        await asyncio.gather(*(execute(desk, "B") for _ in range(40)))
+        monkeypatch.setattr(socket, "getaddrinfo", hang)
+        turn = asyncio.create_task(desk.scheduler.turn())
+        try:
+            await asyncio.sleep(0.1)
+            async with asyncio.timeout(5):
+                await asyncio.to_thread(lambda: None)
+                await turn
+        finally:
+            release.set()
+        assert desk.scheduler.counters.effects_retried == 40
+
+    run(tmp_path, script, "B,*http_post,http://name.test/,,,,,,,,,,,,,,10")
 
 
 def test_text_that_is_none_is_carried_out_all_the_same(tmp_path: Path) -> None:

@@ -97,6 +97,22 @@ def test_loading_twice_gives_nothing_twice(tmp_path: Path) -> None:
     office(tmp_path, FILES, script)
 
 
+def test_an_account_with_two_rows_gets_what_the_later_says(tmp_path: Path) -> None:
+    many = "".join(f"cgrates.org,x{number},,,,\n" for number in range(scheduler._PAGE))
+    rows = f"cgrates.org,1001,START,,,\n{many}cgrates.org,1001,HOURLY,,true,\n"
+
+    async def script(desk: Office) -> None:
+        for _ in range(2):
+            await desk.scheduler.loaded()
+            await desk.scheduler.turn()
+            [task] = await desk.book.tasks(plans.PREFIX)
+            assert task.id == "plan/HOURLY/cgrates.org:1001"
+            assert Planned.of_task(task).given == NOW, "it is not taken away and given anew"
+            desk.later(minutes=5)
+
+    office(tmp_path, FILES | {"AccountActions.csv": rows}, script)
+
+
 def test_another_file_at_the_next_start_is_applied(tmp_path: Path) -> None:
     async def script(desk: Office) -> None:
         await desk.scheduler.turn()

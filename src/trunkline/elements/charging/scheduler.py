@@ -20,6 +20,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import islice
 from typing import Final
 
 from trunkline.charging.actions import expired
@@ -234,11 +235,12 @@ class Scheduler:
         if not anew and (await book.load(Keys(tasks=[_LOADED]))).view.tasks[_LOADED] == mark:
             return
         made = changed = 0
-        for start in range(0, len(rows.account_actions), _PAGE):
-            page = {
-                f"{row.tenant or DEFAULT_TENANT}:{row.account}": Gift.of_row(row)
-                for row in rows.account_actions[start : start + _PAGE]
-            }
+        gifts = {  # of two rows for one account the later counts, however far apart they are
+            f"{row.tenant or DEFAULT_TENANT}:{row.account}": Gift.of_row(row)
+            for row in rows.account_actions
+        }
+        for start in range(0, len(gifts), _PAGE):
+            page = dict(islice(gifts.items(), start, start + _PAGE))
             there = (await book.load(Keys(accounts=list(page)))).view.accounts
             lacking: list[str] = []
             for key, gift in page.items():

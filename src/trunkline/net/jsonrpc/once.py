@@ -10,6 +10,7 @@ from typing import Final
 
 from trunkline.errors import TrunklineError
 from trunkline.jsonrpc import Json, Limits, Splitter, request
+from trunkline.net.dialling import open_stream
 from trunkline.net.http import post
 from trunkline.net.jsonrpc.client import host_and_port, late, read, result
 
@@ -40,7 +41,7 @@ async def call_once(address: str, method: str, argument: Json, *, timeout: float
 
 
 async def _answer(host: str, port: int, body: bytes) -> bytes:
-    reader, writer = await asyncio.open_connection(host, port)
+    reader, writer = await open_stream(host, port)
     splitter = Splitter(_LIMITS)
     try:
         writer.write(body)
