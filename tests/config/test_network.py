@@ -236,6 +236,7 @@ def test_charged_calls_are_typed(tmp_path: Path) -> None:
         ('grant = "10s"', 'grant = "1ms"', 12, 'grant: at least "100ms"'),
         ('grant = "10s"', 'timeout = "1ms"', 12, 'timeout: at least "100ms"'),
         ('"*postpaid"', '"postpaid"', 15, "'postpaid' is none of '*prepaid', "),
+        ("3007", '"30 07"', 15, "subscriber '30 07': a number is 1 to 32 digits"),
         ('tariff = "t"', 'tariff = "t"\nrpc_bijson = ""', 3, "needs an address and a port"),
         ('tariff = "t"', 'rpc_bijson = "127.0.0.1:0"', 2, "needs an address and a port"),
         ("[node.X]", '[rating]\ntariff = "t"\n[node.X]', 12, "have two prices: that of OCS"),

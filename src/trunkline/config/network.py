@@ -92,6 +92,7 @@ from trunkline.config.proxy import (
 )
 from trunkline.config.values import Duration
 from trunkline.errors import TrunklineError
+from trunkline.ss7.isup.number import check_digits
 
 __all__ = [
     "ChargedSettings",
@@ -495,6 +496,12 @@ def _check_charged(
     for key in ("grant", "timeout"):
         if getattr(charged, key).seconds < 0.1:
             raise NetworkFileError(path, _line_of(text, (*where, key)), f'{key}: at least "100ms"')
+    for number in charged.subscribers:
+        try:
+            check_digits(number, "subscriber")
+        except TrunklineError as problem:
+            place = _line_of(text, (*where, "subscribers", number))
+            raise NetworkFileError(path, place, problem.message) from problem
     if settings.rating.tariff:
         raise NetworkFileError(
             path,
@@ -610,7 +617,7 @@ def _line_of(text: str, where: tuple[str | int, ...]) -> int:
                 not bare.startswith("[[") or seen[header] == wanted_index
             ):
                 best = number
-        elif found := re.match(r"([A-Za-z0-9_\"-]+)\s*=", bare):
+        elif found := re.match(r"([A-Za-z0-9_-]+|\"[^\"]*\")\s*=", bare):
             key = [*header.split("."), found[1].strip('"')] if header else [found[1]]
             if key == names and (seen.get(header, 0) == wanted_index or not indexes):
                 return number
