@@ -214,7 +214,7 @@ class Day:
         self._registry = Registry(
             Accounts(self._engine),
             Sessions(self._engine, None, self._steps),
-            Records(self._engine),
+            Records(self._engine, self._steps),
             TariffPlans(tariffs, self._scheduler.loaded),
         )
 

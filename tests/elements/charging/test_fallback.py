@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -18,13 +19,13 @@ from tests.elements.charging.test_sessions import EVENT, NOW, TARIFF
 from tests.store.ledger.made import emptied
 from tests.store.servers import SqlServer, postgres_server
 
-from trunkline.charging.event import Event
+from trunkline.charging.event import Event, EventError
 from trunkline.charging.model import Account, Balance, Movement
 from trunkline.charging.sessions import SessionError
 from trunkline.elements.charging.engine import Engine
 from trunkline.elements.charging.fallback import Fallback
 from trunkline.elements.charging.process import ChargingNode
-from trunkline.elements.charging.recorder import Recorder
+from trunkline.elements.charging.recorder import Recorder, Treatment
 from trunkline.elements.charging.rulebook import RuleBook
 from trunkline.elements.charging.steps import Steps
 from trunkline.elements.charging.tariffs import Tariffs
@@ -33,6 +34,7 @@ from trunkline.store.guard import StoreUnavailable
 from trunkline.store.journal import Journal
 from trunkline.store.ledger.book import Book
 from trunkline.store.ledger.model import Change, Keys
+from trunkline.store.ledger.queries import RecordQuery
 
 KEY = "cgrates.org:1001"
 MINUTE = 60 * SECOND
@@ -264,3 +266,69 @@ def test_a_node_that_grants_starts_without_its_ledger(
         account = client.call("APIerSv2.GetAccount", {"Account": "1001"})
         assert isinstance(account, dict)
         assert account["BalanceMap"]["*monetary"][0]["Value"] == 0.95
+
+
+def test_records_are_kept_and_stored_in_their_turn(server: SqlServer, tmp_path: Path) -> None:
+    async def main() -> None:
+        node = Node(server.url, tmp_path)
+        await emptied(server.url)
+        await node.book.prepare()
+        await node.fill("1")
+        known = event("known", Usage="30s")
+        await node.steps.record(known, Treatment())
+        server.stop()
+        try:
+            assert (await node.steps.initiate(event("short"), MINUTE)).usage == MINUTE
+            await node.steps.terminate(event("short"), 45 * SECOND)
+            short = event("short", Usage="42s", AnswerTime=NOW)
+            for _ in range(2):
+                assert await node.steps.record(short, Treatment()) == []
+            assert await node.steps.record(known, Treatment()) == []
+            assert await node.steps.record(event("alone", Usage="12s"), Treatment()) == []
+            with pytest.raises(EventError, match="no usage"):
+                await node.steps.record(event("wrong", Usage="odd"), Treatment())
+            for how in (Treatment(again=True), Treatment(refund=True), Treatment(store=False)):
+                with pytest.raises(StoreUnavailable):
+                    await node.steps.record(short, how)
+        finally:
+            server.start()
+        await node.book.close()
+        again = Node(server.url, tmp_path)  # it is killed, and started anew
+        assert await again.settle() == 6
+        assert again.problems == []
+        found = await again.book.records(RecordQuery())
+        assert {row.origin_id: (row.usage // SECOND, row.cost) for row in found} == {
+            "known": (30, Decimal("0.05")),
+            "short": (42, Decimal("0.07")),
+            "alone": (12, Decimal("0.02")),
+        }
+        assert {row.time for row in found} == {NOW.timestamp()}
+        assert await again.money() == Decimal("0.86")
+        assert (await again.book.audit()).clean
+        await again.book.close()
+
+    asyncio.run(main())
+
+
+def test_what_says_no_time_is_carried_out_as_of_when_it_came(
+    server: SqlServer, tmp_path: Path
+) -> None:
+    async def main() -> None:
+        node = Node(server.url, tmp_path)
+        await emptied(server.url)
+        await node.book.prepare()
+        await node.fill("1")
+        untimed = event("untimed", Usage="30s")
+        fields = {name: value for name, value in untimed.fields.items() if name != "AnswerTime"}
+        server.stop()
+        try:
+            await node.steps.initiate(Event(fields=fields), MINUTE)
+        finally:
+            server.start()
+        node.engine.clock = lambda: NOW + timedelta(hours=9)
+        assert await node.settle() == 1
+        [session] = await node.steps.sessions()
+        assert session.runs[0].call.time == NOW
+        await node.book.close()
+
+    asyncio.run(main())

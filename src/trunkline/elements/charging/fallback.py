@@ -6,11 +6,14 @@ disk in a `Journal` before it is answered. When the ledger is back, the entries 
 their order, each once: the ledger keeps the entry's name in the change that it makes. Until then
 every step of a call with an entry goes to the journal, so that none overtakes another.
 
-What was granted counts as had: where the balances do not cover it, its end goes below zero.
+What was granted counts as had: where the balances do not cover it, its end goes below zero. So are
+records kept, which are stored when the ledger is back; one that was stored already is left alone.
+What says no time is carried out as of the time when it came.
 
 Granted is only what the ledger has certainly not carried out. What may have been
 (``store.ledger-unknown``) is refused: the switch asks again, with the same ID. Messages and data
-are refused, and so is everything beyond the limits.
+are refused, and so is everything beyond the limits. Of records those are refused that change a
+stored one.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ from uuid import uuid4
 from trunkline.charging.event import Event
 from trunkline.charging.sessions import SessionError
 from trunkline.elements.charging.engine import Engine, Step
-from trunkline.elements.charging.recorder import Recorder
+from trunkline.elements.charging.recorder import Recorded, Recorder, Treatment
 from trunkline.elements.charging.steps import Steps, wanted
 from trunkline.errors import TrunklineError
 from trunkline.jsonrpc import Json
@@ -35,6 +38,7 @@ from trunkline.store.journal import Journal
 __all__ = ["Fallback"]
 
 _UNKNOWN: Final = "store.ledger-unknown"
+_HOW: Final = ("rate", "chargers", "export")  # of a `Treatment`
 _A_WHILE: Final = 0.01  # s; for an entry that is being written
 
 
@@ -135,6 +139,22 @@ class Fallback(Steps):
         await self._write("terminate", event, identifier, usage, used, None)
         return Step(time=self._now())
 
+    async def record(self, event: Event, how: Treatment) -> list[Recorded]:
+        """Store the record of a usage; while the ledger fails it is kept, and nothing returned."""
+        identifier = self.recorder.check(event, how)
+        later = how.store and not (how.again or how.refund)
+        if identifier not in self._granted or not later:
+            try:
+                return await super().record(event, how)
+            except StoreUnavailable as problem:
+                if problem.code == _UNKNOWN or not later:
+                    raise
+        self._count(identifier, 0)
+        flags: dict[str, Json] = {name: getattr(how, name) for name in _HOW}
+        usage = event.usage()
+        await self._write("record", event, identifier, usage, None, None, flags)
+        return []
+
     async def settle(self, problem: Callable[[str, TrunklineError], None]) -> int:
         """Carry out what is in the journal, now that the ledger may be back; returns how much.
 
@@ -169,6 +189,10 @@ class Fallback(Steps):
         usage, used = cast("int | None", entry["usage"]), cast("int | None", entry["used"])
         once = f"journal {_text(entry, 'id')}"
         step = _text(entry, "step")
+        if step == "record":
+            how = cast("Mapping[str, bool]", entry["how"])
+            await super().record(event, Treatment(**how))
+            return
         if step == "terminate":
             await self.terminate(event, usage, used, once=once)
             return
@@ -206,7 +230,11 @@ class Fallback(Steps):
         usage: int | None,
         used: int | None,
         granted: int | None,
+        how: Mapping[str, Json] | None = None,
     ) -> None:
+        fields = dict(event.fields)
+        if not (event.text("AnswerTime") or event.text("SetupTime")):
+            fields["AnswerTime"] = event.time or self._engine.clock()
         entry: dict[str, Json] = {
             "id": str(uuid4()),
             "step": step,
@@ -214,17 +242,22 @@ class Fallback(Steps):
             "tenant": event.tenant,
             "event_id": event.id,
             "time": None if event.time is None else event.time.isoformat(),
-            "event": cast("Json", event.fields),
+            "event": {name: _json(value) for name, value in fields.items()},
             "opts": cast("Json", event.opts),
             "usage": usage,
             "used": used,
             "granted": granted,
+            "how": how,
         }
         self._writing += 1
         try:
             await self._journal.append(entry)
         finally:
             self._writing -= 1
+
+
+def _json(value: object) -> Json:
+    return value.isoformat() if isinstance(value, datetime) else cast("Json", value)
 
 
 def _check(usage: int | None, used: int | None) -> None:

@@ -207,7 +207,7 @@ class ChargingNode:
             Schedules(self.engine, self.scheduler),
             Sessions(self.engine, self.clients, self.steps),
             Responder(self.engine),
-            Records(self.engine, recorder),
+            Records(self.engine, self.steps),
             self.exports,
             ProfileMethods(self.engine),
             Changes(self.engine),

@@ -138,6 +138,18 @@ class Recorder:
 
     # Events
 
+    def check(self, event: Event, how: Treatment) -> str:
+        """The ID of an event's record.
+
+        Raises:
+            EventError: there can be no such record.
+        """
+        event = _without_empty_times(event)
+        event.usage()
+        for run in self._runs(event, how):
+            self._times(run, self._engine.clock())
+        return _names(event)[0]
+
     async def record(
         self,
         event: Event,

@@ -33,10 +33,11 @@ from trunkline.elements.charging.engine import (
     session_row,
     stored_session,
 )
-from trunkline.elements.charging.recorder import Recorded, Recorder, Treatment, details_of
+from trunkline.elements.charging.recorder import Recorded, Treatment, details_of
 from trunkline.elements.charging.refusals import refusing
 from trunkline.elements.charging.registry import ApiError, method
 from trunkline.elements.charging.sessions import SessionArgs
+from trunkline.elements.charging.steps import Steps
 from trunkline.jsonrpc import Json
 from trunkline.rating.call import Call
 from trunkline.rating.model import DEFAULT_TENANT
@@ -88,11 +89,12 @@ class StoreSmCostArgs:
 
 
 class Records:
-    """Records of usage."""
+    """Records of usage; those that come are stored by ``steps``."""
 
-    def __init__(self, engine: Engine, recorder: Recorder | None = None) -> None:
+    def __init__(self, engine: Engine, steps: Steps | None = None) -> None:
         self._engine = engine
-        self._recorder = Recorder(engine) if recorder is None else recorder
+        self._steps = Steps(engine) if steps is None else steps
+        self._recorder = self._steps.recorder
 
     # Storing
 
@@ -146,7 +148,7 @@ class Records:
                 event = self._engine.altered(event, _CDRS)
             except EventError as problem:
                 raise ApiError(f"ATTRIBUTES_ERROR:{problem.reference}") from None
-        return await refusing(self._recorder.record(event, how))
+        return await refusing(self._steps.record(event, how))
 
     @method("CDRsV1.StoreSessionCost")
     async def store_cost(self, args: StoreSmCostArgs) -> Json:

@@ -22,6 +22,7 @@ from trunkline.elements.charging.arguments import Instant
 from trunkline.elements.charging.clients import Clients, Untold
 from trunkline.elements.charging.engine import Engine, Step
 from trunkline.elements.charging.flags import Flags
+from trunkline.elements.charging.recorder import Treatment
 from trunkline.elements.charging.refusals import refusing
 from trunkline.elements.charging.registry import ApiError, method
 from trunkline.elements.charging.replies import as_json
@@ -249,7 +250,7 @@ class Sessions:
             if step.session is not None:
                 self.clients.hold(step.session.id, peer, args.event)
         if "*cdrs" in flags:
-            await refusing(self._steps.recorder.record(event))
+            await refusing(self._steps.record(event, Treatment()))
         return answer
 
     @method("SessionSv1.GetCost")

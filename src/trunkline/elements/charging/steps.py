@@ -57,7 +57,7 @@ from trunkline.elements.charging.engine import (
     session_row,
     stored_session,
 )
-from trunkline.elements.charging.recorder import Recorder
+from trunkline.elements.charging.recorder import Recorded, Recorder, Treatment
 from trunkline.errors import TrunklineError
 from trunkline.rating.call import VOICE
 from trunkline.rating.durations import HOUR, SECOND
@@ -284,6 +284,10 @@ class Steps:
         if isinstance(done, Duplicate):
             return Step(time=now, usage=json.loads(done.answer))
         return done
+
+    async def record(self, event: Event, how: Treatment) -> list[Recorded]:
+        """Store the record of a usage; see `Recorder.record`."""
+        return await self.recorder.record(event, how)
 
     # What the charging side does
 
