@@ -540,3 +540,22 @@ def test_a_debit_interval_is_a_tenth_of_a_second_at_least(
         assert session.runs[0].granted == SECOND // 10
 
     charging(tmp_path, script)
+
+
+def test_times_that_were_put_off_are_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trunkline.elements.charging.steps._SLACK", 10)
+
+    async def script(ask: Ask, engine: Engine) -> None:
+        await topped_up(ask, 1)
+        steps = Steps(engine)
+        opening = Event(fields=AUTOMATIC)
+        await steps.initiate(opening, None)
+        for _ in range(40):
+            await steps.update(opening, None, None)
+        assert len(steps._dues) <= 13
+        [session] = await steps.sessions()
+        assert (session.due, session.id) in steps._dues
+
+    charging(tmp_path, script)

@@ -151,21 +151,23 @@ class Clients:
 
     async def asked(self) -> list[tuple[list[str], set[str]]]:
         """For each client that answers: the sessions that it held, and those that it knows."""
-        found = []
-        for peer, sessions in list(self._of_peer.items()):
-            held = list(sessions)
-            try:
-                async with asyncio.timeout(_PATIENCE):
-                    answer = await peer.call(_ASK, "")
-            except (TimeoutError, TrunklineError):
-                continue
-            known = {
-                session_id(str(each.get("OriginID", "")), str(each.get("OriginHost", "")))
-                for each in (answer if isinstance(answer, list) else ())
-                if isinstance(each, Mapping)
-            }
-            found.append((held, known))
-        return found
+        held = {peer: list(sessions) for peer, sessions in self._of_peer.items()}
+        known = await asyncio.gather(*map(self._known, held))
+        found = zip(held.values(), known, strict=True)
+        return [(sessions, own) for sessions, own in found if own is not None]
+
+    async def _known(self, peer: Peer) -> set[str] | None:
+        """The sessions that a client says it has; ``None``: it says nothing."""
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                answer = await peer.call(_ASK, "")
+        except (TimeoutError, TrunklineError):
+            return None
+        return {
+            session_id(str(each.get("OriginID", "")), str(each.get("OriginHost", "")))
+            for each in (answer if isinstance(answer, list) else ())
+            if isinstance(each, Mapping)
+        }
 
     def _gone(self, peer: Peer) -> None:
         for session in self._of_peer.pop(peer, set()):

@@ -76,6 +76,7 @@ _TELLING: Final = 30.0  # s; who was not told until then is told once more
 _TOLD_AGAIN: Final = 5.0  # s, then after twice as long each time
 _AT_ONCE: Final = 100  # sessions that are looked at side by side
 _LEAST_INTERVAL: Final = SECOND // 10  # a shorter one would keep the ledger busy with one call
+_SLACK: Final = 1000  # times that were put off, and are still remembered
 _UNLIMITED: Final = -1  # as a request's answer is remembered
 _INTERVALS: Final = ("DebitInterval", "CGRDebitInterval")
 _OPTIONS: Final = ("*debitInterval", "*sessionsDebitInterval")
@@ -587,6 +588,9 @@ class Steps:
         if session is not None and session.due and not session.ended:
             heapq.heappush(self._dues, (session.due, session.id))
             self._running[session.id] = session
+            if len(self._dues) > 2 * len(self._running) + _SLACK:  # most are over
+                self._dues = [(each.due, each.id) for each in self._running.values()]
+                heapq.heapify(self._dues)
             self._nearer.set()
         elif session is not None:
             self._running.pop(session.id, None)
