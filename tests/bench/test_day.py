@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import shutil
 import sqlite3
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-from bench.day import TITLES, Day, run
+from bench.day import TITLES, Day, main, run
 from tests.store.servers import redis_server
 
 
@@ -44,3 +47,20 @@ def test_a_day_that_does_not_add_up(sqlite: str, tmp_path: Path) -> None:
 
     with pytest.raises(AssertionError, match="the audit"):
         asyncio.run(Spoilt(tmp_path, sqlite, 40).live())
+
+
+def test_what_did_not_add_up_is_kept(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Spoilt(Day):
+        async def _evening(self) -> None:
+            raise AssertionError("the evening")
+
+    monkeypatch.setattr("bench.day.Day", Spoilt)
+    monkeypatch.setattr(sys, "argv", ["day", "--calls", "3", "--seed", "9"])
+    with pytest.raises(SystemExit):
+        main()
+    found = re.search(r"--calls 3 --seed 9; .* sqlite:///(.*/ledger.db)", capsys.readouterr().err)
+    assert found
+    assert Path(found[1]).exists()
+    shutil.rmtree(Path(found[1]).parent)

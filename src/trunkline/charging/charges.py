@@ -48,6 +48,10 @@ class Cover(Enum):
     """It is cut off: prepaid, ``MaxDebit``, ``GetMaxSessionTime``, authorisation."""
     ALL = "all"
     """The default balance pays, below zero: postpaid, ``Debit``."""
+    GRANTED = "granted"
+    """It was granted, and paid for, already: nothing goes below zero. What no balance has alone,
+    several pay together; what is held pays, whatever became of its balance; and what it costs more
+    than there is, for its price has changed, is not taken."""
 
 
 class End(StrEnum):

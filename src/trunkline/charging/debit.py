@@ -20,6 +20,8 @@ meets, never with its length.
   takes from the same balances.
 - What no balance can pay is either not covered (``Cover.FUNDED``: the usage is cut there) or paid
   by the default balance below zero (``Cover.ALL``, and accounts that may be negative).
+- What was granted before (``Cover.GRANTED``) goes below zero nowhere. The balances that others have
+  left may suit it worse than those of then: so several pay an increment together.
 - What is free needs no balance.
 
 The connect fee is due with the first increment that has a price, if nothing was charged before it:
@@ -37,7 +39,7 @@ usage with the increment that reaches it.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
@@ -87,7 +89,8 @@ def debit(tariff: Tariff, payers: Payers, usage: Usage, precision: Precision = E
         AccountError: ``charging.account-disabled``.
     """
     account = payers.account
-    if account.disabled and (usage.cover is Cover.FUNDED or not usage.taken):
+    granted = usage.taken or usage.cover is Cover.GRANTED
+    if account.disabled and (usage.cover is Cover.FUNDED or not granted):
         raise AccountError(
             "charging.account-disabled",
             f"the account {account.key} is disabled; enable it with *enable_account",
@@ -120,7 +123,7 @@ class _Debit:
         self.strict = usage.cover is Cover.FUNDED
         self.negative = usage.cover is Cover.ALL or payers.account.allow_negative
         self.owing = False
-        """Whether the default balance may help a balance that cannot pay alone."""
+        """Whether others may help a balance that cannot pay alone: the default one, below zero."""
         selection = select(
             tariff,
             call,
@@ -130,6 +133,7 @@ class _Debit:
             usage.taken,
             usage.seed,
             usage.first,
+            granted=usage.cover is Cover.GRANTED,
         )
         self.units, self.money = selection.units, selection.money
         self.purses = selection.purses
@@ -208,6 +212,7 @@ class _Debit:
         if to == at and self.end is None and self.negative:
             self.owing = True
             to = self._by_balances(at)
+        self.owing = self.owing or self.asked.cover is Cover.GRANTED
         return self._take_rest(at) if to == at and self.end is None else to
 
     def _by_balances(self, at: int) -> int:
@@ -322,6 +327,8 @@ class _Debit:
         if self._pay_fee(rated, at):
             count, single = self._below_maximum(rated, single, needed)
             if single and not self.negative:
+                if self.asked.cover is Cover.GRANTED:
+                    return self._pay_together(rated, at, single, needed)
                 count = 0
         if count < 1:
             self._undo(mark)
@@ -330,6 +337,27 @@ class _Debit:
         payer = self.default if single else None
         self._charge(at, rated.slot.increment, count, single, rated, money=payer)
         return at + count * rated.slot.increment
+
+    def _pay_together(self, rated: Rated, at: int, single: Fraction, needed: int) -> int:
+        """An increment that was granted, from several balances; what is left when they are empty.
+
+        Where it ends.
+        """
+        parts = self._parts(single, at)
+        paid = sum((part for _, part in parts), NOTHING)
+        count, usage = (1 if parts else needed), rated.slot.increment
+        self._charge(at, usage, count, paid, rated, parts=parts)
+        return at + count * usage
+
+    def _parts(self, amount: Fraction, at: int) -> list[tuple[Purse, Fraction]]:
+        """What each money balance has of an amount, in their order."""
+        parts: list[tuple[Purse, Fraction]] = []
+        for purse in self.money:
+            if amount and purse.left > 0 and purse.active_at(at):
+                part = min(purse.left, amount)
+                parts.append((purse, part))
+                amount -= part
+        return parts
 
     # What they have in common
 
@@ -391,10 +419,14 @@ class _Debit:
         payer: Purse | None = None
         if fee:
             payer = next((each for each in self._having(fee, at)), None)
-            if payer is None:
-                if not self.owing:
-                    return False
-                payer = self.default
+            if payer is None and not self.owing:
+                return False
+            if payer is None and not self.negative:  # it was granted
+                parts = self._parts(fee, at)
+                self.fee = sum((part for _, part in parts), NOTHING)
+                self._charge(at, 0, 1, self.fee, rated, parts=parts)
+                return True
+            payer = payer or self.default
         self.fee = fee
         self._charge(at, 0, 1, fee, rated, money=payer)
         return True
@@ -438,14 +470,19 @@ class _Debit:
         unit: Purse | None = None,
         units: Fraction = NOTHING,
         money: Purse | None = None,
+        parts: Sequence[tuple[Purse, Fraction]] = (),
     ) -> None:
+        """``parts``: several pay it together, instead of ``money``."""
         if unit is not None:
             unit.left -= units * count
             unit.units += units * count
-        if money is not None and price:
-            amount = price * count
-            money.spend(amount)
-            self.paid.append((money, amount))
+        if parts:
+            money = parts[0][0]
+        elif money is not None and price:
+            parts = [(money, price * count)]
+        for purse, amount in parts:
+            purse.spend(amount)
+            self.paid.append((purse, amount))
         self.spent += price * count
         self.charges.append(
             Charge(
@@ -536,6 +573,9 @@ class _Debit:
                 missing = subtract(missing, more)
             if not missing:
                 return None
+        if self.asked.cover is Cover.GRANTED:
+            self.cost = subtract(self.cost, missing)
+            return None
         return self._shorter(Fraction(subtract(self.cost, missing)), by.decimals, by.rounding)
 
     def _shorter(self, funds: Fraction, decimals: int, method: RoundingMethod) -> int:

@@ -23,6 +23,7 @@ from datetime import date, tzinfo
 from enum import StrEnum
 from fractions import Fraction
 from functools import cached_property
+from typing import Final
 
 from trunkline.charging.groups import SharedGroup, order
 from trunkline.charging.model import GENERIC, MONETARY, Account, Balance, Taking
@@ -46,6 +47,7 @@ __all__ = [
     "select",
 ]
 
+_ALWAYS: Final = ((0, 1 << 63),)
 _EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 _ZERO = "*zero"
 NOTHING = Fraction(0)
@@ -203,13 +205,33 @@ def select(
     taken: Iterable[Taking],
     seed: str,
     first: Iterable[Taking] | None = None,
+    *,
+    granted: bool = False,
 ) -> Selection:
     """The purses for a completed call, those of shared groups included.
 
-    ``first``: it is paid again, and this paid for it the first time.
+    ``first``: it is paid again, and this paid for it the first time. ``granted``: what is held for
+    it pays for it, whatever became of its balance.
     """
     found = _Selector(tariff, call, account, members, groups, taken, seed).select()
-    return found if first is None else _again(found, first)
+    if first is not None:
+        return _again(found, first)
+    return _holding(found) if granted else found
+
+
+def _holding(found: Selection) -> Selection:
+    """The same; what is held can be taken again, below zero too, and last from those left out."""
+    paying = {id(purse) for purse in (*found.units, *found.money)}
+    units, money = list(found.units), list(found.money)
+    for purse in found.purses:
+        if purse.held and id(purse) in paying:
+            purse.start = max(purse.start, purse.held)
+        elif purse.held:
+            purse.start, purse.active = purse.held, _ALWAYS
+            (money if purse.balance.type == MONETARY else units).append(purse)
+    added = {purse.key for purse in (*units, *money)}
+    choices = [each for each in found.choices if (each.account, each.balance.uuid) not in added]
+    return Selection(units, money, found.purses, choices)
 
 
 _SLACK = Fraction(4, 10**12)
@@ -262,16 +284,18 @@ class _Selector:
         self.zone = tariff.zone(call.tenant)
         self.answered = epoch_nanoseconds(call.time)
         self.number = _Number(tariff, call.destination)
-        others = (each for each in members if each.key != account.key and not each.disabled)
+        others = [each for each in members if each.key != account.key]
         # In an order of their own: a ledger may name them in another one at each step.
-        self.members = [account, *sorted(others, key=lambda each: each.key)]
+        paying = (each for each in others if not each.disabled)
+        self.members = [account, *sorted(paying, key=lambda each: each.key)]
+        resting = [each for each in others if each.disabled]
         self.choices: dict[tuple[str, str], Choice] = {}
         self.purses: dict[tuple[str, str], Purse] = {}
         self.owned: dict[str, list[Purse]] = {}
         held: dict[tuple[str, str], Taking] = {}
         for taking in taken:
             held[(taking.account, taking.balance.uuid)] = taking
-        for owner in self.members:
+        for owner in (*self.members, *resting):  # these pay nothing, but are given back to
             for balance in owner.balances:
                 key = (owner.key, balance.uuid)
                 had = held.pop(key, None)

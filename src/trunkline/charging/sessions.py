@@ -245,19 +245,14 @@ def extend(
         )
         after = replace(run, used=so_far, granted=so_far + granted.usage)
         return Granted(run=after, usage=granted.usage, end=granted.end, debit=None)
-    found = debit(
-        tariff,
-        _needed(payers, run),
-        Usage(
-            call=_cumulative(run, so_far + usage),
-            cover=Cover.FUNDED,
-            taken=run.taken,
-            seed=session,
-            reference=session,
-        ),
-        precision,
-    )
-    covered = min(found.usage, so_far + usage)
+    asked = so_far + usage
+    found = _debited(tariff, _needed(payers, run), run, asked, Cover.FUNDED, precision, session)
+    had = min(so_far, run.granted)
+    if found.usage < had:  # by another price, or by what others have left, it would not be granted
+        end = found.end
+        found = _debited(tariff, _needed(payers, run), run, had, Cover.GRANTED, precision, session)
+        found = replace(found, end=end)
+    covered = min(found.usage, asked)
     after = replace(
         run, used=min(so_far, covered), granted=covered, taken=found.taken, cost=found.cost
     )
@@ -275,8 +270,8 @@ def close(
 ) -> Granted:
     """End a run that lasted ``usage`` in all; ``None``: as long as it was granted.
 
-    What a prepaid run holds beyond the cost is given back. Usage that went beyond what the
-    balances had was had all the same, and is paid by the default balance, below zero.
+    What a prepaid run holds beyond the cost is given back. Usage that went beyond the grant was
+    had all the same, and is paid by the default balance, below zero; usage within it, never.
 
     Raises:
         SessionError: ``charging.usage``, ``charging.no-account``.
@@ -322,12 +317,30 @@ def _paid(
     reference: str,
     first: tuple[Taking, ...] | None = None,
 ) -> Granted:
-    found = debit(
+    granted = run.request_type.reserves and usage <= run.granted and first is None
+    cover = Cover.GRANTED if granted else Cover.ALL
+    found = _debited(tariff, payers, run, usage, cover, precision, reference, first)
+    after = replace(run, used=usage, granted=usage, taken=found.taken, cost=found.cost)
+    return Granted(run=after, usage=usage, end=found.end, debit=found)
+
+
+def _debited(
+    tariff: Tariff,
+    payers: Payers,
+    run: Run,
+    usage: int,
+    cover: Cover,
+    precision: Precision,
+    reference: str,
+    first: tuple[Taking, ...] | None = None,
+) -> Debit:
+    """Take what ``usage`` in all costs a run, after giving back what it holds."""
+    return debit(
         tariff,
         payers,
         Usage(
             call=_cumulative(run, usage),
-            cover=Cover.ALL,
+            cover=cover,
             taken=run.taken,
             first=first,
             seed=reference,
@@ -335,8 +348,6 @@ def _paid(
         ),
         precision,
     )
-    after = replace(run, used=usage, granted=usage, taken=found.taken, cost=found.cost)
-    return Granted(run=after, usage=usage, end=found.end, debit=found)
 
 
 def answered(session: Session, request: str) -> int | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from tests.elements.charging.test_session_vectors import opening, put
 from tests.elements.charging.test_sessions import NOW, TARIFF, Clock, swept
+from tests.rating.folder import tariff as folder
 
 from trunkline.charging.event import Event
 from trunkline.charging.model import Account, Balance
@@ -108,6 +109,43 @@ def test_what_is_paid_is_the_price(tmp_path: Path, seed: int) -> None:
                 )
         assert START - await money() == total
         assert await steps.sessions() == []
+        assert (await book.audit()).clean
+        await book.close()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("ends", ["the switch", "its record"])
+def test_prices_that_rise_during_a_call_take_what_there_is(tmp_path: Path, ends: str) -> None:
+    dear = folder(
+        {
+            "Destinations.csv": "MOBILE,614\n",
+            "Rates.csv": "RT,0.05,0.50,60s,1s,0s\n",
+            "DestinationRates.csv": "DR,MOBILE,RT,*up,4,0,\n",
+            "RatingPlans.csv": "RP,DR,*any,10\n",
+            "RatingProfiles.csv": "cgrates.org,call,*any,,RP,\n",
+        }
+    )
+
+    async def main() -> None:
+        book = Book(f"sqlite:///{tmp_path}/ledger.db")
+        await book.prepare()
+        balance = Balance(uuid="b", value=Decimal("0.05"))  # half a minute
+        await put(book, opening(Account(tenant="cgrates.org", id="1001", balances=(balance,)), 0.0))
+        tariffs = Tariffs(TARIFF)
+        engine = Engine(tariffs, book, RuleBook(load_folder(tmp_path).rows, tariffs), Clock())
+        steps, dice = Steps(engine), random.Random(1)
+        opened = await steps.initiate(event(1, dice), 60 * SECOND)
+        assert opened.usage == 30 * SECOND
+        engine.tariffs = Tariffs(dear)
+        assert (await steps.update(event(1, dice), 60 * SECOND, 30 * SECOND)).usage == 0
+        if ends == "the switch":
+            await steps.terminate(event(1, dice), 30 * SECOND)
+        [recorded] = await Recorder(engine).record(event(1, dice, Usage=30 * SECOND))
+        assert recorded.row.cost == Decimal("0.05")
+        account = (await book.load(Keys(accounts=[KEY]))).view.accounts[KEY]
+        assert account is not None
+        assert [each.value for each in account.balances] == [0]
         assert (await book.audit()).clean
         await book.close()
 

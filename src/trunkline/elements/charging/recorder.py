@@ -277,7 +277,9 @@ class Recorder:
             given = self._given_back(replace(run, taken=taken), changes, row.id)
             paid = _Paid(cost=cost, debits=given or ())
         else:
-            paid = self._pay(replace(run, taken=taken), row.usage, first, changes, row)
+            granted = 0 if before is None else before.granted
+            held = replace(run, taken=taken, granted=granted)
+            paid = self._pay(held, row.usage, first, changes, row)
         details = Details(
             extra=_extra(run),
             extra_info=paid.error,
