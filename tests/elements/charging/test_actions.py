@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -296,6 +297,51 @@ def test_triggers_are_set_read_and_removed(tmp_path: Path) -> None:
         ):
             asked = {"GroupID": "BAD", "ActionTrigger": {**said, **odd}}
             assert (await desk.ask("APIerSv1.SetActionTrigger", **asked)).startswith(begins)
+
+    office(tmp_path, FILES, script)
+
+
+def test_changes_of_one_id_at_once_lose_nothing(tmp_path: Path) -> None:
+    async def script(desk: Office) -> None:
+        said = {"ThresholdType": "*min_balance", "ThresholdValue": 1, "ActionsID": "LOG"}
+        names = [f"T{number}" for number in range(10)]
+        answers = await asyncio.gather(
+            *(
+                desk.ask(
+                    "APIerSv1.SetActionTrigger", GroupID="G", UniqueID=name, ActionTrigger=said
+                )
+                for name in names
+            )
+        )
+        assert answers == ["OK"] * 10
+        found = await desk.ask("APIerSv1.GetActionTriggers", GroupIDs=["G"])
+        assert sorted(each["UniqueID"] for each in found) == names
+        await asyncio.gather(
+            *(
+                desk.ok("APIerSv1.RemoveActionTrigger", GroupID="G", UniqueID=name)
+                for name in names[1:]
+            )
+        )
+        [last] = await desk.ask("APIerSv1.GetActionTriggers", GroupIDs=["G"])
+        assert last["UniqueID"] == "T0"
+        rows = [{"ActionsId": "LOG", "Time": f"{hour}:00:00", "Weight": 1} for hour in range(1, 6)]
+        both = [
+            desk.ask("APIerSv1.SetActionPlan", Id="NEW", ActionPlan=rows[:count])
+            for count in (5, 5)
+        ]
+        assert sorted(await asyncio.gather(*both)) == ["EXISTS", "OK"]
+        [plan] = await desk.ask("APIerSv1.GetActionPlan", ID="NEW")
+        uuids = [row["Uuid"] for row in plan["ActionTimings"]]
+        await asyncio.gather(
+            *(
+                desk.ok("APIerSv1.RemoveActionTiming", ActionPlanId="NEW", ActionTimingId=each)
+                for each in uuids[1:]
+            )
+        )
+        [plan] = await desk.ask("APIerSv1.GetActionPlan", ID="NEW")
+        assert [row["Uuid"] for row in plan["ActionTimings"]] == uuids[:1]
+        await desk.ok("APIerSv1.RemoveActionTiming", ActionPlanId="NEW", ActionTimingId=uuids[0])
+        assert await desk.ask("APIerSv1.GetActionPlan", ID="NEW") == "NOT_FOUND"
 
     office(tmp_path, FILES, script)
 

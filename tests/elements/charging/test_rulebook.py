@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -221,6 +221,33 @@ def test_rules_outlive_the_node_and_reach_the_others(tmp_path: Path, url: str) -
 async def use(book: RuleBook, rows: ChargingRows, since: int) -> None:
     await book.expect(rows, since)
     book.turn()
+
+
+def test_an_edit_sees_what_another_node_has_just_written(tmp_path: Path) -> None:
+    async def main() -> None:
+        url = f"sqlite:///{tmp_path}/rules.db"
+        here = RuleBook(base(tmp_path), Tariffs(TARIFF), RuleStore(url))
+        there = RuleBook(base(tmp_path), Tariffs(TARIFF), RuleStore(url))
+        await here.start()
+        await there.start()
+        seen: list[int] = []
+
+        def one_more(rows: Sequence[Row]) -> Sequence[Row]:
+            seen.append(len(rows))
+            return [*rows, carrier("more", "DAN")]
+
+        for book in (here, there, here):
+            await book.edit("Attributes", "cgrates.org", "CARRIER", one_more)
+        assert seen == [1, 2, 3]
+        await there.remove("Attributes", "cgrates.org", "CARRIER")
+        await here.edit("Attributes", "cgrates.org", "CARRIER", one_more)
+        await there.edit("Attributes", "cgrates.org", "OTHER", lambda rows: rows)
+        assert seen[3:] == [0]
+        assert len(there.rows("Attributes", "cgrates.org", "CARRIER")) == 1
+        await here.close()
+        await there.close()
+
+    asyncio.run(main())
 
 
 def test_the_later_of_a_tariff_and_a_change_counts(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, tzinfo
 from decimal import Decimal
-from typing import Final, TypeVar
+from typing import Final, TypeVar, cast
 from uuid import uuid4
 
 from trunkline.charging.actions import ACTIONS, value_of
@@ -19,13 +19,14 @@ from trunkline.charging.event import number_text
 from trunkline.charging.model import Trigger
 from trunkline.charging.rows import ActionPlanRow, ActionRow, ActionTriggerRow, BalanceRow
 from trunkline.charging.schedule import Schedule, parse_schedule
-from trunkline.charging.triggers import THRESHOLDS
+from trunkline.charging.triggers import THRESHOLDS, named
 from trunkline.elements.charging.arguments import ArgumentError
 from trunkline.elements.charging.balances import Members
 from trunkline.elements.charging.changes import refusing_rules
 from trunkline.elements.charging.engine import Engine
 from trunkline.elements.charging.plans import Plans, row_uuid
 from trunkline.elements.charging.registry import ApiError, method
+from trunkline.elements.charging.rulebook import Row
 from trunkline.errors import DecodeError, TrunklineError
 from trunkline.jsonrpc import Json
 from trunkline.jsonrpc.messages import INVALID_PARAMS
@@ -117,11 +118,17 @@ class Actions:
         rows = [_action(args.actions_id, Members(_said(each))) for each in args.actions]
         for row in rows:
             self._check(row)
-        if not args.overwrite and args.actions_id in self._engine.profiles.actions:
-            raise ApiError("EXISTS")
-        with refusing_rules():
-            await self._engine.rules.set("Actions", "", args.actions_id, rows)
+        await self._set("Actions", args.actions_id, rows, overwrite=args.overwrite)
         return "OK"
+
+    async def _set(self, kind: str, rule_id: str, rows: Sequence[Row], *, overwrite: bool) -> None:
+        def work(held: Sequence[Row]) -> Sequence[Row]:
+            if held and not overwrite:
+                raise ApiError("EXISTS")
+            return rows
+
+        with refusing_rules():
+            await self._engine.rules.edit(kind, "", rule_id, work)
 
     def _check(self, row: ActionRow) -> None:
         """Refuse what could never run."""
@@ -201,10 +208,7 @@ class Actions:
                     id=args.id, actions_id=each.actions_id, timing_id=timing, weight=each.weight
                 )
             )
-        if not args.overwrite and args.id in profiles.plans:
-            raise ApiError("EXISTS")
-        with refusing_rules():
-            await self._engine.rules.set("ActionPlans", "", args.id, rows)
+        await self._set("ActionPlans", args.id, rows, overwrite=args.overwrite)
         return "OK"
 
     @method("APIerSv1.GetActionPlan")
@@ -253,19 +257,22 @@ class Actions:
     @method("APIerSv1.SetActionTrigger", mandatory=("GroupID",))
     async def set_trigger(self, args: AttrSetActionTrigger) -> Json:
         """Have a trigger be what is said, or add one to its group."""
-        held = list(self._engine.profiles.triggers.get(args.group_id, ()))
         said = Members(args.action_trigger)
         now = self._engine.clock()
         zone = self._engine.tariffs.tariff.time_zone
-        for index, row in enumerate(held):
-            if args.unique_id and row.unique_id == args.unique_id:
-                held[index] = trigger_row(said, row, now, zone)
-                break
-        else:
-            fresh = new_trigger(args.group_id, args.unique_id or str(uuid4()), said)
-            held.append(trigger_row(said, fresh, now, zone))
+        fresh_id = args.unique_id or str(uuid4())
+
+        def work(rows: Sequence[Row]) -> Sequence[Row]:
+            held = named(cast("Sequence[ActionTriggerRow]", rows))
+            for index, row in enumerate(held):
+                if args.unique_id and row.unique_id == args.unique_id:
+                    changed = trigger_row(said, row, now, zone)
+                    return [*held[:index], changed, *held[index + 1 :]]
+            fresh = new_trigger(args.group_id, fresh_id, said)
+            return [*held, trigger_row(said, fresh, now, zone)]
+
         with refusing_rules():
-            await self._engine.rules.set("ActionTriggers", "", args.group_id, held)
+            await self._engine.rules.edit("ActionTriggers", "", args.group_id, work)
         return "OK"
 
     @method("APIerSv1.GetActionTriggers")
@@ -280,15 +287,15 @@ class Actions:
     @method("APIerSv1.RemoveActionTrigger", mandatory=("GroupID",))
     async def remove_trigger(self, args: AttrSetActionTrigger) -> Json:
         """Remove a trigger, or all of a group; accounts keep those that they have."""
-        held = self._engine.profiles.triggers.get(args.group_id)
-        if held is None:
-            raise ApiError("NOT_FOUND")
-        kept = [row for row in held if args.unique_id and row.unique_id != args.unique_id]
+
+        def work(rows: Sequence[Row]) -> Sequence[Row]:
+            if not rows:
+                raise ApiError("NOT_FOUND")
+            held = named(cast("Sequence[ActionTriggerRow]", rows))
+            return [row for row in held if args.unique_id and row.unique_id != args.unique_id]
+
         with refusing_rules():
-            if kept:
-                await self._engine.rules.set("ActionTriggers", "", args.group_id, kept)
-            else:
-                await self._engine.rules.remove("ActionTriggers", "", args.group_id)
+            await self._engine.rules.edit("ActionTriggers", "", args.group_id, work)
         return "OK"
 
 

@@ -191,11 +191,28 @@ class RuleBook:
             TrunklineError: ``store.unavailable``.
         """
         assert rows
+        await self.edit(kind, tenant, rule_id, lambda _: rows)
+
+    async def edit(
+        self,
+        kind: str,
+        tenant: str,
+        rule_id: str,
+        work: Callable[[tuple[Row, ...]], Sequence[Row]],
+    ) -> None:
+        """Have the rows of an ID be what ``work`` makes of them; none: they are removed.
+
+        Whatever others change meanwhile comes before or after. What ``work`` raises undoes it.
+
+        Raises:
+            ProfilesError: what would be wrong then; nothing has changed.
+            TrunklineError: ``store.unavailable``.
+        """
         for name in (tenant, rule_id):
             if not name.isprintable():
                 message = f"{name[:60]!r} has a character that cannot be printed"
                 raise ProfilesError([Problem("charging.rule-id", message, None)])
-        await self._put(RuleKey(kind, tenant, rule_id), tuple(rows))
+        await self._put(RuleKey(kind, tenant, rule_id), work)
 
     async def remove(self, kind: str, tenant: str, rule_id: str) -> bool:
         """Remove the rows of an ID; False: there are none.
@@ -207,7 +224,7 @@ class RuleBook:
         key = RuleKey(kind, tenant, rule_id)
         if not self.rows(kind, tenant, rule_id):
             return False
-        await self._put(key, ())
+        await self._put(key, lambda _: ())
         return True
 
     async def check(self, base: ChargingRows) -> None:
@@ -245,14 +262,14 @@ class RuleBook:
             self._generation = generation
             self._count(entries, made)
 
-    async def _put(self, key: RuleKey, rows: tuple[Row, ...]) -> None:
-        text = json.dumps([row_to_json(row) for row in rows]) if rows else ""
-        entry = Entry(text, self._clock())
-
+    async def _put(self, key: RuleKey, work: Callable[[tuple[Row, ...]], Sequence[Row]]) -> None:
         async def change(writing: Writing | None) -> tuple[int, Entries, list[_Made]]:
             before = self._entries
             if writing is not None and writing.generation != self._generation + 1:
                 before = await writing.read()  # others have changed something
+            rows = work(self._present(key, before))
+            text = json.dumps([row_to_json(row) for row in rows]) if rows else ""
+            entry = Entry(text, self._clock())
             entries = {**before, key: entry}
             made = await self._make(entries, *self._bases())
             if writing is None:
@@ -267,6 +284,19 @@ class RuleBook:
                 done = await self._store.change(change)
             self._generation, entries, made = done
             self._count(entries, made)
+
+    def _present(self, key: RuleKey, entries: Entries) -> tuple[Row, ...]:
+        """The rows of an ID where these are the changes."""
+        self._tariffs.turn()
+        if entries is self._entries:
+            return self._made.held.get(key, ())
+        base = self._made.base
+        listed = cast("Iterable[Row]", getattr(base.rows, KINDS[key.kind][0]))
+        own = [row for row in listed if (getattr(row, "tenant", ""), row.id) == key[1:]]
+        entry = entries.get(key)
+        if entry is None or (own and entry.written <= base.since):
+            return tuple(own)
+        return self._rows_of(key, entry)
 
     def _bases(self) -> list[_Base]:
         self._tariffs.turn()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Final, cast
 
 from trunkline.charging.rows import ActionPlanRow
 from trunkline.elements.charging.arguments import Instant
@@ -12,6 +13,7 @@ from trunkline.elements.charging.changes import refusing_rules
 from trunkline.elements.charging.engine import Engine
 from trunkline.elements.charging.plans import Plans, row_uuid
 from trunkline.elements.charging.registry import ApiError, method
+from trunkline.elements.charging.rulebook import Row
 from trunkline.elements.charging.scheduler import Scheduler
 from trunkline.elements.charging.sessions import stamp
 from trunkline.jsonrpc import Json
@@ -109,20 +111,24 @@ class Schedules:
     async def remove(self, args: AttrRemoveActionTiming) -> Json:
         """Take a plan from an account; without one, a row from the plan; else the plan."""
         rules = self._engine.rules
-        rows = self._engine.profiles.plans.get(args.action_plan_id)
-        if rows is None:
+        if args.action_plan_id not in self._engine.profiles.plans:
             raise ApiError("SERVER_ERROR: NOT_FOUND")
         if args.account:
             key = f"{args.tenant or DEFAULT_TENANT}:{args.account}"
             await self._plans.take_away(key, args.action_plan_id)
             return "OK"
-        kept = [row for row in rows if row_uuid(row) != args.action_timing_id]
+        left: Sequence[Row] = ()
+
+        def work(held: Sequence[Row]) -> Sequence[Row]:
+            nonlocal left
+            of_plan = cast("Sequence[ActionPlanRow]", held) if args.action_timing_id else ()
+            left = [row for row in of_plan if row_uuid(row) != args.action_timing_id]
+            return left
+
         with refusing_rules():
-            if args.action_timing_id and kept:
-                await rules.set("ActionPlans", "", args.action_plan_id, kept)
-                return "OK"
-            await rules.remove("ActionPlans", "", args.action_plan_id)
-        await self._plans.withdraw(args.action_plan_id)
+            await rules.edit("ActionPlans", "", args.action_plan_id, work)
+        if not left:
+            await self._plans.withdraw(args.action_plan_id)
         return "OK"
 
     @method("APIerSv1.GetScheduledActions", "APIerSv2.GetScheduledActions")
