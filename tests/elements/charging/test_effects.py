@@ -9,7 +9,7 @@ import ssl
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -196,7 +196,6 @@ def test_a_server_that_hangs_delays_nobody_else(tmp_path: Path) -> None:
         ("*http_post,,,", "'' is no URL to post to"),
         ("*http_post,http://a..b/,,", "'http://a..b/' is no URL to post to"),
         ('*cgr_rpc,"{""Address"":""nowhere"",""Method"":""A.B""}",,', "'nowhere' is no address"),
-        ("*mail_async,a@example.net,,", "no mail_server is set in the network file"),
         ("*cgr_rpc,1,,", "the parameters '1' are no JSON object"),
         ("*cgr_rpc,{},,", "its parameters name no Address and Method"),
         ("*post_event,,,", "*post_event of B for cgrates.org:1001: nothing here carries that out"),
@@ -230,6 +229,20 @@ def test_a_log_line_and_a_call(tmp_path: Path) -> None:
     rpc = '"{""Address"":""127.0.0.1:1"",""Method"":""CoreSv1.Ping"",""Params"":{}}"'
     rows = actions("A,*log,,,,,,,,,,,,,,,20", f"A,*cgr_rpc,{rpc},,,,,,,,,,,,,,10")
     office(tmp_path, rows, script)
+
+
+def test_a_mail_waits_for_a_node_that_has_a_server(tmp_path: Path) -> None:
+    async def script(desk: Office) -> None:
+        await execute(desk)
+        await desk.scheduler.turn()
+        assert "no mail_server is set in the network file" in desk.lines[-1]
+        async with mails() as (place, told):
+            other = Scheduler(desk.engine, desk.log, mail_server=place, mail_from="us@x")
+            desk.later(seconds=1)
+            await other.turn()
+            assert "RCPT TO:<a@example.net>" in told
+
+    office(tmp_path, actions("A,*mail_async,a@example.net,,,,,,,,,,,,,,10"), script)
 
 
 def test_filters_of_an_action_look_at_the_account(tmp_path: Path) -> None:
@@ -413,7 +426,8 @@ def test_a_server_that_answers_octet_by_octet(tmp_path: Path, row: str) -> None:
                 await desk.scheduler.turn()
                 assert asyncio.get_running_loop().time() - began < 3
                 assert desk.scheduler.counters.effects_retried == 1
-                assert desk.lines == []
+                [line] = desk.lines
+                assert line.startswith("ACTION-4-RETRIED: *")
             await asyncio.sleep(0.15)  # the server has seen that nobody is there
 
     asyncio.run(main())
@@ -425,12 +439,18 @@ def test_a_server_that_hangs_is_left_alone_for_a_moment(tmp_path: Path) -> None:
     async def script(desk: Office, server: Web) -> None:
         server.hang = True
         desk.scheduler = Scheduler(desk.engine, desk.log, timeout=0.3)
+        [*_, row] = desk.engine.profiles.actions["A"]
+        hidden = replace(row, extra=row.extra.replace("//", "//me:s3cret@"))
+        await desk.engine.rules.set("Actions", "", "A", [hidden])
         await asyncio.gather(*(execute(desk) for _ in range(100)))
         await execute(desk, "B")
         await desk.scheduler.turn()
         assert 0 < len(server.requests) <= 20
         assert desk.scheduler.counters.effects_retried == 100
         assert desk.scheduler.counters.effects_done == 1
+        told = [line for line in desk.lines if "RETRIED" in line]
+        assert len(told) == 2, "why, once each"
+        assert "s3cret" not in "".join(desk.lines)
 
     run(tmp_path, script, "B,*log,,,,,,,,,,,,,,,10")
 

@@ -197,7 +197,7 @@ class Carrier:
             body = encode(None if account is None else reference_account(account))
             url = order.extra.strip()
             octets = body.encode("utf-8", "replace")
-            place = url.partition("//")[2].partition("/")[0]
+            place = url.partition("//")[2].partition("/")[0].rpartition("@")[2]
             await self._timely(place, self._timeout, post(url, octets, timeout=self._timeout))
         elif order.action == "*mail_async":
             await self._mail(order)
@@ -216,8 +216,8 @@ class Carrier:
     async def _mail(self, order: Order) -> None:
         """To the address in the parameters: what the account holds."""
         if not self._mail_server:
-            raise TrunklineError(
-                "charging.effect", f"{order}: no mail_server is set in the network file"
+            raise TrunklineError(  # another node may have one
+                "mail.failed", f"{order}: no mail_server is set in the network file"
             )
         if not order.extra or order.account is None:
             raise TrunklineError(

@@ -7,6 +7,7 @@ account's own document says which plans it has; a task of a plan that its accoun
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -35,6 +36,8 @@ PREFIX: Final = "plan/"
 NEVER: Final = 253_402_300_799.0
 """The due time of what is not due: the end of the year 9999."""
 _PAGE: Final = 500
+_AT_ONCE: Final = 50
+"""Accounts that lose a plan side by side."""
 _AHEAD: Final = timedelta(days=1)
 
 
@@ -288,8 +291,13 @@ class Plans:
 
     async def withdraw(self, plan: str) -> None:
         """Take a plan from all who have it."""
+        some: list[str] = []
         async for planned, _ in self.planned(plan):
-            await self.take_away(planned.account, plan)
+            some.append(planned.account)
+            if len(some) == _AT_ONCE:
+                await asyncio.gather(*(self.take_away(key, plan) for key in some))
+                some = []
+        await asyncio.gather(*(self.take_away(key, plan) for key in some))
 
     async def planned(self, plan: str = "") -> AsyncIterator[tuple[Planned, TaskRow]]:
         """The accounts' plans, of one plan or of all."""

@@ -46,6 +46,7 @@ _REST: Final = 5.0  # s; after the ledger did not answer
 _AT_ONCE: Final = 20  # orders that are carried out side by side
 _PAGE: Final = 500
 _PURGE: Final = 600.0  # s
+_REASONS: Final = 100  # why orders failed, that are told within `_PURGE`
 
 
 @dataclass(slots=True)
@@ -92,6 +93,8 @@ class Scheduler:
             mail_from=mail_from,
             export=export,
         )
+        self._failing: set[str] = set()
+        """What was told lately of orders that failed."""
         self._carried: dict[str, asyncio.Task[None]] = {}
         self._due = asyncio.Event()
         self._asked = asyncio.Event()
@@ -171,6 +174,7 @@ class Scheduler:
     async def _purge(self) -> None:
         """Forget answers that nobody can ask for any more."""
         while True:
+            self._failing.clear()
             try:
                 while await self._engine.book.purge(self._now().timestamp()):
                     pass
@@ -380,6 +384,9 @@ class Scheduler:
                 self._log("ACTION", 3, "GIVEN-UP", f"{order}: {problem}")
             else:
                 self.counters.effects_retried += 1
+                if f"{problem}" not in self._failing and len(self._failing) < _REASONS:
+                    self._failing.add(f"{problem}")
+                    self._log("ACTION", 4, "RETRIED", f"{order}: {problem}; it is tried again")
         else:
             self.counters.effects_done += 1
 
