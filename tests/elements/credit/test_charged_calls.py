@@ -190,7 +190,7 @@ def test_the_call_is_released_when_the_money_ends() -> None:
     ("calling", "why"),
     [
         ("3008", "account 3008 has not enough for this call"),
-        ("3009", "charging refused it: ACCOUNT_NOT_FOUND"),
+        ("3009", "there is no account 3009"),
     ],
 )
 def test_no_iam_without_money(calling: str, why: str) -> None:

@@ -204,7 +204,8 @@ def test_who_pays_later_is_asked_the_same_by_his_own_request_type() -> None:
     ("answer", "cause", "why"),
     [
         ("nothing", 21, "account 3005 has not enough for this call"),
-        ("ACCOUNT_NOT_FOUND", 21, "charging refused it: ACCOUNT_NOT_FOUND"),
+        ("RALS_ERROR:ACCOUNT_NOT_FOUND", 21, "there is no account 3005"),
+        ("ACCOUNT_DISABLED", 21, "charging refused it: ACCOUNT_DISABLED"),
         ("silence", 41, "charging did not answer: no connection to 127.0.0.1:2014"),
         ("late", 41, "charging did not answer: no answer within 3 s"),
     ],

@@ -221,7 +221,10 @@ class CreditCall:
         if self.state is State.CLOSING:
             self._error = self._error or f"{_name(ask)}: {error}"
         else:
-            self._why, self._final = f"charging refused it: {error}", True
+            why = f"charging refused it: {error}"
+            if error.endswith("ACCOUNT_NOT_FOUND"):
+                why = f"there is no account {self.calling}"
+            self._why, self._final = why, True
         return self._step(Trigger.REFUSAL, now)
 
     def silent(self, number: int, why: str, now: float) -> list[Output]:
