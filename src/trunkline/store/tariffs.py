@@ -205,7 +205,7 @@ class TariffStore:
 
         It counts at once, or from ``at`` on, or not yet. Of the versions the newest ``keep`` stay,
         and those that count, counted before that, or wait. ``read_at`` is what relative times in
-        the rows start from, where that is not now.
+        the rows start from, where that is not now. ``instead_of`` 0 is where none counts yet.
 
         Raises:
             TrunklineError: what ``read`` raises; ``store.past``, ``store.unavailable``;
@@ -242,7 +242,7 @@ class TariffStore:
             _lock(connection)
             if instead_of is not None:
                 counting = _schedule(connection).at(now or datetime.now(UTC))
-                if counting is None or counting.version != instead_of:
+                if (counting.version if counting else 0) != instead_of:
                     raise TrunklineError(
                         "store.changed", f"version {instead_of} does not count any more; try again"
                     )

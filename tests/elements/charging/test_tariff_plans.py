@@ -65,7 +65,7 @@ def test_a_draft_is_imported_read_changed_and_loaded(tmp_path: Path) -> None:
         imported = {"TPid": "TP1", "FolderPath": str(folder)}
         assert call("APIerSv1.ImportTariffPlanFromFolder", imported) == "OK"
         assert call("APIerSv1.GetTPIds", {}) == ["TP1"]
-        assert call.refused("APIerSv1.GetRatingPlanIDs", {}).startswith("SERVER_ERROR: no tariff")
+        assert call.refused("APIerSv1.GetRatingPlanIDs", {}) == "NOT_FOUND"
         # every kind: its IDs, each item, and the same item set again under another name
         for layout in LAYOUTS:
             ids = call(f"APIerSv1.GetTP{layout.ids}", {"TPid": "TP1"})
@@ -84,7 +84,7 @@ def test_a_draft_is_imported_read_changed_and_loaded(tmp_path: Path) -> None:
             assert again == item | {"TPid": "TP2"}
         assert call("APIerSv1.GetTPIds", {}) == ["TP1", "TP2"]
         assert call("APIerSv1.LoadTariffPlanFromStorDb", {"TPid": "TP2", "DryRun": True}) == "OK"
-        assert call.refused("APIerSv1.GetRatingPlanIDs", {}).startswith("SERVER_ERROR: no tariff")
+        assert call.refused("APIerSv1.GetRatingPlanIDs", {}) == "NOT_FOUND"
         assert call("APIerSv1.LoadTariffPlanFromStorDb", {"TPid": "TP2"}) == "OK"
         assert call.cost() == 0.65
         # exported, it reads as the folder did
@@ -234,6 +234,19 @@ def test_prices_are_changed_one_by_one(tmp_path: Path) -> None:
         assert "RatingPlan" in call.refused("APIerSv1.RemoveRatingPlan", plan)
         history = call("APIerSv1.GetLoadHistory", {"Limit": 2})
         assert [each["LoadID"] for each in history] == ["8", "7"]
+
+
+def test_prices_are_set_where_no_tariff_was_loaded(tmp_path: Path) -> None:
+    with node(tmp_path) as call:
+        assert call.refused("APIerSv1.GetDestination", "DST_NEW") == "NOT_FOUND"
+        assert call("APIerSv1.SetDestination", {"Id": "DST_NEW", "Prefixes": ["49"]}) == "OK"
+        assert call("APIerSv1.SetDestination", {"Id": "DST_TWO", "Prefixes": ["43"]}) == "OK"
+        assert [each["Id"] for each in call("APIerSv2.GetDestinations", {})] == [
+            "DST_NEW",
+            "DST_TWO",
+        ]
+        refused = call.refused("APIerSv1.GetCost", ASKED)
+        assert refused == "SERVER_ERROR: RATING_PLAN_NOT_FOUND"
 
 
 def test_what_a_folder_or_a_draft_has_is_taken_out(tmp_path: Path) -> None:
@@ -518,3 +531,23 @@ def test_destinations_alone_are_loaded_and_balances_are_for_them(tmp_path: Path)
             "local": 2400 * 10**9,
             "mobile": 2370 * 10**9,
         }
+
+
+def test_what_no_file_can_have_is_refused_and_all_else_comes_back(tmp_path: Path) -> None:
+    with node(tmp_path) as call:
+        for name in ("a\nb", "a\rb", "a\0b", "x" * 70000):
+            item = {"TPid": "T", "ID": name, "Prefixes": ["49"]}
+            for method in ("APIerSv1.SetTPDestination", "APIerSv1.SetDestination"):
+                refused = call.refused(method, item | {"Id": name})
+                assert "no file has such a line" in refused
+        assert call.refused("APIerSv1.GetTPIds", {}) == "NOT_FOUND"
+        for name in ('#a,"b', "#c", " d "):
+            assert call("APIerSv1.SetTPTiming", {"TPid": "T", "ID": name, "Time": "*asap"}) == "OK"
+            got = call("APIerSv1.GetTPTiming", {"TPid": "T", "ID": name})
+            assert got["ID"] == name.strip()
+        out = tmp_path / "out"
+        call("APIerSv1.ExportTPToFolder", {"TPid": "T", "ExportPath": str(out)})
+        assert load_folder(out).report.rows == {"Timings": 3}
+        for path in ("/no\0folder", str(out)):
+            again = {"TPid": "T", "ExportPath": path}
+            assert "name a" in call.refused("APIerSv1.ExportTPToFolder", again)

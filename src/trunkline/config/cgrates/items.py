@@ -19,8 +19,13 @@ from enum import Enum
 from typing import Final, TypeAlias
 
 from trunkline.config.cgrates.files import COLUMNS, LIST_SEPARATOR, Kind
+from trunkline.config.cgrates.problems import shown
+from trunkline.config.cgrates.reading import LONGEST_LINE
+from trunkline.errors import TrunklineError
 
 __all__ = ["LAYOUTS", "Layout", "Member", "Value", "ValueType", "key_of_row"]
+
+_NO_LINE: Final = {"\n": "an end of a line", "\r": "an end of a line", "\0": "a NUL character"}
 
 Value: TypeAlias = "str | bool | int | Decimal | Sequence[Value] | Mapping[str, Value] | None"
 
@@ -66,7 +71,11 @@ class Layout:
     """The columns' places."""
 
     def rows(self, item: Mapping[str, Value]) -> list[str]:
-        """The rows of an item."""
+        """The rows of an item.
+
+        Raises:
+            TrunklineError: ``cgrates.item``: it cannot be written as lines of a file.
+        """
         parts: Sequence[Value] = [{}]
         if self.parts:
             given = item.get(self.parts)
@@ -140,8 +149,18 @@ def _cells(row: str, count: int) -> list[str]:
 
 def _csv(cells: Sequence[str]) -> str:
     out = io.StringIO()
-    csv.writer(out, lineterminator="").writerow(cells)
-    return out.getvalue()
+    first_is_text = cells[0].startswith("#")  # not a comment
+    csv.writer(out, lineterminator="").writerow(cells[1:] if first_is_text else cells)
+    row = out.getvalue()
+    if first_is_text:
+        quoted = cells[0].replace('"', '""')
+        row = f'"{quoted}",{row}'
+    wrong = next((name for sign, name in _NO_LINE.items() if sign in row), "")
+    if not wrong and len(row.encode("utf-8", "replace")) > LONGEST_LINE:
+        wrong = f"more than {LONGEST_LINE} octets in one row"
+    if wrong:
+        raise TrunklineError("cgrates.item", f"{shown(row)!r} has {wrong}; no file has such a line")
+    return row
 
 
 def _text_of(value: Value) -> str:

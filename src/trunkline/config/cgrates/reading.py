@@ -74,7 +74,11 @@ def find_files(
     for path in _walk(folder, 0, problems):
         file = path.relative_to(folder).as_posix()
         if path.suffix == ".csv" and path.stem in kinds:
-            used.append(Found(path, file, path.stem, path.stat().st_size))
+            try:
+                used.append(Found(path, file, path.stem, path.stat().st_size))
+            except OSError as problem:  # gone since it was listed
+                message = f"cannot be read: {problem.strerror}"
+                problems.error("cgrates.unreadable", message, Place(file))
         elif path.suffix == ".csv" and path.stem in OTHER_FILES:
             unused.add(path.name)
         elif path.suffix.lower() == ".csv":

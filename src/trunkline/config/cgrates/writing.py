@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from trunkline.config.cgrates.files import COLUMNS, Kind
+from trunkline.config.cgrates.problems import shown
 from trunkline.errors import TrunklineError
 
 __all__ = ["write_folder"]
@@ -48,9 +49,10 @@ def write_folder(
                 file.flush()
                 os.fsync(file.fileno())
             written.append(path.name)
-    except OSError as problem:
+    except (OSError, ValueError) as problem:  # a name that no file can have
+        where = shown(str(getattr(problem, "filename", None) or folder))
+        reason = getattr(problem, "strerror", None) or "no name of a folder"
         raise TrunklineError(
-            "cgrates.not-written",
-            f"{problem.filename or folder}: {problem.strerror}; name a folder that can be written",
+            "cgrates.not-written", f"{where}: {reason}; name a folder that can be written"
         ) from problem
     return written

@@ -30,7 +30,7 @@ from trunkline.config.cgrates.items import (
 )
 from trunkline.elements.charging.arguments import wire_name
 from trunkline.elements.charging.registry import ApiError, method
-from trunkline.elements.charging.tariffs import Tariffs
+from trunkline.elements.charging.tariffs import Tariffs, counting_version
 from trunkline.jsonrpc import Json, encode
 from trunkline.rating.call import VOICE
 from trunkline.rating.index import Group
@@ -473,7 +473,8 @@ def _key(layout: Layout, args: Mapping[str, Value]) -> tuple[str, ...]:
             raise ApiError(f"Wrong TPRatingProfileId: {str(args['RatingProfileID'])[:60]}")
         return tuple(parts[-3:])  # before them stand a LoadId and, formerly, *out
     names = ["ID" if column == "Tag" else column for column in layout.key]
-    return tuple(str(args[name] or (DEFAULT_TENANT if name == "Tenant" else "")) for name in names)
+    parts = [str(args[name] or (DEFAULT_TENANT if name == "Tenant" else "")) for name in names]
+    return tuple(part.strip() for part in parts)  # as in a file
 
 
 class DraftMethods:
@@ -788,7 +789,8 @@ class PriceMethods:
         layout = _LAYOUT[kind]
 
         def work(store: TariffStore) -> list[str]:
-            lines = store.lines(store.counting(), kind)
+            version = counting_version(store)
+            lines = store.lines(version, kind) if version else ()
             return [row for *_, row in lines if key is None or layout.key_of(row) == key]
 
         return await self._tariffs.in_store(work)

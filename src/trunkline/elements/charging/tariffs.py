@@ -32,12 +32,13 @@ if TYPE_CHECKING:
     from trunkline.config.cgrates.csvfolder import Sink
     from trunkline.store.tariffs import Activation, TariffStore, Version
 
-__all__ = ["Counting", "Rules", "Tariffs"]
+__all__ = ["Counting", "Rules", "Tariffs", "counting_version"]
 
 _EVERY: Final = 0.4  # s; from one look for another version to the next
 _AFTER_FAILURE: Final = 5.0  # s
 _NEVER_LOOKED: Final = -1
 _ATTEMPTS: Final = 5
+_BY_API: Final = "(set by API)"
 
 _T = TypeVar("_T")
 
@@ -216,21 +217,21 @@ class Tariffs:
             await self._load(read, name, dry_run=dry_run)
 
     async def edit(self, change: Callable[[Iterable[Line]], Iterable[Line]]) -> None:
-        """Have the rows that count, changed, count as another version.
+        """Have the rows that count, changed, count as another version; there may be none yet.
 
         Raises:
             TrunklineError: all that would be wrong then; nothing has changed.
         """
         for attempt in range(_ATTEMPTS):
-            before: Version = await asyncio.to_thread(lambda: self._opened().counting())
+            before = await self.in_store(counting_version)
             try:
                 async with self._changing:
                     await self._load(
                         partial(self._changed, before, change),
-                        before.name,
+                        before.name if before else _BY_API,
                         dry_run=False,
-                        instead_of=before.id,
-                        now=before.loaded,
+                        instead_of=before.id if before else 0,
+                        now=before.loaded if before else None,
                     )
                 return
             except TrunklineError as problem:
@@ -239,12 +240,14 @@ class Tariffs:
 
     def _changed(
         self,
-        before: Version,
+        before: Version | None,
         change: Callable[[Iterable[Line]], Iterable[Line]],
         zone: tzinfo,
         zones: Mapping[str, tzinfo],
         sink: Sink | None,
     ) -> TariffPlan:
+        if before is None:
+            return load_lines(change(()), _BY_API, zone, zones, sink=sink).plan
         rows = change(self._opened().lines(before))
         return load_lines(rows, before.name, zone, zones, now=before.loaded, sink=sink).plan
 
@@ -420,6 +423,16 @@ class Tariffs:
 
             self._store = TariffStore(self._store_url, compile_lines, check_rules)
         return self._store
+
+
+def counting_version(store: TariffStore) -> Version | None:
+    """The version that counts, if one does yet."""
+    try:
+        return store.counting()
+    except TrunklineError as problem:
+        if problem.code != "store.no-tariff":
+            raise
+        return None
 
 
 def _empty() -> Tariff:
