@@ -185,7 +185,10 @@ def test_lines_one_after_another(node: ChargingNode) -> None:
     assert len(answers) == 19
 
 
-def test_typed_lines() -> None:
+@pytest.mark.parametrize("kept", [True, False])
+def test_typed_lines(kept: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not kept:  # the history cannot be written
+        monkeypatch.setenv("XDG_STATE_HOME", "/dev/null/nowhere")
     with (
         create_pipe_input() as keyboard,
         create_app_session(input=keyboard, output=DummyOutput()),

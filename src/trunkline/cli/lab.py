@@ -74,7 +74,7 @@ def up(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Start every node of a network, routers and SIP proxies, and wait until they answer."""
+    """Start every node of a network, and wait until all of them answer."""
     network = read_network(find_network(file))
     topology = find_topology(network)
     notes = error_console()

@@ -9,7 +9,7 @@ from pathlib import Path
 from prompt_toolkit import PromptSession
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
-from prompt_toolkit.history import FileHistory
+from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.shortcuts import CompleteStyle
 
 from trunkline.config.cgrates.commands import PINGS, VERBS
@@ -22,7 +22,7 @@ Keys = Callable[[str], list[str]]
 def interact(prompt: str, keys: Keys) -> Iterator[str]:
     """The lines that are typed, until the input ends; ``keys`` are those of a command."""
     editor: PromptSession[str] = PromptSession(
-        history=FileHistory(str(_history_file())),
+        history=_history(),
         completer=CommandCompleter(keys),
         complete_while_typing=False,
         complete_style=CompleteStyle.READLINE_LIKE,
@@ -62,10 +62,13 @@ class CommandCompleter(Completer):
                 yield Completion(each, start_position=-len(part), display=each.rstrip(" ="))
 
 
-def _history_file() -> Path:
+def _history() -> History:
+    """That of the console before; a new one where nothing can be kept."""
     base = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
-    folder = Path(base) / "trunkline"
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "console-history"
-    path.touch(mode=0o600)
-    return path
+    path = Path(base) / "trunkline" / "console-history"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+    except OSError:
+        return InMemoryHistory()
+    return FileHistory(str(path))
