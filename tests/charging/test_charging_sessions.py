@@ -230,7 +230,14 @@ def test_a_session_is_stored_as_it_is() -> None:
     assert session_from_json(json.loads(text)) == session
 
 
-@pytest.mark.parametrize("document", ["[]", '{"version": 9}', '{"version": 1, "id": 5}'])
+@pytest.mark.parametrize(
+    "document",
+    [
+        *("[]", '{"version": 9}', '{"version": 1, "id": 5}'),
+        '{"version": 1, "runs": [{"request_type": "*prepaid"}]}',
+        '{"version": 1, "runs": [{"request_type": "*x", "time": "2024-05-15T10:00:00+00:00"}]}',
+    ],
+)
 def test_a_document_that_is_none_is_refused(document: str) -> None:
     with pytest.raises(TrunklineError) as refused:
         session_from_json(json.loads(document))

@@ -53,6 +53,10 @@ class Reader:
         self.fields: Mapping[str, object] = value
         self.place = place
 
+    def refuse(self, name: str, kind: str) -> TrunklineError:
+        """The error that a field is not of a kind."""
+        return _refuse(f"{self.place}.{name}", kind, self.fields.get(name))
+
     def text(self, name: str, default: str = "") -> str:
         """Text; ``default`` where it lacks."""
         value = self.fields.get(name, default)

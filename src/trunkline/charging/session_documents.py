@@ -7,7 +7,6 @@ offset, and what has its default value is left out.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import cast
 
 from trunkline.charging.documents import VERSION, Reader, taking_from_json, taking_to_json
@@ -94,13 +93,17 @@ def session_from_json(value: object) -> Session:
 
 
 def _run_from_json(reader: Reader) -> Run:
-    time = reader.time("time")
+    time, request_type = reader.time("time"), reader.text("request_type")
+    if time is None:
+        raise reader.refuse("time", "a time with its offset")
+    if request_type not in set(RequestType):
+        raise reader.refuse("request_type", "a type of request")
     return Run(
         id=reader.text("id"),
-        request_type=RequestType(reader.text("request_type")),
+        request_type=RequestType(request_type),
         call=Call(
             destination=reader.text("destination"),
-            time=cast("datetime", time),
+            time=time,
             usage=0,
             tenant=reader.text("tenant"),
             category=reader.text("category"),
