@@ -133,7 +133,7 @@ def test_prices_that_rise_during_a_call_take_what_there_is(tmp_path: Path, ends:
         balance = Balance(uuid="b", value=Decimal("0.05"))  # half a minute
         await put(book, opening(Account(tenant="cgrates.org", id="1001", balances=(balance,)), 0.0))
         tariffs = Tariffs(TARIFF)
-        engine = Engine(tariffs, book, RuleBook(load_folder(tmp_path).rows, tariffs), Clock())
+        engine = Engine(tariffs, book, RuleBook(tariffs.rows, tariffs), Clock())
         steps, dice = Steps(engine), random.Random(1)
         opened = await steps.initiate(event(1, dice), 60 * SECOND)
         assert opened.usage == 30 * SECOND
