@@ -66,6 +66,7 @@ _SOURCE: Final = "*cdrs"
 _SESSIONS: Final = "*sessions"
 _REFUNDED: Final = "REFUNDED"
 _MISSING: Final = "RECORD_MISSING"
+_CUT: Final = Decimal("1e-11")  # what a balance may have lost or won when it was cut to decimals
 _OWN: Final = frozenset(
     (
         *("CGRID", "RunID", "OrderID", "OriginHost", "Source", "OriginID", "ToR", "RequestType"),
@@ -377,21 +378,28 @@ class Recorder:
             payers = self._engine.payers_of(run, accounts)
             if payers is None and run.taken:
                 return _stuck(run)
-            done = settle(tariff, payers, run, usage, precision, record=row.id, first=first or None)
+            held = run.taken if first else ()
+            record = row.id
+            paid = settle(
+                tariff, payers, run, usage, precision, record=record, first=held or first or None
+            )
+            if held and not _same(paid.debit):  # what is held does not pay for it exactly
+                held = ()
+                paid = settle(tariff, payers, run, usage, precision, record=record, first=first)
         except (RatingError, SessionError, AccountError) as problem:
             given = self._given_back(run, changes, row.id)
             if given is None:
                 return _stuck(run)
             error = problem.reference or problem.message
             return _Paid(cost=None, error=error, debits=given)
-        debit = done.debit
+        debit = paid.debit
         assert debit is not None, "every other type of request is paid"
         assert payers is not None, "else there was no debit"
         return _Paid(
-            cost=done.run.cost,
-            taken=debit.taken,
+            cost=paid.run.cost,
+            taken=held or debit.taken,
             details=_named(paid_event_cost(debit, payers.account, wire=True), row),
-            debits=(debit,),
+            debits=() if held else (debit,),
         )
 
     def _given_back(self, run: Run, changes: _Changes, reference: str) -> tuple[Debit, ...] | None:
@@ -607,6 +615,13 @@ def _takes(debits: Iterable[Debit]) -> bool:
     movements = [each for debit in debits for each in debit.movements]
     money = total(each.amount for each in movements if each.type == MONETARY)
     return money < 0 if money else any(each.amount < 0 for each in movements)
+
+
+def _same(debit: Debit | None) -> bool:
+    """Whether who paid pays the same again, but for what was cut off to decimals."""
+    movements = () if debit is None else debit.movements
+    small = all(each.type == MONETARY and abs(each.amount) < _CUT for each in movements)
+    return small and not total(each.amount for each in movements)
 
 
 def _stuck(run: Run) -> _Paid:
