@@ -228,7 +228,7 @@ def test_calls_outlive_the_lab(lab: Network) -> None:
     for record, told in (("calls", "explain"), ("calls show paid", "explain pai")):
         assert run(*told.split()).stdout == run(*record.split()).stdout
         assert run(*told.split(), "--json").stdout == run(*record.split(), "--json").stdout
-    assert error(run("explain", "zzz")).code == "lab.not-up"
+    assert error(run("explain", "zzz")).code == "store.no-such-call"
     document = json.loads(run("calls", "show", "paid", "--json").stdout)
     assert document["charging"]["usage"] == 12_500_000_000
     assert "61299995678" in run("calls").stdout

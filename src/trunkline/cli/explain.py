@@ -50,6 +50,8 @@ Examples:
 """
 """What the help shows at its end."""
 
+_ABSENT = {"lab.no-calls", "store.no-such-call"}
+"""Errors that say of the exchanges what `explain.no-call` says of the proxies."""
 _NARROW = 30
 """Characters that a step's text needs beside its time and kind; with less it goes beneath them."""
 COLUMNS = ("Time", "Request", "From", "To", "Status", "Messages", "Call-ID")
@@ -102,30 +104,34 @@ def explain(
     try:
         _explain_sip(call_id, node, network, ladder, limit, as_json)
     except TrunklineError as problem:
-        unknown = problem.code in ("lab.not-up", "explain.no-call")
-        if not unknown or node or not _explain_isup(call_id, network, limit, as_json):
+        if node or problem.code not in ("lab.not-up", "explain.no-call"):
             raise
+        try:
+            _explain_isup(call_id, network, limit, as_json)
+        except TrunklineError as other:
+            absent = {"lab.no-calls"} if problem.code == "lab.not-up" else _ABSENT
+            raise (problem if other.code in absent else other) from None
 
 
-def _explain_isup(call_id: str | None, network: str | None, limit: int, as_json: bool) -> bool:
-    """Print the record of a call of an exchange, or the newest; whether there is any."""
+def _explain_isup(call_id: str | None, network: str | None, limit: int, as_json: bool) -> None:
+    """Print the record of a call of an exchange, or the newest records."""
     from trunkline.cli.calls import print_record, print_records
     from trunkline.lab.calls import call_record, call_records  # SQLAlchemy is heavy
 
-    try:
-        found = call_records(network, limit) if not call_id else [call_record(network, call_id)]
-    except TrunklineError as problem:
-        if problem.code in ("lab.no-calls", "store.no-such-call"):
-            return False
-        raise
+    if call_id:
+        record = call_record(network, call_id)
+        if as_json:
+            print_json(record.to_json())
+        else:
+            print_record(record)
+        return
+    records = call_records(network, limit)
     if as_json:
-        made = [record.to_json() for record in found]
-        print_json(made[0] if call_id else made)
-    elif call_id:
-        print_record(found[0])
-    elif found:
-        print_records(found)
-    return bool(found)
+        print_json([record.to_json() for record in records])
+    elif records:
+        print_records(records)
+    else:
+        typer.echo("no calls yet")
 
 
 def _explain_sip(
