@@ -381,3 +381,12 @@ def test_money_is_not_gathered_in_a_default_balance_that_is_over() -> None:
     ]
     first = outcome.movements[0]
     assert (first.balance, first.amount, first.cause) == ("d", Decimal(-1), "*expired")
+
+
+def test_a_debt_does_not_expire() -> None:
+    over = NOW - timedelta(seconds=1)
+    debt = replace(DEBT, id="*default", expires=over)
+    outcome = act(holding(debt, replace(FIVE, expires=over)), row("*remove_expired", BalanceRow()))
+    assert outcome.account is not None
+    assert outcome.account.balances == (replace(debt, expires=None),)
+    assert [(each.balance, each.amount) for each in outcome.movements] == [("five", Decimal(-5))]

@@ -198,21 +198,29 @@ def remove_expired(
 ) -> tuple[Account, list[Movement]]:
     """The account without balances that are over; what they held is moved out of them.
 
-    Triggers that are over go too.
+    A default balance with a debt stays, and has no end from then on: no debt is forgiven. Triggers
+    that are over go too.
     """
-    gone = [balance for balance in account.balances if expired(balance, now)]
+    gone: list[Balance] = []
+    kept: list[Balance] = []
+    for balance in account.balances:
+        if not expired(balance, now):
+            kept.append(balance)
+        elif balance.is_default and balance.value < 0:
+            kept.append(replace(balance, expires=None))
+        else:
+            gone.append(balance)
     movements = [
         _movement(account, balance, ZERO, "*expired", reference)
         for balance in gone
         if balance.value
     ]
-    balances = tuple(balance for balance in account.balances if not expired(balance, now))
     triggers = tuple(
         trigger
         for trigger in account.triggers
         if trigger.row.expires is None or trigger.row.expires >= now
     )
-    return replace(account, balances=balances, triggers=triggers), movements
+    return replace(account, balances=tuple(kept), triggers=triggers), movements
 
 
 def init_counters(account: Account) -> Account:
