@@ -33,7 +33,7 @@ from trunkline.config.cgrates import ChargingRows, load_folder
 from trunkline.elements.charging.rulebook import KINDS, Row, RuleBook
 from trunkline.elements.charging.tariffs import Tariffs
 from trunkline.errors import TrunklineError
-from trunkline.store.rules import RuleStore
+from trunkline.store.rules import Entry, RuleKey, RuleStore
 
 NOW = datetime(2024, 5, 15, 10, tzinfo=UTC)
 ROWS: tuple[Row, ...] = (
@@ -323,6 +323,43 @@ def test_a_node_that_cannot_follow_says_so_once_and_goes_on(tmp_path: Path) -> N
         await asyncio.gather(following, return_exceptions=True)
         await here.close()
         await there.close()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("Later", '[{"id":"C"}]'),
+        ("Chargers", '[{"later":1}]'),
+        ("Chargers", "[1]"),
+        ("Chargers", "x"),
+        ("Chargers", '[{"weight":"x"}]'),
+    ],
+)
+def test_what_a_later_program_wrote(tmp_path: Path, kind: str, text: str) -> None:
+    async def main() -> None:
+        url = f"sqlite:///{tmp_path}/rules.db"
+        store = RuleStore(url)
+        here = RuleBook(base(tmp_path), Tariffs(TARIFF), store)
+        failures: list[TrunklineError] = []
+        await here.start()
+        following = asyncio.create_task(here.follow(failures.append))
+        key = RuleKey(kind, "cgrates.org", "C")
+        await store.change(lambda writing: writing.put(key, Entry(text, 1)))
+        async with asyncio.timeout(5):
+            while not failures:
+                await asyncio.sleep(0.02)
+        assert [problem.code for problem in failures] == ["charging.rule-document"]
+        assert f"{kind} cgrates.org:C" in failures[0].message
+        assert said(here.profiles.attributes) == "file"
+        await store.change(lambda writing: writing.put(key, Entry("", 2)))
+        await here.refresh()
+        await here.set("Attributes", "cgrates.org", "CARRIER", [carrier("api", "DAN")])
+        assert said(here.profiles.attributes) == "api"
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+        await here.close()
 
     asyncio.run(main())
 

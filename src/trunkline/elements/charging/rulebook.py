@@ -150,7 +150,8 @@ class RuleBook:
         """Take in what other nodes have changed.
 
         Raises:
-            TrunklineError: ``store.unavailable``; or it does not go with the base.
+            TrunklineError: ``store.unavailable``, ``charging.rule-document``; or it does not go
+                with the base.
         """
         if self._store is not None and await self._store.generation() != self._generation:
             await self._read()
@@ -403,5 +404,12 @@ def _joined(base: ChargingRows, held: _Held) -> ChargingRows:
 def _rows(key: RuleKey, entry: Entry) -> tuple[Row, ...]:
     if not entry.text:
         return ()
-    _, cls = KINDS[key.kind]
-    return tuple(row_from_json(cls, each) for each in json.loads(entry.text))
+    try:
+        _, cls = KINDS[key.kind]
+        return tuple(row_from_json(cls, each) for each in json.loads(entry.text))
+    except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError) as problem:
+        raise TrunklineError(
+            "charging.rule-document",
+            f"the stored rule {key.kind} {key.tenant}:{key.id} does not have the form that this"
+            f" program writes ({problem!r}); run the later program that wrote it",
+        ) from problem
