@@ -147,6 +147,20 @@ def test_a_balance_is_what_is_said(tmp_path: Path) -> None:
         ("SetAccount", {}, "MANDATORY_IE_MISSING: [Account]"),
         ("ExecuteAction", {}, "MANDATORY_IE_MISSING: [Account ActionsId]"),
         ("RemoveBalances", MONEY, "NOT_FOUND"),
+        *(
+            (
+                method,
+                {"Tenant": "a:b", "Account": "c", **more},
+                "SERVER_ERROR: 'a:b' is no tenant: a : ends it",
+            )
+            for method, more in (
+                ("SetAccount", {}),
+                ("GetAccount", {}),
+                ("GetAccountActionPlan", {}),
+                ("GetAccountActionTriggers", {}),
+                ("AddBalance", {"BalanceType": "*monetary", "Value": 1}),
+            )
+        ),
         (
             "AddBalance",
             {**MONEY, "Value": "1"},

@@ -14,7 +14,7 @@ from trunkline.charging.actions import expired
 from trunkline.charging.documents import reference_account
 from trunkline.charging.event import number_text
 from trunkline.charging.rows import ActionRow, BalanceRow
-from trunkline.elements.charging.balances import BalanceArguments
+from trunkline.elements.charging.balances import BalanceArguments, key_of
 from trunkline.elements.charging.engine import Engine
 from trunkline.elements.charging.plans import Gift, Plans
 from trunkline.elements.charging.registry import ApiError, method
@@ -134,7 +134,7 @@ class Accounts:
     @method("APIerSv1.GetAccount", "APIerSv2.GetAccount", mandatory=("Account",))
     async def get(self, args: AttrGetAccount) -> Json:
         """One account, with all its balances."""
-        key = _key(args.tenant, args.account)
+        key = key_of(args.tenant, args.account)
         loaded = await self._engine.book.load(Keys(accounts=[key]))
         account = loaded.view.accounts[key]
         if account is None:
@@ -148,7 +148,7 @@ class Accounts:
         if args.offset < 0 or args.limit < 0:
             raise ApiError("SERVER_ERROR: Offset and Limit are 0 or more", INVALID_PARAMS)
         if args.account_ids:
-            keys = [_key(tenant, each) for each in args.account_ids if each][args.offset :]
+            keys = [key_of(tenant, each) for each in args.account_ids if each][args.offset :]
             keys = keys[: args.limit or None]
             there = (await self._engine.book.load(Keys(accounts=keys))).view.accounts
             found = [each for key in keys if (each := there[key]) is not None]
@@ -183,7 +183,7 @@ class Accounts:
             allow_negative=args.extra_options.get("AllowNegative"),
             disabled=args.extra_options.get("Disabled"),
         )
-        await self._plans.give(_key(args.tenant, args.account), gift)
+        await self._plans.give(key_of(args.tenant, args.account), gift)
         return "OK"
 
     @method("APIerSv2.SetAccount", mandatory=("Account",))
@@ -197,13 +197,13 @@ class Accounts:
             allow_negative=args.extra_options.get("AllowNegative"),
             disabled=args.extra_options.get("Disabled"),
         )
-        await self._plans.give(_key(args.tenant, args.account), gift)
+        await self._plans.give(key_of(args.tenant, args.account), gift)
         return "OK"
 
     @method("APIerSv1.RemoveAccount", mandatory=("Account",))
     async def remove(self, args: AttrGetAccount) -> Json:
         """Remove an account; what its balances held is moved out of them."""
-        if not await self._plans.remove(_key(args.tenant, args.account)):
+        if not await self._plans.remove(key_of(args.tenant, args.account)):
             raise ApiError("NOT_FOUND")
         return "OK"
 
@@ -251,8 +251,8 @@ class Accounts:
     )
     async def transfer(self, args: AttrTransferBalance) -> Json:
         """Move something from one balance into another, of the same or another account."""
-        source = _key(args.tenant, args.source_account_id)
-        into = _key(args.tenant, args.destination_account_id)
+        source = key_of(args.tenant, args.source_account_id)
+        into = key_of(args.tenant, args.destination_account_id)
         now = self._engine.clock()
 
         def move(taken: Taken) -> None:
@@ -303,7 +303,7 @@ class Accounts:
         make: bool = False,
         in_order: bool = False,
     ) -> None:
-        key = _key(tenant, account)
+        key = key_of(tenant, account)
         weighed = [
             replace(row, weight=Decimal(-number)) if in_order else row
             for number, row in enumerate(rows)
@@ -326,10 +326,6 @@ class Accounts:
             return taken.into(Booked(time=now))
 
         await engine.write(Keys(accounts=list(dict.fromkeys(keys))), write)
-
-
-def _key(tenant: str, account: str) -> str:
-    return f"{tenant or DEFAULT_TENANT}:{account}"
 
 
 def _rows(

@@ -18,9 +18,20 @@ from trunkline.errors import DecodeError
 from trunkline.jsonrpc import Json, encode
 from trunkline.jsonrpc.messages import INVALID_PARAMS
 from trunkline.rating.durations import parse_duration
-from trunkline.rating.model import ANY
+from trunkline.rating.model import ANY, DEFAULT_TENANT
 
-__all__ = ["BalanceArguments", "Members"]
+__all__ = ["BalanceArguments", "Members", "key_of"]
+
+
+def key_of(tenant: str, account: str) -> str:
+    """The key of an account in the ledger.
+
+    Raises:
+        ApiError: it would be the key of an account of another tenant.
+    """
+    if ":" in tenant:
+        raise ApiError(f"SERVER_ERROR: {tenant[:60]!r} is no tenant: a : ends it", INVALID_PARAMS)
+    return f"{tenant or DEFAULT_TENANT}:{account}"
 
 
 class Members:

@@ -9,6 +9,7 @@ from typing import Final, cast
 
 from trunkline.charging.rows import ActionPlanRow
 from trunkline.elements.charging.arguments import Instant
+from trunkline.elements.charging.balances import key_of
 from trunkline.elements.charging.changes import refusing_rules
 from trunkline.elements.charging.engine import Engine
 from trunkline.elements.charging.plans import Plans, row_uuid
@@ -17,7 +18,6 @@ from trunkline.elements.charging.rulebook import Row
 from trunkline.elements.charging.scheduler import Scheduler
 from trunkline.elements.charging.sessions import stamp
 from trunkline.jsonrpc import Json
-from trunkline.rating.model import DEFAULT_TENANT
 
 __all__ = ["Schedules"]
 
@@ -92,7 +92,7 @@ class Schedules:
     @method("APIerSv1.GetAccountActionPlan", mandatory=("Account",))
     async def of_account(self, args: TenantAccount) -> Json:
         """The rows of the plans of an account, and when they run next."""
-        key = f"{args.tenant or DEFAULT_TENANT}:{args.account}"
+        key = key_of(args.tenant, args.account)
         found: list[Json] = []
         async for planned, _ in self._plans.of_account(key):
             for row in self._engine.profiles.plans.get(planned.plan, ()):
@@ -114,7 +114,7 @@ class Schedules:
         if args.action_plan_id not in self._engine.profiles.plans:
             raise ApiError("SERVER_ERROR: NOT_FOUND")
         if args.account:
-            key = f"{args.tenant or DEFAULT_TENANT}:{args.account}"
+            key = key_of(args.tenant, args.account)
             await self._plans.take_away(key, args.action_plan_id)
             return "OK"
         left: Sequence[Row] = ()
@@ -196,7 +196,7 @@ class Schedules:
     @method("SchedulerSv1.ExecuteActionPlans", mandatory=("ActionPlanIDs", "AccountID"))
     async def execute_plans(self, args: AttrsExecuteActionPlans) -> Json:
         """Run all rows of plans for an account, now; it does not get the plans."""
-        key = f"{args.tenant or DEFAULT_TENANT}:{args.account_id}"
+        key = key_of(args.tenant, args.account_id)
         plans = self._engine.profiles.plans
         if any(name not in plans for name in args.action_plan_ids):
             raise ApiError("NOT_FOUND")

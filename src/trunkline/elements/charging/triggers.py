@@ -10,7 +10,7 @@ from trunkline.charging.actions import init_counters
 from trunkline.charging.documents import reference_trigger
 from trunkline.charging.model import Account, Trigger
 from trunkline.elements.charging.actions import new_trigger, trigger_row
-from trunkline.elements.charging.balances import Members
+from trunkline.elements.charging.balances import Members, key_of
 from trunkline.elements.charging.engine import Engine
 from trunkline.elements.charging.plans import Plans
 from trunkline.elements.charging.registry import ApiError, method
@@ -18,7 +18,6 @@ from trunkline.elements.charging.taken import Booked
 from trunkline.errors import DecodeError
 from trunkline.jsonrpc import Json
 from trunkline.jsonrpc.messages import INVALID_PARAMS
-from trunkline.rating.model import DEFAULT_TENANT
 from trunkline.rating.times import parse_time
 from trunkline.store.ledger.model import Keys, View
 
@@ -69,7 +68,7 @@ class AccountTriggers:
     @method("APIerSv1.GetAccountActionTriggers", mandatory=("Account",))
     async def get(self, args: AttrAccountTriggers) -> Json:
         """The triggers that an account has."""
-        key = _key(args.tenant, args.account)
+        key = key_of(args.tenant, args.account)
         account = (await self._engine.book.load(Keys(accounts=[key]))).view.accounts[key]
         if account is None:
             raise ApiError("SERVER_ERROR: NOT_FOUND")
@@ -152,7 +151,7 @@ class AccountTriggers:
         self, tenant: str, account: str, change: Callable[[Account], Account]
     ) -> Json:
         engine = self._engine
-        key = _key(tenant, account)
+        key = key_of(tenant, account)
         now = engine.clock().timestamp()
 
         def write(view: View) -> Booked:
@@ -164,10 +163,6 @@ class AccountTriggers:
 
         await engine.write(Keys(accounts=[key]), write)
         return "OK"
-
-
-def _key(tenant: str, account: str) -> str:
-    return f"{tenant or DEFAULT_TENANT}:{account}"
 
 
 def _meant(group: str, unique: str) -> Callable[[Trigger], bool]:
