@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from tests.config.cgrates.folders import TUTORIAL, added, load, tutorial
 
-from trunkline.config.cgrates import compile_lines, load_folder, parse_cost_line
+from trunkline.config.cgrates import TariffErrors, compile_lines, load_folder, parse_cost_line
 from trunkline.config.cgrates.csvfolder import Line
 from trunkline.config.cgrates.reading import LONGEST_LINE
 from trunkline.rating.cost import price
@@ -257,3 +257,30 @@ def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
     with pytest.raises(TariffErrors) as refused:
         load_folder(folder)
     assert refused.value.errors[0].code == "cgrates.unreadable"
+
+
+@pytest.mark.parametrize("what", ["cut", "grown", "replaced", "gone", "new"])
+def test_a_folder_that_changes_while_it_is_read_is_refused(tmp_path: Path, what: str) -> None:
+    folder = tutorial(tmp_path / "tariff")
+    rates, text = folder / "Rates.csv", (folder / "Rates.csv").read_text()
+
+    def change(_: object) -> None:
+        if what == "cut":  # at the end of a line: each of its rows is good
+            os.truncate(rates, text.index("\n") + 1)
+        elif what == "grown":
+            rates.write_text(f"{text}RT_NEW,0,1,60s,60s,0s\n")
+        elif what == "replaced":
+            (tmp_path / "Rates.csv").write_text(text.replace(",22,", ",23,"))
+            os.replace(tmp_path / "Rates.csv", rates)
+        elif what == "gone":
+            rates.unlink(missing_ok=True)
+        else:
+            (folder / "Timings.csv").write_text("NIGHT,,,,,22:00:00\n")
+
+    with pytest.raises(TariffErrors) as refused:
+        load_folder(folder, sink=change)
+    changed = "Timings.csv" if what == "new" else "Rates.csv"
+    assert ("cgrates.changed", changed) in {
+        (problem.code, problem.place.file) for problem in refused.value.errors
+    }
+    load_folder(tutorial(tmp_path / "again"))

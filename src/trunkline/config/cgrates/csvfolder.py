@@ -117,8 +117,20 @@ def load_folder(
     reader = ChargingReader(Assembly(problems, zone, now or datetime.now(UTC)))
     for found in files:
         _take_file(found, reader, problems, sink, advance)
+    for file in _changed(files, find_files(folder, Problems(), ALL_KINDS)[0]):
+        problems.error(
+            "cgrates.changed",
+            "has changed while the folder was read",
+            Place(file),
+            "load it when nobody writes it; a folder made beside it and then named is whole",
+        )
     texts = partial(texts_of, folder)
     return _finished(texts, str(folder), reader, problems, zones or {}, tuple(unused))
+
+
+def _changed(before: Iterable[Found], after: Iterable[Found]) -> list[str]:
+    """The files that are not what they were, are gone, or are new."""
+    return sorted({found.file for found in {*before} ^ {*after}})
 
 
 def load_lines(

@@ -41,6 +41,8 @@ class Found:
     """Its path within the folder."""
     kind: Kind
     size: int
+    stamp: tuple[int, int]
+    """Its time of change in nanoseconds, and which file it is: those of another are others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +77,13 @@ def find_files(
         file = path.relative_to(folder).as_posix()
         if path.suffix == ".csv" and path.stem in kinds:
             try:
-                used.append(Found(path, file, path.stem, path.stat().st_size))
+                status = path.stat()
             except OSError as problem:  # gone since it was listed
                 message = f"cannot be read: {problem.strerror}"
                 problems.error("cgrates.unreadable", message, Place(file))
+                continue
+            stamp = (status.st_mtime_ns, status.st_ino)
+            used.append(Found(path, file, path.stem, status.st_size, stamp))
         elif path.suffix == ".csv" and path.stem in OTHER_FILES:
             unused.add(path.name)
         elif path.suffix.lower() == ".csv":
