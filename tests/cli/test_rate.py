@@ -358,7 +358,7 @@ def test_the_exit_code_and_the_one_line(
 ) -> None:
     from trunkline.cli import app, main
 
-    monkeypatch.setattr(app, "build", lambda: rate.app)
+    monkeypatch.setattr(app, "build", lambda _: rate.app)
     monkeypatch.setattr(sys, "argv", ["trunkline", "cost", "--tariff", str(TUTORIAL), "x"])
     with pytest.raises(SystemExit) as ended:
         main.main()

@@ -7,12 +7,13 @@ the shape of the reference's console, ``explain`` the record of the decision.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, tzinfo
+from datetime import UTC, datetime, tzinfo
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.text import Text
@@ -35,6 +36,7 @@ from trunkline.cli.versions import (
 from trunkline.config.cgrates import (
     Loaded,
     LoadReport,
+    Place,
     Problem,
     TariffErrors,
     TariffPlan,
@@ -148,7 +150,12 @@ def load(
         bool, typer.Option("--inactive", help="Store it only; `activate` has it count.")
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what is wrong with it, as `check`.")
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Only say what is wrong with it, as `check`, and whether it goes with the rules"
+            " in the store.",
+        ),
     ] = False,
     keep: Annotated[
         int,
@@ -170,7 +177,7 @@ def load(
     nothing: then the tariff before stays active. Running nodes change over within a second.
     """
     if dry_run:
-        check(folder, time_zone, as_json)
+        _check(folder, time_zone, as_json, lambda plan: _fits(plan, folder, store, moment(at)))
     if inactive and at is not None:
         raise typer.BadParameter("with --inactive it counts at no time", param_hint="--at")
     start = time.monotonic()
@@ -230,13 +237,36 @@ def check(
     Errors keep a folder from being loaded: the exit code is 1. Warnings do not: rows that no call
     can reach, that another row outweighs, or that probably mean something else.
     """
+    _check(folder, time_zone, as_json, lambda plan: None)
+
+
+def _fits(plan: TariffPlan, folder: Path, store: str | None, at: datetime | None) -> None:
+    with closing(opened(store)) as target:
+        target.check_rules(plan, str(folder), at)
+
+
+def _check(
+    folder: Path,
+    time_zone: list[str] | None,
+    as_json: bool,
+    more: Callable[[TariffPlan], None],
+) -> NoReturn:
+    """Say what is wrong with a folder, and what ``more`` raises."""
     zone, zones = _zones(time_zone or [])
     report: LoadReport | None = None
     errors: tuple[Problem, ...] = ()
     error_count = 0
     try:
-        report = _read(folder, zone or UTC, zones, None).report
+        loaded = _read(folder, zone or UTC, zones, None)
+        report = loaded.report
         warnings, warning_count = report.warnings, report.warning_count
+        try:
+            more(loaded.plan)
+        except TrunklineError as refused:
+            if refused.code != "store.rules":
+                raise
+            errors = (Problem(refused.code, refused.message, Place(str(folder))),)
+            error_count = 1
     except TariffErrors as refused:
         errors, error_count = refused.errors, refused.error_count
         warnings, warning_count = refused.warnings, refused.warning_count

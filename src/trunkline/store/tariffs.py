@@ -356,6 +356,15 @@ class TariffStore:
         there = {version.id: version for version in self.database.run(_read_versions)}
         return there[left], there[back]
 
+    def check_rules(self, plan: TariffPlan, name: str, at: datetime | None = None) -> None:
+        """Ask ``fits`` about a tariff as if it counted, at once or from ``at`` on.
+
+        Raises:
+            TrunklineError: what ``fits`` raises; ``store.unavailable``.
+        """
+        since = at or datetime.now(UTC)
+        self.database.run(lambda connection: self._check_rules(connection, plan, name, since))
+
     def _plan_under_rules(self, version: int) -> tuple[Version, TariffPlan] | None:
         """What ``fits`` is to be asked of; ``None``: there are no rules."""
         if self._fits is None or not self.database.run(read_rules):

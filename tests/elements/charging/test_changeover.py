@@ -14,8 +14,10 @@ import pytest
 from tests.elements.charging.reference_client import JSONClient
 from tests.elements.charging.support import network_file, running, write_folder
 from tests.elements.charging.test_costs import ASKED, RETAIL
+from typer.testing import CliRunner
 
 from trunkline.charging.rows import ChargerRow, ChargingRows
+from trunkline.cli.rate import app
 from trunkline.cli.versions import opened
 from trunkline.config.cgrates import compile_lines, load_folder
 from trunkline.elements.charging.rulebook import RuleBook
@@ -318,6 +320,10 @@ def test_what_does_not_go_with_rules_set_by_api_is_refused(
             assert "another" in refused.value.message or "first" in refused.value.message
         assert len(store.versions()) == 2
         assert store.counting().id == 2
+        command = ["load", str(tmp_path / "first"), "--dry-run", "--store", office.url]
+        checked = CliRunner().invoke(app, command)
+        assert checked.exit_code == 1
+        assert "there is no filter 'MINE'" in checked.output
         (tmp_path / "another").joinpath("Filters.csv").unlink(missing_ok=True)
         load(RETAIL, activate=False)  # it does not count
         load(RETAIL | MINE)
