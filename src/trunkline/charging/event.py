@@ -12,6 +12,7 @@ duration, or else stays text, in that order.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -285,11 +286,10 @@ class Event:
         value = self.fields.get(name)
         if value is None or value == "":
             return None
-        if isinstance(value, int) and not isinstance(value, bool):
-            return int(value)
-        if isinstance(value, float | Decimal):
-            return int(value)
-        if isinstance(value, str) and (duration := read_duration(value)) is not None:
+        if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
+            if math.isfinite(value) and -_LONGEST <= value < _LONGEST:
+                return int(value)
+        elif isinstance(value, str) and (duration := read_duration(value)) is not None:
             return int(duration)
         raise EventError(
             "charging.field",

@@ -72,6 +72,8 @@ class RequestType(StrEnum):
     PSEUDOPREPAID = "*pseudoprepaid"
     POSTPAID = "*postpaid"
     RATED = "*rated"
+    RAW = "*raw"
+    """As ``*rated``: a record of the switch's own, as it came."""
     NONE = "*none"
 
     @property
@@ -303,7 +305,7 @@ def settle(
         SessionError: ``charging.no-account`` where somebody has to pay.
         RatingError: the usage has no price.
     """
-    if run.request_type in (RequestType.RATED, RequestType.NONE):
+    if run.request_type in (RequestType.RATED, RequestType.RAW, RequestType.NONE):
         return Granted(run=run, usage=usage, end=End.COVERED, debit=None)
     return _paid(tariff, _needed(payers, run), run, usage, precision, record, first)
 

@@ -219,13 +219,13 @@ def test_a_record_alone_is_paid(tmp_path: Path) -> None:
     async def script(ask: Ask, _: Engine) -> None:
         await topped_up(ask, 1)
         for number, kind in enumerate(
-            ["*prepaid", "*postpaid", "*pseudoprepaid", "*rated", "*none"]
+            ["*prepaid", "*postpaid", "*pseudoprepaid", "*rated", "*raw", "*none"]
         ):
             event = {**EVENT, "OriginID": f"c{number}", "RequestType": kind, "Usage": "60s"}
             assert await ask("SessionSv1.ProcessCDR", Event=event) == "OK"
         assert await money(ask) == Decimal("0.7")
         costs = [each["Cost"] for each in await ask("CDRsV2.GetCDRs")]
-        assert costs == [0.1, 0.1, 0.1, 0.1, 0]
+        assert costs == [0.1, 0.1, 0.1, 0.1, 0.1, 0]
         nobody = {**EVENT, "OriginID": "x", "Account": "9", "Usage": "60s"}
         assert await ask("SessionSv1.ProcessCDR", Event=nobody) == "OK"
         [record] = await ask("CDRsV1.GetCDRs", OriginIDs=["x"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 from typing import Final
@@ -20,7 +20,7 @@ from trunkline.jsonrpc import Json
 from trunkline.rating.durations import format_usage
 from trunkline.rating.result import number
 from trunkline.rating.times import parse_time
-from trunkline.store.ledger.model import RecordRow
+from trunkline.store.ledger.model import RecordRow, storable
 from trunkline.store.ledger.queries import RecordQuery
 
 __all__ = [
@@ -38,6 +38,7 @@ ALL: Final = 1 << 62
 """A limit that no ledger reaches."""
 
 _NO_TIME: Final = "0001-01-01T00:00:00Z"
+_NOWHERE: Final = "?" * 256
 _ORDERS: Final = {
     "OrderID": "order",
     "SetupTime": "setup_time",
@@ -206,6 +207,7 @@ def query_of(args: RpcCdrsFilter, zone: tzinfo, now: datetime) -> RecordQuery:
     def span(start: str, end: str) -> tuple[float | None, float | None]:
         return _time(start, zone, now), _time(end, zone, now)
 
+    args = _findable(args)
     lowest = _extra_number(args, "OrderIDStart", args.order_id_start)
     highest = _extra_number(args, "OrderIDEnd", args.order_id_end)
     cheapest = _extra_number(args, "MinCost", args.min_cost)
@@ -254,11 +256,11 @@ def query_of(args: RpcCdrsFilter, zone: tzinfo, now: datetime) -> RecordQuery:
         usage=(_usage(args.min_usage), _usage(args.max_usage)),
         cost=(cheapest, dearest),
         unrated=unrated,
-        after=0 if lowest is None else int(lowest) - 1,
-        before=None if highest is None else int(highest),
+        after=0 if lowest is None else _order(lowest) - 1,
+        before=None if highest is None else _order(highest),
         order_by=_ORDERS.get(by, "order"),
         descending=direction == "desc",
-        offset=args.offset or 0,
+        offset=max(args.offset or 0, 0),
         limit=ALL if args.limit is None else args.limit,
     )
 
@@ -274,6 +276,28 @@ def _extra_number(args: RpcCdrsFilter, name: str, plain: Decimal | int | None) -
     if not fits(found):
         raise ApiError(f"SERVER_ERROR: {name} {str(value)[:40]!r} is no number")
     return found
+
+
+def _order(number: Decimal) -> int:
+    return max(min(int(number), ALL), -ALL)
+
+
+def _findable(args: RpcCdrsFilter) -> RpcCdrsFilter:
+    """The same filter, with a text that no record has in place of those that cannot be stored."""
+    changed: dict[str, object] = {}
+    for each in fields(args):
+        value = getattr(args, each.name)
+        if isinstance(value, tuple) and not all(_known(text) for text in value):
+            changed[each.name] = tuple(text if _known(text) else _NOWHERE for text in value)
+        elif each.name in ("extra_fields", "not_extra_fields"):
+            changed[each.name] = {
+                name: text if storable(text[:255]) else _NOWHERE for name, text in value.items()
+            }
+    return replace(args, **changed)  # type: ignore[arg-type]
+
+
+def _known(value: object) -> bool:
+    return not isinstance(value, str) or storable(value)
 
 
 def _time(text: str, zone: tzinfo, now: datetime) -> float | None:

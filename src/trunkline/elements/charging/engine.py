@@ -38,6 +38,7 @@ from trunkline.store.ledger.model import (
     Keys,
     SessionRow,
     View,
+    storable,
 )
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "Step",
     "Unseen",
     "account_key",
+    "check_texts",
     "session_row",
     "stored_session",
 ]
@@ -196,6 +198,7 @@ class Engine:
                 reference="MANDATORY_IE_MISSING: [OriginID]",
             )
         host = event.text("OriginHost")
+        check_texts({"OriginID": origin, "OriginHost": host})
         return session_id(origin, host), origin, host
 
     # Accounts
@@ -282,6 +285,21 @@ def _keys_of(run: Run) -> Iterable[str]:
     if run.call.account:
         yield account_key(run)
     yield from (taking.account for taking in run.taken)
+
+
+def check_texts(fields: Mapping[str, str]) -> None:
+    """See that every ledger takes these fields of an event.
+
+    Raises:
+        EventError: ``charging.field``.
+    """
+    for name, text in fields.items():
+        if not storable(text):
+            raise EventError(
+                "charging.field",
+                f"{name} {text[:60]!r} cannot be stored: it has more than 255 characters, or one"
+                " that is none",
+            )
 
 
 def stored_session(row: SessionRow | None) -> Session | None:

@@ -36,6 +36,7 @@ from trunkline.elements.charging.engine import (
     Engine,
     Step,
     Unseen,
+    check_texts,
     session_row,
     stored_session,
 )
@@ -67,6 +68,15 @@ _SESSIONS: Final = "*sessions"
 _REFUNDED: Final = "REFUNDED"
 _MISSING: Final = "RECORD_MISSING"
 _CUT: Final = Decimal("1e-11")  # what a balance may have lost or won when it was cut to decimals
+_TEXTS: Final = {
+    "OriginID": "origin_id",
+    "OriginHost": "origin_host",
+    "Source": "source",
+    "Subject": "subject",
+    "Destination": "destination",
+    "Category": "category",
+    "ToR": "type",
+}
 _OWN: Final = frozenset(
     (
         *("CGRID", "RunID", "OrderID", "OriginHost", "Source", "OriginID", "ToR", "RequestType"),
@@ -193,6 +203,7 @@ class Recorder:
                 if used is None:
                     used = before.used if before is not None else 0
                 row = _row(run, (identifier, origin, host), times[run.id], clock, known, used)
+                check_texts({name: getattr(row, column) for name, column in _TEXTS.items()})
                 self._store(row, run, before, known, how, changes)
             found[:] = changes.found
             if not how.store:
@@ -365,9 +376,9 @@ class Recorder:
         tariff, precision = tariffs.tariff, tariffs.precision
         accounts = changes.taken.accounts
         try:
-            if run.request_type in (RequestType.NONE, RequestType.RATED):
+            if run.request_type in (RequestType.NONE, RequestType.RATED, RequestType.RAW):
                 cost, details = Decimal(0), None
-                if run.request_type is RequestType.RATED:
+                if run.request_type is not RequestType.NONE:
                     call = replace(run.call, usage=usage)
                     priced = price(tariff, call, precision, reasons=False)
                     cost, details = priced.total, event_cost(priced, wire=True)
@@ -650,6 +661,7 @@ def _names(event: Event) -> tuple[str, str, str]:
     """The record's ID, the switch's name for the usage, and the switch."""
     given = event.text("CGRID")
     if given:
+        check_texts({"CGRID": given})
         return given, event.text("OriginID"), event.text("OriginHost")
     return Engine.session_of(event)
 

@@ -36,6 +36,7 @@ __all__ = [
     "TaskRow",
     "View",
     "record_key",
+    "storable",
 ]
 
 ACCOUNT: Final = "account"
@@ -158,18 +159,21 @@ class Keys:
 
 def check_key(key: str) -> None:
     """See that every database takes ``key``, and tells it from every other."""
-    if not 0 < len(key) <= _LONGEST or "\0" in key or not _is_text(key):
+    if not key or not storable(key):
         raise TrunklineError(
             "store.ledger-key",
             f"{key!r} cannot be a key of the ledger: 1 to {_LONGEST} characters, and no NUL",
         )
 
 
-def _is_text(key: str) -> bool:
-    if key.isascii():
+def storable(text: str) -> bool:
+    """Whether every database takes ``text`` in a column that can be searched."""
+    if len(text) > _LONGEST or "\0" in text:
+        return False
+    if text.isascii():
         return True
     try:
-        key.encode()
+        text.encode()
     except UnicodeEncodeError:
         return False
     return True
