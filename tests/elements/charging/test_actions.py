@@ -407,3 +407,30 @@ def test_a_log_of_what_comes_after_it_in_the_same_run(tmp_path: Path) -> None:
         assert (record["RunID"], record["Cost"], record["Source"]) == ("*debit", 6, "*cdrlog")
 
     office(tmp_path, {"Actions.csv": rows}, script)
+
+
+def test_who_cannot_have_its_turn_keeps_nobody_from_theirs(tmp_path: Path) -> None:
+    rows = {
+        "Actions.csv": FILES["Actions.csv"]
+        + "CUT,*remove_balance,,,extra,*monetary,,,,,,,,,,,20\n",
+        "ActionPlans.csv": "P,CUT,NOON,10\n",
+    }
+
+    async def script(desk: Office) -> None:
+        extra = {"ID": "extra"}
+        for name in ("1001", "1002", "1003"):
+            await desk.ok("APIerSv1.SetAccount", Account=name, ActionPlanID="P")
+        for name in ("1001", "1003"):
+            await desk.ok(
+                "APIerSv1.AddBalance",
+                Account=name,
+                BalanceType="*monetary",
+                Value=1,
+                Balance=extra,
+            )
+        answer = await desk.ask("APIerSv1.ExecuteScheduledActions", ActionPlanID="P")
+        assert answer != "OK", "1002 has no such balance"
+        for name in ("1001", "1003"):
+            assert await desk.money(name) == 0
+
+    office(tmp_path, FILES | rows, script)

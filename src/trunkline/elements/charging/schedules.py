@@ -17,7 +17,9 @@ from trunkline.elements.charging.registry import ApiError, method
 from trunkline.elements.charging.rulebook import Row
 from trunkline.elements.charging.scheduler import Scheduler
 from trunkline.elements.charging.sessions import stamp
+from trunkline.errors import TrunklineError
 from trunkline.jsonrpc import Json
+from trunkline.store.guard import StoreUnavailable
 
 __all__ = ["Schedules"]
 
@@ -173,9 +175,17 @@ class Schedules:
             ]
         if args.time_start is not None and args.time_end is not None:
             turns += self._turns(args.time_start.time, args.time_end.time)
+        failed: TrunklineError | None = None
         for _, plan, row in turns:
             async for planned, _ in self._plans.planned(plan):
-                await self._plans.execute([row], planned.account)
+                try:
+                    await self._plans.execute([row], planned.account)
+                except StoreUnavailable:
+                    raise
+                except TrunklineError as problem:  # the others have their turn all the same
+                    failed = failed or problem
+        if failed is not None:
+            raise failed
         return "OK"
 
     def _turns(self, start: datetime, end: datetime) -> list[tuple[datetime, str, ActionPlanRow]]:
