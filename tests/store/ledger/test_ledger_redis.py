@@ -265,7 +265,7 @@ def test_the_turn_of_a_process_that_died_ends(redis_url: str) -> None:
 
 def test_a_log_cut_off_anywhere_holds_whole_changes(tmp_path: Path) -> None:
     async def filled(url: str) -> None:
-        books = [Book(url), Book(url)]
+        books = [Book(url, batch=5), Book(url, batch=5)]
         await books[0].prepare()
         for key in (A, B):
             await books[0].update(Keys(accounts=[key]), put(key, Decimal(100)))

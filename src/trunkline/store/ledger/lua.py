@@ -143,6 +143,10 @@ end
 for _ = 1, tonumber(take()) do
   local each = {kind = take(), key = take(), new = take() == '1', value = take()}
   each.one, each.two, each.three = take(), take(), take()
+  if each.kind == 'record' then
+    each.name = string.match(each.key, '^[^/]*/([^/]*)$')  -- else one of the two has a slash
+      or cjson.decode(string.sub(each.value, string.find(each.value, ' ', 1, true) + 1))[1]
+  end
   if not each.new then
     if each.kind == 'session' then each.old = cells(each.kind, each.key) end
     if each.kind == 'record' then
@@ -216,8 +220,7 @@ for _, each in ipairs(put) do
     redis.call('ZADD', P .. 'record:time', each.two, key)
     redis.call('ZADD', P .. 'record:of:' .. each.one, order, key)
     redis.call('ZADD', P .. 'record:origin:' .. each.three, order, key)
-    local name = string.sub(key, string.find(key, '/', 1, true) + 1)
-    redis.call('ZADD', P .. 'record:named:' .. name, order, key)
+    redis.call('ZADD', P .. 'record:named:' .. each.name, order, key)
   elseif kind == 'task' then
     redis.call('ZADD', P .. 'task:names', 0, key)
     redis.call('ZADD', P .. 'task:due', each.one, key)

@@ -19,14 +19,12 @@ from sqlalchemy import (
     delete,
     event,
     func,
-    inspect,
     make_url,
     or_,
     select,
     update,
 )
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.schema import CreateIndex, CreateTable
 
 from trunkline.charging.model import Account, Movement
 from trunkline.store.guard import Guard, hide_password
@@ -46,7 +44,6 @@ from trunkline.store.ledger.queries import RecordQuery, conditions, order_of
 from trunkline.store.ledger.schema import (
     ACCOUNTS,
     ANSWERS,
-    METADATA,
     MOVEMENTS,
     RECORDS,
     SESSIONS,
@@ -58,6 +55,7 @@ from trunkline.store.ledger.schema import (
 from trunkline.store.ledger.settle import State, view_of
 from trunkline.store.ledger.snapshot import SqlSnapshot
 from trunkline.store.ledger.sqlite import full_synchronous
+from trunkline.store.ledger.upgrade import upgrade
 from trunkline.store.sql import driver_url
 
 if TYPE_CHECKING:
@@ -110,34 +108,13 @@ class Reader:
         self._where = f"ledger ({hide_password(url)})"
 
     async def prepare(self) -> None:
-        """Make the tables where they are missing."""
+        """Make the tables where they are missing, and bring up those of earlier versions.
+
+        Raises:
+            TrunklineError: ``store.ledger-newer``.
+        """
         async with self._errors():
-            try:
-                await self._create()
-            except SQLAlchemyError:
-                await self._create()  # of two that make them at once, PostgreSQL refuses one
-
-    async def _create(self) -> None:
-        async with self.engine().begin() as connection:
-            for table in METADATA.sorted_tables:
-                await connection.execute(CreateTable(table, if_not_exists=True))
-                await self._widen(connection, table)
-                for index in sorted(table.indexes, key=lambda each: str(each.name)):
-                    await connection.execute(CreateIndex(index, if_not_exists=True))
-
-    @staticmethod
-    async def _widen(connection: AsyncConnection, table: Table) -> None:
-        """Add the columns that a ledger of an earlier version lacks; all of them may be empty."""
-        found = await connection.run_sync(
-            lambda sync: {each["name"] for each in inspect(sync).get_columns(table.name)}
-        )
-        quote = connection.dialect.identifier_preparer.quote
-        for column in table.columns:
-            if column.name not in found:
-                kind = column.type.compile(connection.dialect)
-                await connection.exec_driver_sql(
-                    f"ALTER TABLE {table.name} ADD COLUMN {quote(column.name)} {kind}"
-                )
+            await upgrade(self.engine(), self._where)
 
     async def load(self, slots: Sequence[Slot]) -> Loaded:
         """What is stored of ``slots``, with versions."""

@@ -10,7 +10,7 @@ from secrets import randbits
 from typing import Final, TypeVar, cast
 
 from trunkline.charging.model import Account
-from trunkline.store.guard import Guard
+from trunkline.store.guard import Guard, hide_password
 from trunkline.store.keyvalue import Word
 from trunkline.store.ledger.audit import Moved
 from trunkline.store.ledger.lua import CLAIM, MOVES, PAGE, PREFIX, PURGE, READ, Script
@@ -28,8 +28,9 @@ from trunkline.store.ledger.model import (
 from trunkline.store.ledger.queries import RecordQuery, fits, place_of
 from trunkline.store.ledger.reader import Entry, entry_of
 from trunkline.store.ledger.redis import ONCE, cells_of, check_server
-from trunkline.store.ledger.schema import Shelf, account_of
+from trunkline.store.ledger.schema import VERSION, Shelf, account_of
 from trunkline.store.ledger.settle import State, view_of
+from trunkline.store.ledger.upgrade import newer
 from trunkline.store.redis import Client, check_redis_url, client, redis_reason
 
 __all__ = ["RedisReader"]
@@ -65,9 +66,14 @@ class RedisReader:
         """See that the server keeps what it is given.
 
         Raises:
-            TrunklineError: ``store.ledger-redis``.
+            TrunklineError: ``store.ledger-redis``, ``store.ledger-newer``.
         """
         await self._ask(lambda found: check_server(found, self._url))
+        found = cast("str | None", await self._command("GET", f"{PREFIX}schema"))
+        if found is None:
+            await self._command("SET", f"{PREFIX}schema", str(VERSION), "NX")
+        elif int(found) > VERSION:
+            raise newer(f"ledger ({hide_password(self._url)})", int(found))
 
     async def load(self, slots: Sequence[Slot]) -> Loaded:
         """See :meth:`Book.load`."""

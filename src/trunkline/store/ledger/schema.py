@@ -38,9 +38,11 @@ __all__ = [
     "MOVEMENTS",
     "MOVEMENT_COLUMNS",
     "RECORDS",
+    "SCHEMA",
     "SESSIONS",
     "SHARING_MANY",
     "TASKS",
+    "VERSION",
     "Cell",
     "Cells",
     "Shelf",
@@ -83,6 +85,10 @@ def _number(name: str) -> Column[int]:
 
 
 METADATA = MetaData()
+VERSION: Final = 1
+"""Of the tables. A ledger that tells none is older; see `upgrade`."""
+
+SCHEMA = Table("ledger_schema", METADATA, Column("version", BigInteger, nullable=False))
 
 ACCOUNTS = Table(
     "ledger_accounts",
