@@ -6,7 +6,7 @@ import asyncio
 import csv
 import json
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -27,8 +27,9 @@ from trunkline.charging.templates import Template
 from trunkline.cli.app import build
 from trunkline.elements.charging.engine import Engine
 from trunkline.elements.charging.exporting import DEFAULT_FIELDS, Exporter
-from trunkline.elements.charging.exports import Exports, Live
+from trunkline.elements.charging.exports import ArgsReplayFailedPosts, Exports, Live
 from trunkline.elements.charging.recorder import EXPORTS, Recorder
+from trunkline.elements.charging.registry import ApiError
 from trunkline.elements.charging.tariffs import Tariffs
 from trunkline.errors import DecodeError, TrunklineError
 from trunkline.store.exports import Target
@@ -277,6 +278,68 @@ def test_a_server_gets_each_record_and_is_asked_again(tmp_path: Path) -> None:
         assert [each["OriginID"] for each in got] == ["c0", "c1"]
         server.close()
         await server.wait_closed()
+
+    charging(tmp_path, script)
+
+
+class Picky(Exporter):
+    """A server that refuses some records, or is down."""
+
+    refuses: tuple[str, ...] = ()
+    got: tuple[str, ...] = ()
+
+    def target(self, stem: str) -> tuple[Target, str]:
+        found, path = super().target("")
+        owner = self
+
+        async def write(rows: Sequence[Mapping[str, str]]) -> None:
+            for row in rows:
+                if row["OriginID"] in owner.refuses:
+                    raise TrunklineError("http.failed", f"no {row['OriginID']}")
+                owner.got += (row["OriginID"],)
+
+        found.write = write  # type: ignore[method-assign]
+        return found, path
+
+
+def test_a_record_that_is_refused_is_put_aside_and_the_others_go_on(tmp_path: Path) -> None:
+    async def script(ask: Ask, engine: Engine) -> None:
+        lines: list[str] = []
+        exporter = Picky("X", "*http_json_map", "http://127.0.0.1:9/")
+        exporter.refuses = ("c1", "c2")
+        exports = Exports(engine, [exporter], (), lambda *line: lines.append(line[3]))
+        with pytest.raises(ApiError, match="NOT_FOUND"):
+            await exports.replay(ArgsReplayFailedPosts())
+        await stored(engine, 4, ["X"])
+        for _ in range(5):
+            with pytest.raises(TrunklineError, match="no c1"):
+                await exports.work_off(exporter)
+        assert list(exporter.got) == ["c0"], "they keep their order, and nothing comes twice"
+        assert await exports.work_off(exporter)
+        assert list(exporter.got) == ["c0", "c3"]
+        assert lines == ["X: 2 refused, last: no c2"]
+        assert not await exports.work_off(exporter)
+        exporter.refuses = ()
+        assert await exports.replay(ArgsReplayFailedPosts()) == "OK"
+        assert await exports.work_off(exporter)
+        assert list(exporter.got) == ["c0", "c3", "c1", "c2"]
+
+    charging(tmp_path, script)
+
+
+def test_of_a_server_that_is_down_nothing_is_put_aside(tmp_path: Path) -> None:
+    async def script(ask: Ask, engine: Engine) -> None:
+        exporter = Picky("X", "*http_json_map", "http://127.0.0.1:9/")
+        exporter.refuses = ("c0", "c1")
+        exports = Exports(engine, [exporter])
+        await stored(engine, 2, ["X"])
+        for _ in range(12):
+            with pytest.raises(TrunklineError):
+                await exports.work_off(exporter)
+        assert len(await engine.book.tasks(EXPORTS)) == 2
+        exporter.refuses = ()
+        assert await exports.work_off(exporter)
+        assert list(exporter.got) == ["c0", "c1"]
 
     charging(tmp_path, script)
 

@@ -4,7 +4,9 @@ A record that is stored, or rated again with ``*export``, writes down with itsel
 are still to get it: a task of the ledger for each. Those tasks are worked off here, in the order in
 which they came, a few at a time, and removed when the target has the records. So each record
 reaches each exporter at least once, whatever dies in between; while a target is down, its tasks
-wait in the ledger. Of several nodes with one ledger, one is to have the exporters.
+wait in the ledger. A record that a server or database refuses again and again, while it takes
+others, is put aside; ``APIerSv1.ReplayFailedPosts`` has it tried again. Of several nodes with one
+ledger, one is to have the exporters.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -31,11 +33,13 @@ from trunkline.store.ledger.book import default_ledger_url
 from trunkline.store.ledger.model import Change, Keys, RecordRow, TaskRow, View
 from trunkline.store.ledger.queries import RecordQuery
 
-__all__ = ["ArgExportCdrs", "EeEvent", "Exports", "Live"]
+__all__ = ["ArgExportCdrs", "ArgsReplayFailedPosts", "EeEvent", "Exports", "Live"]
 
 _PAGE: Final = 500
 _FILE: Final = 10  # pages in one file at most
 _POSTS: Final = 20  # of an HTTP server: so many may be repeated after a failure
+_ATTEMPTS: Final = 5  # before a record that is refused lets others pass
+_ASIDE: Final = "export-failed/"
 _REST: Final = (1.0, 60.0)  # s; after a failure, twice as long each time
 
 
@@ -68,6 +72,15 @@ class EeEvent:
     api_opts: Mapping[str, Json] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArgsReplayFailedPosts:
+    """Which posts are tried again: here all that failed, for they are in the ledger."""
+
+    failed_requests_in_dir: str = ""
+    failed_requests_out_dir: str = ""
+    modules: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Live:
     """An exporter that gets every record."""
@@ -91,6 +104,7 @@ class Exports:
         self._exporters = {each.name: each for each in exporters}
         self._live = live
         self._log = log
+        self._tries: dict[str, tuple[str, int]] = {}
 
     # Asked for
 
@@ -140,6 +154,19 @@ class Exports:
             "ExportedCGRIDs": list(done.ids) if args.verbose else None,
             "UnexportedCGRIDs": dict(done.refused) if args.verbose else None,
         }
+
+    @method("APIerSv1.ReplayFailedPosts")
+    async def replay(self, args: ArgsReplayFailedPosts) -> Json:
+        """Give the records that were put aside to their exporters once more, all of them."""
+        if args.failed_requests_in_dir or args.failed_requests_out_dir or args.modules:
+            raise ApiError("SERVER_ERROR: what failed is in the ledger: give no folders or modules")
+        found = False
+        while tasks := await self._engine.book.tasks(_ASIDE, limit=_PAGE):
+            found = True
+            await self._move(tasks, _ASIDE, EXPORTS)
+        if not found:
+            raise ApiError("NOT_FOUND")
+        return "OK"
 
     @method("EeSv1.ProcessEvent", mandatory=("Event",))
     async def process(self, args: EeEvent) -> Json:
@@ -249,6 +276,87 @@ class Exports:
         tasks = await book.tasks(prefix, limit=size)
         if not tasks:
             return False
+        tried = self._tries.get(exporter.name)
+        again = tried is not None and tried[0] == tasks[0].id and tried[1] >= _ATTEMPTS
+        if again or exporter.kind == "*http_json_map":
+            await self._one_by_one(exporter, tasks, pass_over=again)
+            return True
+        try:
+            await self._at_once(exporter, prefix, tasks, size)
+        except TrunklineError:
+            self._failed(exporter, tasks[0])
+            raise
+        return True
+
+    async def _one_by_one(
+        self, exporter: Exporter, tasks: Sequence[TaskRow], *, pass_over: bool
+    ) -> None:
+        """Export records, each for itself.
+
+        ``pass_over``: those that are refused are put aside, if any other is taken.
+        """
+        done: list[TaskRow] = []
+        refused: list[TaskRow] = []
+        problem: TrunklineError | None = None
+        taken = False
+        summary = Summary()
+        try:
+            for task in tasks:
+                rows = self._rows(exporter, await self._records([task]), summary)
+                try:
+                    if rows:
+                        await self._give(exporter, rows)
+                        taken = True
+                except TrunklineError as why:
+                    problem = why
+                    refused.append(task)
+                    if not pass_over:
+                        break
+                else:
+                    done.append(task)
+        finally:
+            await self._forget([task.id for task in done])
+        self._say_refused(exporter, summary)
+        if problem is None:
+            return
+        if not (pass_over and taken):
+            self._failed(exporter, refused[0])
+            raise problem
+        await self._move(refused, EXPORTS, _ASIDE)
+        said = f"{exporter.name}: {len(refused)} refused, last: {problem.message}"
+        self._log("EXPORT", 4, "ASIDE", said)
+
+    async def _give(self, exporter: Exporter, rows: Sequence[Mapping[str, str]]) -> None:
+        target, _ = exporter.target("")
+        try:
+            await target.write(rows)
+            await target.finish()
+        except BaseException:
+            await target.abandon()
+            raise
+
+    def _failed(self, exporter: Exporter, task: TaskRow) -> None:
+        """Count how often a record was refused in a row."""
+        before = self._tries.get(exporter.name, ("", 0))
+        self._tries[exporter.name] = task.id, before[1] + 1 if before[0] == task.id else 1
+
+    async def _move(self, tasks: Sequence[TaskRow], before: str, after: str) -> None:
+        now = self._engine.clock().timestamp()
+
+        def step(view: View) -> Change:
+            rows = [row for row in view.tasks.values() if row is not None]
+            return Change(
+                time=now,
+                tasks={row.id: None for row in rows},
+                fresh=[replace(row, id=after + row.id.removeprefix(before)) for row in rows],
+            )
+
+        await self._engine.book.update(Keys(tasks=[task.id for task in tasks]), step)
+
+    async def _at_once(
+        self, exporter: Exporter, prefix: str, tasks: Sequence[TaskRow], size: int
+    ) -> None:
+        book = self._engine.book
         summary = Summary()
         target, _ = exporter.target(f"{exporter.name}_{tasks[0].id.removeprefix(prefix)}")
         done: list[TaskRow] = []
@@ -267,11 +375,13 @@ class Exports:
         except BaseException:
             await target.abandon()
             raise
-        for name, why in summary.refused.items():
-            self._log("EXPORT", 4, "REFUSED", f"{exporter.name}: record {name}: {why}")
+        self._say_refused(exporter, summary)
         for start in range(0, len(done), _PAGE):
             await self._forget([task.id for task in done[start : start + _PAGE]])
-        return True
+
+    def _say_refused(self, exporter: Exporter, summary: Summary) -> None:
+        for name, why in summary.refused.items():
+            self._log("EXPORT", 4, "REFUSED", f"{exporter.name}: record {name}: {why}")
 
     async def _records(self, tasks: Sequence[TaskRow]) -> list[RecordRow]:
         """The records that tasks mean, once each; one that was removed meanwhile is left out."""
