@@ -305,6 +305,27 @@ def test_tasks_are_claimed_by_one_and_done_once(url: str) -> None:
     run(script())
 
 
+def test_claims_and_changes_of_the_same_tasks_go_on_beside_each_other(url: str) -> None:
+    async def script() -> None:
+        async with book_at(url) as first, book_at(url) as second:
+            names = [f"t{number:02d}" for number in range(60)]
+            tasks = {name: TaskRow(name, 0.0, "{}") for name in names}
+            await first.update(Keys(tasks=names), lambda view: Change(time=0.0, tasks=tasks))
+
+            async def work(book: Book) -> None:
+                for _ in range(5):
+                    for task in await book.claim(1.0, 9.0, 30):
+                        later = {task.id: replace(task, due=0.5)}
+                        await book.update(
+                            Keys(tasks=[task.id]),
+                            lambda view, later=later: Change(time=0.0, tasks=later),  # type: ignore[misc]
+                        )
+
+            await asyncio.gather(*(work(book) for book in (first, second) * 3))
+
+    run(script())
+
+
 def test_what_is_new_need_not_be_among_the_keys(url: str) -> None:
     async def script() -> None:
         async with book_at(url) as book:

@@ -24,7 +24,7 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from trunkline.charging.model import Account, Movement
 from trunkline.store.guard import Guard, hide_password
@@ -69,6 +69,8 @@ _CONNECTIONS = 4
 _IN_FLIGHT = 1000
 _PAGE = 500  # keys in one statement
 _ALL = 1 << 31
+_RACES = 10
+"""So often a claim begins again; each time means that another process claimed the same tasks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +275,16 @@ class Reader:
         columns = [TASKS.c[name] for name in ("id", *shelf.columns)]
 
         async def work(connection: AsyncConnection) -> list[TaskRow]:
+            for _ in range(_RACES):
+                try:
+                    return await once(connection)
+                except OperationalError as problem:
+                    if not _is_deadlock(problem):
+                        raise
+                    await connection.rollback()  # another process claims, too
+            return await once(connection)
+
+        async def once(connection: AsyncConnection) -> list[TaskRow]:
             if connection.dialect.name in ("mysql", "mariadb"):  # UPDATE says nothing there
                 ids = list((await connection.execute(due)).scalars())
                 await connection.execute(update(TASKS).where(TASKS.c.id.in_(ids)).values(taken))
@@ -378,6 +390,13 @@ class Reader:
             origin = getattr(problem, "orig", None) or problem
             reason = " ".join(str(origin).split()) or type(origin).__name__
             raise self._guard.unavailable(reason) from problem
+
+
+def _is_deadlock(problem: OperationalError) -> bool:
+    """Whether the database gave up one of two transactions that waited for each other."""
+    mariadb = getattr(problem.orig, "args", ())[:1]
+    postgres = getattr(problem.orig, "sqlstate", "")
+    return mariadb == (1213,) or postgres == "40P01"
 
 
 def _within(table: Table, prefix: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
