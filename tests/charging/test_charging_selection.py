@@ -108,7 +108,9 @@ def test_the_index_never_changes_the_answer(
         scanned = answer(selection, fields, at, indexed=False)
         assert answer(selection, fields, at, indexed=True) == scanned
         # And neither changes what each profile alone would say. Its rules are in another order
-        # there, so one that cannot be judged may be met that is not met here.
+        # there, so one that cannot be judged may be met in one of the two only.
+        if isinstance(scanned, str):
+            continue
         scope = Scope(Event(fields=fields), at)
         with contextlib.suppress(EventError):
             assert scanned == [
