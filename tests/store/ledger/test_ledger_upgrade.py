@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -119,6 +122,19 @@ def test_a_later_version_is_refused(url: str) -> None:
             with pytest.raises(TrunklineError, match="version 7") as problem:
                 await book.prepare()
             assert problem.value.code == "store.ledger-newer"
+        await book.close()
+
+    asyncio.run(main())
+
+
+def test_a_start_waits_for_nobody_who_writes(sqlite_url: str, tmp_path: Path) -> None:
+    async def main() -> None:
+        await made(sqlite_url)
+        book = Book(sqlite_url)
+        with closing(sqlite3.connect(tmp_path / "ledger.db")) as other:
+            other.execute("BEGIN IMMEDIATE")
+            async with asyncio.timeout(5):
+                await book.prepare()
         await book.close()
 
     asyncio.run(main())

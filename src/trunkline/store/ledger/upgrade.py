@@ -51,18 +51,27 @@ async def upgrade(engine: AsyncEngine, where: str) -> None:
         TrunklineError: ``store.ledger-newer``.
         SQLAlchemyError: the database does not do it.
     """
-    async with engine.connect() as connection, _alone(connection):
-        await connection.execute(CreateTable(SCHEMA, if_not_exists=True))
-        found = (await connection.execute(select(SCHEMA.c.version))).scalar()
-        if found is not None and found > VERSION:
-            raise newer(where, found)
-        if found != VERSION:
-            for table in METADATA.sorted_tables:
-                await _made(connection, table)
-            await _fill_sharing(connection)
-            await connection.execute(SCHEMA.delete())
-            await connection.execute(SCHEMA.insert().values(version=VERSION))
-        await connection.commit()
+    async with engine.connect() as connection:
+        if await _is_this(connection, where):
+            return  # whoever writes all the time need not be waited for
+        await connection.rollback()
+        async with _alone(connection):
+            if not await _is_this(connection, where):
+                for table in METADATA.sorted_tables:
+                    await _made(connection, table)
+                await _fill_sharing(connection)
+                await connection.execute(SCHEMA.delete())
+                await connection.execute(SCHEMA.insert().values(version=VERSION))
+            await connection.commit()
+
+
+async def _is_this(connection: AsyncConnection, where: str) -> bool:
+    """Whether the ledger has this version of the tables; it raises what `upgrade` does."""
+    there = await connection.run_sync(lambda sync: inspect(sync).has_table(SCHEMA.name))
+    found = (await connection.execute(select(SCHEMA.c.version))).scalar() if there else None
+    if found is not None and found > VERSION:
+        raise newer(where, found)
+    return found == VERSION
 
 
 @asynccontextmanager
