@@ -51,12 +51,14 @@ def read_csv(path: Path, *, separator: str = ",", header: bool = False) -> Itera
         rows = csv.reader(file, delimiter=separator, strict=True)
         names: Sequence[str] = ()
         while True:
+            begin = rows.line_num + 1
             try:
                 row = next(rows)
             except StopIteration:
                 return
             except csv.Error as problem:
-                yield Unread(rows.line_num, str(problem))
+                more = "" if begin == rows.line_num else f", in what begins at line {begin}"
+                yield Unread(rows.line_num, f"{problem}{more}")
                 continue
             if not row:
                 continue
@@ -83,7 +85,7 @@ def read_json(path: Path) -> Iterator[Read | Unread]:
         first = file.readline()
         try:
             lines = isinstance(json.loads(first), dict)
-        except ValueError:
+        except (ValueError, RecursionError):
             # The first of many may be broken: then the others are not
             second = file.readline()
             lines = bool(second) and _is_object(second)
@@ -98,7 +100,7 @@ def read_json(path: Path) -> Iterator[Read | Unread]:
             return
         try:
             found = json.loads(file.read())
-        except ValueError as problem:
+        except (ValueError, RecursionError) as problem:
             yield Unread(getattr(problem, "lineno", 1), str(problem))
             return
         for number, value in enumerate(found if isinstance(found, list) else [found], 1):
@@ -111,7 +113,7 @@ def read_json(path: Path) -> Iterator[Read | Unread]:
 def _is_object(line: str) -> bool:
     try:
         return isinstance(json.loads(line), dict)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
 
 
@@ -120,7 +122,7 @@ def _object(number: int, line: str) -> Read | Unread:
         return Unread(number, "it is not UTF-8")
     try:
         value = json.loads(line)
-    except ValueError as problem:
+    except (ValueError, RecursionError) as problem:
         return Unread(number, str(problem))
     return Read(number, value) if isinstance(value, dict) else Unread(number, "it is no object")
 

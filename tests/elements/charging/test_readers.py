@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import os
 import random
 import time
 from collections.abc import Awaitable, Callable
@@ -23,7 +24,7 @@ from trunkline.config.records import Read, Unread, read_csv, read_json
 from trunkline.elements.charging.engine import Engine
 from trunkline.elements.charging.readers import Reader, Readers
 from trunkline.elements.charging.recorder import Recorded, Recorder, Treatment
-from trunkline.errors import DecodeError
+from trunkline.errors import DecodeError, TrunklineError
 from trunkline.store.guard import StoreUnavailable
 from trunkline.store.ledger.book import Book
 from trunkline.store.ledger.model import Keys
@@ -360,3 +361,59 @@ def exported(folder: Path) -> list[str]:
         return origins(folder / "bill")
     except (OSError, csv.Error):
         return []
+
+
+def test_a_file_that_is_written_to_while_it_is_read_waits(tmp_path: Path) -> None:
+    class Slow(Recorder):
+        async def record(self, event: Event, how: Treatment = _USUAL) -> list[Recorded]:
+            if event.text("OriginID") == "c1":
+                with path.open("a") as file:
+                    file.write(line(2) if path.stat().st_size < 300 else "")
+            return await super().record(event, how)
+
+    async def script(ask: Ask, engine: Engine) -> None:
+        await topped_up(ask, 10)
+        reader = Reader(settings(), tmp_path)
+        with pytest.raises(TrunklineError, match="written to while it was read"):
+            await looked(reader, engine, Slow(engine))
+        assert path.exists()
+        assert list((tmp_path / "out").iterdir()) == []
+        assert await looked(Reader(settings(), tmp_path), engine) == ["2 2 0 0"]
+
+    path = incoming(tmp_path, line(1))
+    charging(tmp_path, script)
+
+
+def test_what_cannot_be_opened_holds_up_nothing(tmp_path: Path) -> None:
+    async def script(ask: Ask, engine: Engine) -> None:
+        await topped_up(ask, 10)
+        lines: list[str] = []
+        incoming(tmp_path, line(1), "b.csv")
+        os.mkfifo(tmp_path / "in" / "a.csv")
+        (tmp_path / "in" / "aa.csv").mkdir()
+        (tmp_path / "in" / "ab.csv").symlink_to(tmp_path / "nowhere")
+        (tmp_path / "in" / "ac.csv").symlink_to("/proc/self/mem")  # a file that cannot be read
+        reader = Reader(settings(), tmp_path)
+        reader.every = 0.005
+        readers = Readers(engine, Recorder(engine), [reader], lambda *each: lines.append(each[3]))
+        work = asyncio.create_task(readers.run())
+        for _ in range(300):
+            await asyncio.sleep(0.01)
+            if "b.csv: 1 rows, 1 stored" in lines:
+                break
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+        assert "b.csv: 1 rows, 1 stored" in lines
+
+    charging(tmp_path, script)
+
+
+def test_rows_that_are_none_name_where_they_begin(tmp_path: Path) -> None:
+    path = incoming(tmp_path, 'a,b\n"c,d\ne,f\n')
+    assert [each for each in read_csv(path) if isinstance(each, Unread)] == [
+        Unread(3, "unexpected end of data, in what begins at line 2")
+    ]
+    path = incoming(tmp_path, "{}\n" + '{"a":' * 100_000 + "\n{}\n", "a.json")
+    assert [type(each) for each in read_json(path)] == [Read, Unread, Read]
+    path = incoming(tmp_path, "[" * 100_000, "b.json")
+    assert [type(each) for each in read_json(path)] == [Unread]

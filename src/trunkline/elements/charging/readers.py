@@ -6,8 +6,8 @@ middle reads the file again, and what is stored already stays as it is. Rows tha
 listed beside the moved file, in a file that ends in ``.errors``, all of them; a ledger that does
 not answer is no fault of a row: the file waits.
 
-A file is read once its size and time have not changed between two looks: who writes it slowly had
-better write it elsewhere and move it here.
+A file is read once its size and time have not changed between two looks, and stays if they change
+while it is read: who writes it slowly had better write it elsewhere and move it here.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISREG
 from typing import Final, TextIO
 
 from trunkline.charging.event import Event, Scope
@@ -88,7 +89,8 @@ class Reader:
                 if path.suffix in _SUFFIXES[self._settings.type] and path.name[0] != ".":
                     with suppress(FileNotFoundError):
                         status = path.stat()
-                        found[path] = status.st_size, status.st_mtime_ns
+                        if S_ISREG(status.st_mode):  # to open a pipe would wait for its writer
+                            found[path] = status.st_size, status.st_mtime_ns
         except OSError as problem:
             raise _failed(self.name, problem) from problem
         before, self._seen = self._seen, found
@@ -106,10 +108,17 @@ class Reader:
         errors = target.with_name(f"{target.name}.errors")
         part = errors.with_name(f".{errors.name}.part")
         try:
+            before = path.stat()
             with part.open("w", encoding="utf-8", errors="surrogateescape") as file:
                 rows = self._rows(path)
                 while some := list(itertools.islice(rows, _ROWS)):
                     await self._store(path, some, engine, recorder, report, file)
+            after = path.stat()
+            if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+                raise TrunklineError(
+                    "charging.reader",
+                    f"reader {self.name}: {path.name} was written to while it was read: it waits",
+                )
             if report.bad:
                 part.replace(errors)
             path.replace(target)
@@ -206,15 +215,24 @@ class Readers:
         said = ""
         while True:
             try:
-                for path in reader.ready():
+                paths = reader.ready()
+            except TrunklineError as problem:
+                said = self._waits(reader, problem, said)
+                paths = []
+            for path in paths:
+                try:
                     report = await reader.read(path, self._engine, self._recorder)
+                except TrunklineError as problem:  # the files after it have their turn
+                    said = self._waits(reader, problem, said)
+                else:
                     said = ""
                     self._log("READER", 4 if report.bad else 5, "DONE", _words(path, report))
-            except TrunklineError as problem:
-                if problem.message != said:
-                    said = problem.message
-                    self._log("READER", 4, "WAITS", f"{reader.name}: {said}")
             await asyncio.sleep(reader.every)
+
+    def _waits(self, reader: Reader, problem: TrunklineError, said: str) -> str:
+        if problem.message != said:
+            self._log("READER", 4, "WAITS", f"{reader.name}: {problem.message}")
+        return problem.message
 
 
 def _words(path: Path, report: Report) -> str:
