@@ -36,6 +36,7 @@ def test_who_shares(url: str) -> None:
             account("t", "many", MANY),
             account("t2", "other", ["A"]),
             account("t", "long", ["AA"]),
+            account("t", "small", ["a"]),
         )
 
         async def found(*groups: str, limit: int = 10) -> set[str]:
@@ -45,6 +46,7 @@ def test_who_shares(url: str) -> None:
 
         assert await found("A") == {"one"}
         assert await found("B") == {"two"}
+        assert await found("a") == {"small"}
         assert await found("A", "A%") == {"one", "two"}
         assert await found("%") == await found("NONE") == set()
         assert "t:many" in await book.sharing("t", ["GROUP_050"], limit=10)

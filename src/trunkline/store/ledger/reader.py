@@ -187,7 +187,10 @@ class Reader:
     async def sharing(self, tenant: str, groups: Sequence[str], *, limit: int) -> list[str]:
         """See :meth:`Book.sharing`."""
         column = ACCOUNTS.c.sharing
-        named = (column.contains(f";{group};", autoescape=True) for group in groups)
+        if self._url.get_backend_name() == "sqlite":  # whose LIKE takes "a" for "A"
+            named = [func.instr(column, f";{group};") > 0 for group in groups]
+        else:
+            named = [column.contains(f";{group};", autoescape=True) for group in groups]
         query = select(ACCOUNTS.c.id).where(*_within(ACCOUNTS, f"{tenant}:"), column > "")
         query = query.where(or_(column == SHARING_MANY, *named)).order_by(ACCOUNTS.c.id)
 
