@@ -85,6 +85,7 @@ def test_states_are_the_same_in_every_worker(
         for number in range(4):
             proxied.caller.send(proxied.request("MESSAGE", f"n{number}"), proxied.port)
         assert all(proxied.final().status == 500 for _ in range(4))
+        answer_probes(gateway, 1.2)  # it may have been silent for too long meanwhile
         shown = trunkline("destinations", "Edge")
         assert (shown.exit_code, "up, drained" in shown.output) == (1, True)
         assert json.loads(trunkline("undrain", "Edge", up, "--json").output) == {

@@ -20,6 +20,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from itertools import islice
 from typing import Final
 
@@ -355,8 +356,13 @@ class Scheduler:
         now = self._now().timestamp()
         claimed = await self._engine.book.claim(now, now + _LEASE, room, prefix=effects.PREFIX)
         for task in (each for each in claimed if each.id not in self._carried):
-            self._carried[task.id] = asyncio.create_task(self._carry(task))
+            carried = self._carried[task.id] = asyncio.create_task(self._carry(task))
+            carried.add_done_callback(partial(self._carried_out, task.id))
         return len(claimed) == room
+
+    def _carried_out(self, name: str, _: asyncio.Task[None]) -> None:
+        # Not at the end of the task itself: what is cancelled before its first step has none.
+        del self._carried[name]
 
     async def _carry(self, task: TaskRow) -> None:
         try:
@@ -365,8 +371,6 @@ class Scheduler:
             self._log("ACTION", 3, "LEDGER", problem.message)
         except Exception as problem:
             self._fault(problem)
-        finally:
-            del self._carried[task.id]
 
     async def _carry_out(self, task: TaskRow) -> None:
         """Carry an order out, and have it be done, or tried again."""
