@@ -517,6 +517,16 @@ def test_what_cannot_be_read_is_one_documented_error(
     assert message in str(refused.value)
 
 
+def test_records_are_not_their_own_output(tmp_path: Path) -> None:
+    source = write(tmp_path / "in.csv", records(3))
+    before = source.read_bytes()
+    (tmp_path / "out.csv").symlink_to(source)
+    for target in (source, tmp_path / "out.csv"):
+        with pytest.raises(TrunklineError, match="is the file of records itself"):
+            rate_file(TARIFF, source, target)
+    assert source.read_bytes() == before
+
+
 def test_a_disk_that_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = write(tmp_path / "in.csv", records(10))
 

@@ -70,6 +70,11 @@ class EventError(TrunklineError):
         super().__init__(code, message)
         self.reference = reference
 
+    @property
+    def answer(self) -> str:
+        """The reference's word; where it has none that says why, the message."""
+        return self.message if self.reference == "SERVER_ERROR" else self.reference
+
 
 class Missing(Enum):
     """The one value of what a path does not find."""

@@ -120,6 +120,10 @@ def rate_file(
             ``batch.unfinished``, ``batch.ray``.
     """
     kind = _format(target, "batch.target")
+    if target.exists() and source.exists() and target.samefile(source):
+        raise TrunklineError(
+            "batch.target", f"{target} is the file of records itself; name another for the output"
+        )
     connection = _connect()
     try:
         found = _describe(connection, source)

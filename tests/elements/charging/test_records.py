@@ -110,7 +110,8 @@ def test_what_comes_with_its_cost_keeps_it(tmp_path: Path) -> None:
 def test_a_cost_that_is_no_amount_is_refused(tmp_path: Path, cost: str) -> None:
     async def script(ask: Ask, _: Engine) -> None:
         event = {**CDR, "Usage": "60s", "PreRated": "true", "Cost": cost}
-        assert await ask("CDRsV1.ProcessEvent", Event=event) == "CHARGERS_ERROR:SERVER_ERROR"
+        refused = f"CHARGERS_ERROR:Cost {cost!r} is no amount"
+        assert await ask("CDRsV1.ProcessEvent", Event=event) == refused
         assert await ask("APIerSv1.GetCDRs") == "NOT_FOUND"
 
     charging(tmp_path, script)

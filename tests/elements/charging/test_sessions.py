@@ -14,6 +14,7 @@ import pytest
 from tests.elements.charging.support import NOBODY
 from tests.rating.folder import tariff as folder
 
+from trunkline.charging.sessions import RequestType
 from trunkline.config.cgrates import load_folder
 from trunkline.elements.charging.accounts import Accounts
 from trunkline.elements.charging.engine import Engine
@@ -273,7 +274,7 @@ def test_each_charger_makes_a_run(tmp_path: Path) -> None:
         (
             "SessionSv1.AuthorizeEvent",
             {"GetMaxUsage": True, "Event": {**EVENT, "RequestType": "*free"}},
-            "CHARGERS_ERROR:SERVER_ERROR",
+            f"CHARGERS_ERROR:RequestType '*free' is none of {', '.join(RequestType)}",
         ),
         ("SessionSv1.GetActiveSessions", {}, "NOT_FOUND"),
         ("CDRsV1.GetCDRs", {}, "SERVER_ERROR: NOT_FOUND"),

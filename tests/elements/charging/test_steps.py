@@ -67,6 +67,18 @@ def test_a_session_is_paid_by_the_account_that_opened_it(tmp_path: Path) -> None
     charging(tmp_path, script)
 
 
+def test_a_tenant_with_a_colon_pays_with_no_account_of_another(tmp_path: Path) -> None:
+    async def script(ask: Ask, _: Engine) -> None:
+        await ask("APIerSv1.AddBalance", Account="b:1001", BalanceType="*sms", Value=5)
+        message = {**CALL, "ToR": "*sms", "Usage": "1"}
+        found = await granted(ask, INITIATE, message, Tenant="cgrates.org:b")
+        assert "'cgrates.org:b' is no tenant" in str(found)
+        own = {**message, "Account": "b:1001"}
+        assert await granted(ask, INITIATE, own, Tenant="cgrates.org") == 1
+
+    charging(tmp_path, script)
+
+
 def test_a_record_of_another_account_gives_back_what_the_session_took(tmp_path: Path) -> None:
     async def script(ask: Ask, _: Engine) -> None:
         await topped_up(ask, 1)

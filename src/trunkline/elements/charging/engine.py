@@ -157,6 +157,8 @@ class Engine:
 
     def _run(self, event: Event, run: str, now: datetime) -> Run:
         tenant = event.tenant_or_default
+        if ":" in tenant:  # the key of an account would be that of another tenant's
+            raise EventError("charging.field", f"{tenant[:60]!r} is no tenant: a : ends it")
         zone = self.tariffs.tariff.zone(tenant)
         text = event.text("RequestType") or RequestType.RATED
         try:

@@ -147,7 +147,7 @@ class Records:
             try:
                 event = self._engine.altered(event, _CDRS)
             except EventError as problem:
-                raise ApiError(f"ATTRIBUTES_ERROR:{problem.reference}") from None
+                raise ApiError(f"ATTRIBUTES_ERROR:{problem.answer}") from None
         return await refusing(self._steps.record(event, how))
 
     @method("CDRsV1.StoreSessionCost")

@@ -27,4 +27,4 @@ async def refusing(step: Awaitable[_T]) -> _T:
     except EventError as problem:
         if problem.reference.startswith("MANDATORY"):
             raise ApiError(problem.reference) from problem
-        raise ApiError(f"CHARGERS_ERROR:{problem.reference}") from problem
+        raise ApiError(f"CHARGERS_ERROR:{problem.answer}") from problem

@@ -417,7 +417,7 @@ class Sessions:
         try:
             done.attributes = self._engine.attributes(done.event, name, profile_ids)
         except EventError as problem:
-            raise ApiError(f"ATTRIBUTES_ERROR:{problem.reference}") from None
+            raise ApiError(f"ATTRIBUTES_ERROR:{problem.answer}") from None
         if done.attributes is not None:
             done.event = done.attributes.event
 
